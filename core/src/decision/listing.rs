@@ -1,0 +1,61 @@
+//! Listings: a folder is listed name by name, and each name passes the ladder.
+
+use super::{AccessRequest, Admission, Denial, Opening, Reason, Step, decide, device, require, throttle};
+use crate::mac::Mac;
+use crate::path::{NamedDevice, RequestPath};
+use crate::policy::Operation;
+
+/// A folder may be listed, as far as [`ListPermit::shows_file`] and [`ListPermit::shows_folder`] say.
+#[derive(Debug)]
+pub struct ListPermit<'a> {
+    request: AccessRequest<'a>,
+    folder: &'a RequestPath,
+    proven: Option<Mac>,
+}
+
+/// Decides whether a folder may be listed. The rules are asked for each name, not for the folder.
+///
+/// # Errors
+/// - [`Denial`]: as [`decide`], without the steps that are about one file
+pub fn decide_listing<'a>(request: &AccessRequest<'a>) -> Result<ListPermit<'a>, Denial> {
+    let request = AccessRequest { operation: Operation::Read, ..*request };
+    let denied = |step| move |reason: Reason| Denial::of(step, reason, &request);
+    super::admit(request.tenant, request.listener, request.client)?;
+    let folder = request.path.map_err(Reason::Path).map_err(denied(Step::Path))?;
+    let admission: Admission = require(&request, None).map_err(denied(Step::Require))?;
+    throttle(&request).map_err(denied(Step::Throttle))?;
+    let subject = device(&request, &admission, None).map_err(denied(Step::Device))?;
+    Ok(ListPermit { request, folder, proven: subject.proven })
+}
+
+impl ListPermit<'_> {
+    /// The folder.
+    pub fn folder(&self) -> &RequestPath {
+        self.folder
+    }
+
+    /// The device that asks, where it is proven.
+    pub fn proven(&self) -> Option<Mac> {
+        self.proven
+    }
+
+    /// Whether the file may be named: it may be read, and where its path names a device that one has proven itself.
+    pub fn shows_file(&self, file: &RequestPath) -> bool {
+        let Ok(permit) = decide(&AccessRequest { path: Ok(file), ..self.request }) else { return false };
+        match permit.opening() {
+            Opening::Own => true,
+            Opening::Anyone | Opening::Device | Opening::Unbound | Opening::Exception | Opening::ReportOnly => {
+                permit.device().is_none() && *file.named() == NamedDevice::None
+            }
+        }
+    }
+
+    /// Whether the folder may be named: a folder that names a device is shown to that device alone.
+    pub fn shows_folder(&self, folder: &RequestPath) -> bool {
+        match folder.named() {
+            NamedDevice::None => true,
+            NamedDevice::One(mac) => self.proven == Some(*mac),
+            NamedDevice::Ambiguous => false,
+        }
+    }
+}

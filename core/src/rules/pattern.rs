@@ -1,0 +1,142 @@
+//! The pattern of a rule: a glob over paths in which `{mac}` stands for a device's address in any spelling.
+
+use std::fmt;
+use std::str::FromStr;
+
+use globset::{Glob, GlobBuilder};
+
+use crate::path::Case;
+
+/// Stands for `{mac}` while globs are matched. No path holds a control character, so nothing else can match it.
+pub(crate) const MARK: char = '\u{1}';
+
+/// A glob over paths: `*` and `?` do not cross `/`, `**` does, `[…]` is a class, `{a,b}` are alternatives, and
+/// `{mac}` is the address of the device. Without a slash it matches the base name in any folder; with a slash at its
+/// start it counts from the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(Form);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    Glob(String),
+    /// Every path that names a device.
+    AnyOfDevice,
+    /// Every path.
+    Any,
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Nothing to match.
+    #[error("an empty pattern")]
+    Empty,
+    /// A control character, which no path holds.
+    #[error("a control character in the pattern")]
+    Control,
+    /// Segments that no resolved path holds.
+    #[error("`.`, `..` or an empty segment in the pattern, which no resolved path holds")]
+    Unresolved,
+    /// Not a glob.
+    #[error("not a glob: {0}")]
+    NotGlob(String),
+    /// The rules' patterns together are too large.
+    #[error("the patterns are too large together")]
+    TooMany,
+}
+
+impl Pattern {
+    /// Every path that names a device.
+    pub(super) const ANY_OF_DEVICE: Self = Self(Form::AnyOfDevice);
+    /// Every path.
+    pub(super) const ANY: Self = Self(Form::Any);
+
+    /// Whether `{mac}` stands in it.
+    pub fn names_device(&self) -> bool {
+        match &self.0 {
+            Form::Glob(text) => text.contains("{mac}"),
+            Form::AnyOfDevice => true,
+            Form::Any => false,
+        }
+    }
+
+    /// Whether it matches one path only, given with its folders.
+    pub(super) fn is_literal(&self) -> bool {
+        match &self.0 {
+            Form::Glob(text) => !text.contains(['*', '?', '[', '{', '\\']),
+            Form::AnyOfDevice | Form::Any => false,
+        }
+    }
+
+    pub(super) fn compile(&self, case: Case) -> Result<Glob, PatternError> {
+        let glob = match &self.0 {
+            Form::Glob(text) => anchored(text).replace("{mac}", &MARK.to_string()),
+            Form::AnyOfDevice | Form::Any => "**".to_owned(),
+        };
+        GlobBuilder::new(&glob)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .case_insensitive(case == Case::Ignore)
+            .build()
+            .map_err(|error| PatternError::NotGlob(error.kind().to_string()))
+    }
+}
+
+fn anchored(text: &str) -> String {
+    match text.strip_prefix('/') {
+        Some(from_root) => from_root.to_owned(),
+        None if text.contains('/') => text.to_owned(),
+        None => format!("**/{text}"),
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let from_root = text.strip_prefix('/').unwrap_or(text);
+        if from_root.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(PatternError::Control);
+        }
+        if from_root.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(PatternError::Unresolved);
+        }
+        let pattern = Self(Form::Glob(text.to_owned()));
+        pattern.compile(Case::Exact)?;
+        Ok(pattern)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Form::Glob(text) => text,
+            Form::AnyOfDevice => "**{mac}**",
+            Form::Any => "**",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_could_never_match_are_refused() {
+        for (text, error) in [
+            ("", PatternError::Empty),
+            ("/", PatternError::Empty),
+            ("a\u{1}", PatternError::Control),
+            ("a//b", PatternError::Unresolved),
+            ("../b", PatternError::Unresolved),
+            ("a/", PatternError::Unresolved),
+        ] {
+            assert_eq!(text.parse::<Pattern>(), Err(error), "{text}");
+        }
+        assert!(matches!("a[".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
+        assert!(matches!("{mac".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
+    }
+}

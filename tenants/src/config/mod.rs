@@ -1,0 +1,1 @@
+//! The configuration: parsed with its spans, validated in one pass that collects every error.

@@ -1,0 +1,101 @@
+//! What a configuration makes: tenants with everything that is theirs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use provost_core::{ListenerPolicy, TenantPolicy};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::devices::Devices;
+use crate::files::Files;
+use crate::limits::Limits;
+use crate::network::NetworkStack;
+use crate::trust::TrustSet;
+use crate::uploads::Uploads;
+use crate::users::Users;
+
+/// Everything that one process serves.
+#[derive(Debug)]
+pub struct Deployment {
+    /// What is not of one tenant.
+    pub settings: Settings,
+    /// The tenants that loaded, by name.
+    pub tenants: Vec<Arc<Tenant>>,
+}
+
+/// What is not of one tenant.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where uploads and other state live.
+    pub state: PathBuf,
+    /// How records are written.
+    pub log: LogFormat,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One line of `key=value` a record.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One enterprise.
+#[derive(Debug)]
+pub struct Tenant {
+    /// What decisions ask.
+    pub policy: TenantPolicy,
+    /// Where its sockets are made.
+    pub network: NetworkStack,
+    /// What the operator provides for its phones.
+    pub files: Files,
+    /// What its phones sent.
+    pub uploads: Arc<Uploads>,
+    /// Its phones.
+    pub devices: Arc<Devices>,
+    /// Passwords that its phones share.
+    pub users: Users,
+    /// How its phones reach it.
+    pub listeners: Vec<Arc<Listener>>,
+    /// What bounds its peers.
+    pub limits: Limits,
+}
+
+/// One protocol on one address.
+#[derive(Debug)]
+pub struct Listener {
+    /// What decisions ask.
+    pub policy: ListenerPolicy,
+    /// Where it listens; port 0 lets the system pick one.
+    pub address: SocketAddr,
+    /// Present on https alone.
+    pub tls: Option<TlsSettings>,
+    /// Data connections of ftp.
+    pub passive: Passive,
+}
+
+/// Where FTP data connections are accepted.
+#[derive(Debug, Clone, Default)]
+pub struct Passive {
+    /// The ports to choose from; the system picks one where they are absent.
+    pub ports: Option<RangeInclusive<u16>>,
+    /// The address told to the peer, where it differs from the one that it reached (NAT).
+    pub address: Option<IpAddr>,
+}
+
+/// The server's side of TLS, and whom it trusts.
+#[derive(Debug)]
+pub struct TlsSettings {
+    /// The server's certificate chains, leaf first, each with its key.
+    pub certificates: Vec<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    /// Names the listener answers to; empty for any.
+    pub server_names: Vec<String>,
+    /// The trust sets of its phones.
+    pub trust: Vec<Arc<TrustSet>>,
+    /// Whether the names of the trust sets' CAs are sent to the phone.
+    pub hints: bool,
+}

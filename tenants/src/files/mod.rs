@@ -1,0 +1,91 @@
+//! The files that phones read. Only a permit opens one.
+
+use std::fs::File;
+use std::io;
+use std::time::SystemTime;
+
+use provost_core::{ListPermit, Permit, RequestPath};
+
+/// What a tenant's phones can read: their uploads, the tenant's root, the shared roots.
+#[derive(Debug)]
+pub struct Files {}
+
+/// A file that is open for reading.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// The file, at its beginning. It may grow while it is read: serve `facts.size` bytes.
+    pub file: File,
+    /// What is known of it.
+    pub facts: FileFacts,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its size in bytes.
+    pub size: u64,
+    /// When its bytes last changed.
+    pub modified: SystemTime,
+    /// Device and inode: another file of the same name differs here.
+    pub identity: (u64, u64),
+}
+
+/// One name in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, one segment.
+    pub name: String,
+    /// Its facts; `None` for a folder.
+    pub facts: Option<FileFacts>,
+}
+
+/// Why a file cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// No such file. Folders, devices and links that lead out of a root count as none.
+    #[error("no such file")]
+    NotFound,
+    /// The system's error, with what was tried.
+    #[error("{operation} {path}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// Of which path.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Files {
+    /// Opens the file that the permit is for. It blocks: call it off the runtime.
+    ///
+    /// # Errors
+    /// - [`FileError::NotFound`]: nowhere in the uploads, the root or the shared roots
+    /// - [`FileError::Io`]: it is there and cannot be opened
+    pub fn open(&self, permit: &Permit) -> Result<OpenFile, FileError> {
+        todo!()
+    }
+
+    /// Describes the file that the permit is for, as HEAD, SIZE and MDTM ask. A log is looked for in the uploads
+    /// alone: its size tells the phone where to go on.
+    ///
+    /// # Errors
+    /// - as [`Files::open`]
+    pub fn describe(&self, permit: &Permit) -> Result<FileFacts, FileError> {
+        todo!()
+    }
+
+    /// Lists a folder: the names that the permit shows, sorted, each once. It blocks.
+    ///
+    /// # Errors
+    /// - [`FileError::Io`]: a folder is there and cannot be read. A folder that is not there is empty.
+    pub fn list(&self, permit: &ListPermit<'_>) -> Result<Vec<Entry>, FileError> {
+        todo!()
+    }
+
+    /// Does the work of looking for a file that is not there, so that a refusal costs what a missing file costs.
+    pub fn feign(&self, path: &RequestPath) {
+        todo!()
+    }
+}
