@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The protocols of Provost: wire in, [`provost_core::AccessRequest`] out, bytes back.
+//!
+//! [`front`] is the one way from a protocol to a decision and to a record; [`listen`] accepts connections and bounds
+//! them. `https`, `tftp` and `ftp` know their wire and nothing of each other, and none of them holds a rule.
+#![forbid(unsafe_code)]
+
+pub mod front;
+pub mod listen;
+pub mod record;
+
+pub use front::{Exchange, Front};
+pub use record::{Outcome, Record, RecordLog};

@@ -1,0 +1,224 @@
+//! The one way from a protocol to a decision, and from a request to its record.
+//!
+//! A listener's [`Front`] knows its tenant before a byte is read. For each request a protocol begins an [`Exchange`],
+//! asks it for a decision, and ends it; the exchange writes the record when it is dropped, whatever happened.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use provost_core::decision::admit;
+use provost_core::{
+    AccessRequest, ClientAddr, Denial, ListPermit, Mac, NamedDevice, Operation, PathError, Permit, Proofs, Refusal,
+    RequestPath, decide, decide_listing,
+};
+use provost_tenants::{Limits, Listener, Tenant};
+
+use crate::listen::{Slot, Slots};
+use crate::record::{Outcome, Record, RecordLog, text_of};
+
+/// What the peers of one listener meet first.
+#[derive(Debug)]
+pub struct Front {
+    tenant: Arc<Tenant>,
+    listener: Arc<Listener>,
+    slots: Arc<Slots>,
+    records: RecordLog,
+}
+
+/// Why a peer is turned away before a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turned {
+    /// Its address may not speak to this listener: it is not answered.
+    Away,
+    /// The tenant or the address has all the connections that it may have.
+    Busy,
+}
+
+impl Front {
+    /// The front of one listener. `slots` are shared by all listeners of the tenant.
+    pub fn new(tenant: Arc<Tenant>, listener: Arc<Listener>, slots: Arc<Slots>, records: RecordLog) -> Arc<Self> {
+        Arc::new(Self { tenant, listener, slots, records })
+    }
+
+    /// The tenant, for its files, uploads, users and network.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// The listener.
+    pub fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+
+    /// The limits of this listener's peers.
+    pub fn limits(&self) -> &Limits {
+        &self.tenant.limits
+    }
+
+    /// Takes a place for a connection or a transfer, before anything else is done for the peer.
+    ///
+    /// # Errors
+    /// - [`Turned`]: the address lies outside the prefixes, or there is no place; a record is written
+    pub fn admit(self: &Arc<Self>, client: ClientAddr) -> Result<Slot, Turned> {
+        if let Err(denial) = admit(&self.tenant.policy, &self.listener.policy, client) {
+            let mut exchange = self.exchange(client, "CONNECT", b"");
+            exchange.deny(denial);
+            return Err(Turned::Away);
+        }
+        Slots::take(&self.slots, client.ip(), &self.tenant.limits).ok_or_else(|| {
+            let exchange = self.exchange(client, "CONNECT", b"");
+            exchange.finish(Outcome::Refused, Some("busy"));
+            Turned::Busy
+        })
+    }
+
+    /// Begins the record of a request. `path` is what the peer sent, decoded where the protocol decodes.
+    pub fn exchange(
+        self: &Arc<Self>,
+        client: ClientAddr,
+        method: impl Into<Cow<'static, str>>,
+        path: &[u8],
+    ) -> Exchange {
+        let record = Record {
+            time: jiff::Timestamp::now(),
+            tenant: self.tenant.policy.name.clone(),
+            listener: self.listener.policy.name.clone(),
+            protocol: self.listener.policy.protocol,
+            client,
+            mac: None,
+            proof: None,
+            method: method.into(),
+            path: text_of(path),
+            outcome: Outcome::Aborted,
+            opening: None,
+            reason: None,
+            detail: None,
+            agent: None,
+            bytes: 0,
+            duration: std::time::Duration::ZERO,
+        };
+        let path = self.tenant.policy.path(path);
+        Exchange { front: Arc::clone(self), path, record, began: Instant::now() }
+    }
+}
+
+/// One request from its first line to its last byte. Dropped, it writes its record: `aborted`, unless it was finished.
+#[derive(Debug)]
+pub struct Exchange {
+    front: Arc<Front>,
+    path: Result<RequestPath, PathError>,
+    record: Record,
+    began: Instant,
+}
+
+impl Exchange {
+    /// Decides whether the peer may do this with the path. A negative decision is recorded, and costs what a missing
+    /// file costs where the peer is told that there is none. It may block on the file system for a moment then.
+    ///
+    /// # Errors
+    /// - [`Refusal`]: what the peer is told
+    pub fn decide(&mut self, operation: Operation, proofs: &Proofs) -> Result<Permit, Refusal> {
+        self.note_device(proofs);
+        let front = Arc::clone(&self.front);
+        match decide(&self.request(&front, operation, proofs)) {
+            Ok(permit) => {
+                self.record.opening = Some(permit.opening());
+                Ok(permit)
+            }
+            Err(denial) => {
+                if let (Refusal::NotFound, Ok(path)) = (denial.refusal, &self.path) {
+                    front.tenant.files.feign(path);
+                }
+                Err(self.deny(denial))
+            }
+        }
+    }
+
+    /// Decides whether the peer may list the folder, and lists it: the permit lives as long as `list` runs. Call it
+    /// off the runtime.
+    ///
+    /// # Errors
+    /// - [`Refusal`]: what the peer is told
+    pub fn list<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<T, Refusal> {
+        self.note_device(proofs);
+        let front = Arc::clone(&self.front);
+        let outcome = decide_listing(&self.request(&front, Operation::Read, proofs)).map(|permit| list(&permit));
+        outcome.map_err(|denial| self.deny(denial))
+    }
+
+    fn request<'a>(&'a self, front: &'a Front, operation: Operation, proofs: &'a Proofs) -> AccessRequest<'a> {
+        AccessRequest {
+            tenant: &front.tenant.policy,
+            listener: &front.listener.policy,
+            devices: front.tenant.devices.as_ref(),
+            client: self.record.client,
+            proofs,
+            operation,
+            path: self.path.as_ref().map_err(|error| *error),
+            throttled: false,
+        }
+    }
+
+    /// The path, as the decision will see it.
+    ///
+    /// # Errors
+    /// - [`PathError`]: it does not parse; a decision will say so
+    pub fn path(&self) -> Result<&RequestPath, PathError> {
+        self.path.as_ref().map_err(|error| *error)
+    }
+
+    /// Says what the peer calls itself.
+    pub fn agent(&mut self, agent: &[u8]) {
+        self.record.agent = Some(text_of(agent));
+    }
+
+    /// Adds to the bytes of files that were sent or received.
+    pub fn add_bytes(&mut self, bytes: u64) {
+        self.record.bytes = self.record.bytes.saturating_add(bytes);
+    }
+
+    /// Says in a sentence, for the operator, what went wrong or what is special.
+    pub fn detail(&mut self, detail: impl ToString) {
+        self.record.detail = Some(text_of(detail.to_string().as_bytes()));
+    }
+
+    /// Ends the request and writes its record. `reason` is a short fixed word.
+    pub fn finish(mut self, outcome: Outcome, reason: Option<&'static str>) {
+        self.end(outcome, reason);
+    }
+
+    /// Sets how the request ends, for the record that is written when the exchange is dropped.
+    pub fn end(&mut self, outcome: Outcome, reason: Option<&'static str>) {
+        self.record.outcome = outcome;
+        self.record.reason = reason.or(self.record.reason);
+    }
+
+    fn deny(&mut self, denial: Denial) -> Refusal {
+        self.record.outcome = Outcome::Denied;
+        self.record.reason = Some(denial.reason.code());
+        self.record.detail = Some(text_of(denial.reason.to_string().as_bytes()));
+        denial.refusal
+    }
+
+    fn note_device(&mut self, proofs: &Proofs) {
+        let proven: [(Option<Mac>, &'static str); 3] = [
+            (proofs.certificate.as_ref().ok().map(|identity| identity.mac), "certificate"),
+            (proofs.password.device(), "password"),
+            (proofs.link, "link"),
+        ];
+        let named = match self.path.as_ref().map(RequestPath::named) {
+            Ok(NamedDevice::One(mac)) => Some(*mac),
+            Ok(NamedDevice::None | NamedDevice::Ambiguous) | Err(_) => None,
+        };
+        let known = proven.into_iter().chain([(named, "path")]).find_map(|(mac, proof)| Some((mac?, proof)));
+        (self.record.mac, self.record.proof) = known.unzip();
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.record.duration = self.began.elapsed();
+        self.front.records.write(self.record.clone());
+    }
+}

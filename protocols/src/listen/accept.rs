@@ -1,0 +1,68 @@
+//! The accept loop of every protocol over TCP.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use provost_core::ClientAddr;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Slot;
+use crate::front::Front;
+
+/// How long accepting rests after an error that lies in this machine's resources.
+const REST: Duration = Duration::from_millis(100);
+
+/// A peer that was admitted.
+#[derive(Debug)]
+pub struct Connection {
+    /// The stream, with `TCP_NODELAY` set.
+    pub stream: TcpStream,
+    /// The peer.
+    pub client: ClientAddr,
+    /// The address that the peer reached.
+    pub local: SocketAddr,
+    /// Its place; keep it as long as the connection lives.
+    pub slot: Slot,
+}
+
+/// Accepts connections until the task is dropped, and hands each to `serve` in a task of its own. A peer that may not
+/// speak to the listener, or for which there is no place, is closed at once.
+pub async fn accept<F, Served>(front: Arc<Front>, listener: TcpListener, serve: F)
+where
+    F: Fn(Arc<Front>, Connection) -> Served,
+    Served: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let client = ClientAddr::from(peer);
+                let Ok(slot) = front.admit(client) else { continue };
+                let Ok(local) = stream.local_addr() else { continue };
+                // Only a broken connection refuses it, and serving will find out.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(serve(Arc::clone(&front), Connection { stream, client, local, slot }));
+            }
+            Err(error) if is_of_peer(&error) => {}
+            Err(error) => {
+                tracing::warn!(listener = front.listener().policy.name, %error, "cannot accept a connection");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// Whether an error of accept(2) is the affair of one peer that went away (accept(2), "Error handling").
+fn is_of_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::TimedOut
+    )
+}

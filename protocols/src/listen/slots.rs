@@ -1,0 +1,81 @@
+//! Places for connections and transfers: how many a tenant and one address may have at once.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use provost_tenants::Limits;
+
+/// The places of one tenant.
+#[derive(Debug, Default)]
+pub struct Slots {
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One place. Dropped, it is free again.
+#[derive(Debug)]
+pub struct Slot {
+    slots: Arc<Slots>,
+    address: IpAddr,
+}
+
+impl Slots {
+    /// Takes a place, unless the tenant or the address has all of its own.
+    pub fn take(slots: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Slot> {
+        let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
+        if taken.total >= limits.connections || of_address >= limits.connections_per_address {
+            return None;
+        }
+        taken.total += 1;
+        taken.by_address.insert(address, of_address + 1);
+        Some(Slot { slots: Arc::clone(slots), address })
+    }
+
+    /// How many places are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.total = taken.total.saturating_sub(1);
+        let of_address = taken.by_address.get(&self.address).copied().unwrap_or_default();
+        match of_address.checked_sub(1) {
+            Some(0) | None => drop(taken.by_address.remove(&self.address)),
+            Some(rest) => drop(taken.by_address.insert(self.address, rest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_come_back() {
+        let slots = Arc::new(Slots::default());
+        let limits = Limits { connections: 3, connections_per_address: 2, ..Limits::default() };
+        let [a, b] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        let first = Slots::take(&slots, a, &limits);
+        let second = Slots::take(&slots, a, &limits);
+        assert!(first.is_some() && second.is_some());
+        assert!(Slots::take(&slots, a, &limits).is_none(), "the address has its two");
+        let third = Slots::take(&slots, b, &limits);
+        assert!(third.is_some());
+        assert!(Slots::take(&slots, b, &limits).is_none(), "the tenant has its three");
+        drop(first);
+        assert!(Slots::take(&slots, b, &limits).is_some());
+        drop((second, third));
+        assert_eq!(slots.taken(), 0);
+        assert!(slots.taken.lock().is_ok_and(|taken| taken.by_address.is_empty()));
+    }
+}
