@@ -32,6 +32,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// How records are written.
     pub log: LogFormat,
+    /// Where the running server takes commands; none where it is absent.
+    pub admin_socket: Option<PathBuf>,
 }
 
 /// How records are written.
@@ -76,6 +78,18 @@ pub struct Listener {
     pub tls: Option<TlsSettings>,
     /// Data connections of ftp.
     pub passive: Passive,
+}
+
+impl Settings {
+    /// Makes the state folder, for this process's user alone, where it is missing. Loading a configuration changes
+    /// nothing on the disk; a server calls this before it serves.
+    ///
+    /// # Errors
+    /// - what the system says of the folder
+    pub fn create_state(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state)
+    }
 }
 
 /// Where FTP data connections are accepted.
