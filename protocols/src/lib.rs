@@ -7,6 +7,8 @@
 pub mod front;
 pub mod listen;
 pub mod record;
+pub mod server;
 
 pub use front::{Exchange, Front};
 pub use record::{Outcome, Record, RecordLog};
+pub use server::Server;
