@@ -5,7 +5,7 @@ use std::fmt;
 use crate::address::{ClientAddr, Prefixes};
 use crate::mac::Mac;
 use crate::path::{PathError, RequestPath, Strip};
-use crate::require::{Exception, Require};
+use crate::require::{Alternative, Exception, ProofKind, Require};
 use crate::rules::RuleSet;
 
 /// A protocol that a listener speaks.
@@ -120,6 +120,15 @@ impl Protocol {
             Self::Https => Unbound::Refuse,
             Self::Http | Self::Tftp | Self::Ftp => Unbound::Listed,
         }
+    }
+
+    /// The default of a listener's `require`.
+    pub fn default_require(self) -> Require {
+        let kind = match self {
+            Self::Https => ProofKind::Certificate,
+            Self::Http | Self::Tftp | Self::Ftp => ProofKind::Address,
+        };
+        Require::from_iter([Alternative::from(kind)])
     }
 
     /// The name as the configuration spells it.

@@ -117,6 +117,12 @@ impl Exception {
     }
 }
 
+impl From<ProofKind> for Alternative {
+    fn from(kind: ProofKind) -> Self {
+        Self(vec![kind])
+    }
+}
+
 impl FromIterator<Alternative> for Require {
     fn from_iter<T: IntoIterator<Item = Alternative>>(alternatives: T) -> Self {
         Self(alternatives.into_iter().collect())

@@ -24,7 +24,7 @@ pub fn decide_listing<'a>(request: &AccessRequest<'a>) -> Result<ListPermit<'a>,
     let folder = request.path.map_err(Reason::Path).map_err(denied(Step::Path))?;
     let admission: Admission = require(&request, None).map_err(denied(Step::Require))?;
     throttle(&request).map_err(denied(Step::Throttle))?;
-    let subject = device(&request, &admission, None).map_err(denied(Step::Device))?;
+    let subject = device(&request, admission, None).map_err(denied(Step::Device))?;
     Ok(ListPermit { request, folder, proven: subject.proven })
 }
 

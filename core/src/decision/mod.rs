@@ -10,7 +10,6 @@ mod permit;
 mod table;
 
 use std::fmt;
-use std::sync::Arc;
 
 pub use denial::{Denial, Reason, Refusal};
 pub use listing::{ListPermit, decide_listing};
@@ -112,8 +111,8 @@ pub fn walk(request: &AccessRequest<'_>, witness: &mut impl Witness) -> Result<P
     }
     let admission = ladder.climb(Step::Require, require(request, grant.found.device))?;
     ladder.climb(Step::Throttle, throttle(request))?;
-    let subject = ladder.climb(Step::Device, device(request, &admission, grant.found.device))?;
-    let opening = ladder.climb(Step::Binding, binding(request, &grant, &admission, &subject))?;
+    let subject = ladder.climb(Step::Device, device(request, admission, grant.found.device))?;
+    let opening = ladder.climb(Step::Binding, binding(request, &grant, admission, &subject))?;
     Ok(Permit::new(request, path, grant.found, opening))
 }
 
@@ -253,7 +252,7 @@ struct Subject {
 }
 
 // Step 7.
-fn device(request: &AccessRequest<'_>, admission: &Admission, named: Option<Mac>) -> Result<Subject, Reason> {
+fn device(request: &AccessRequest<'_>, admission: Admission, named: Option<Mac>) -> Result<Subject, Reason> {
     let proven = request.proofs.device().map_err(|_| Reason::ProofsDisagree)?;
     let Some(mac) = proven.or(named) else {
         return if reads_without_device(request, admission) {
@@ -274,20 +273,20 @@ fn device(request: &AccessRequest<'_>, admission: &Admission, named: Option<Mac>
 }
 
 /// Whether a request that names and proves no device may have files that name none.
-fn reads_without_device(request: &AccessRequest<'_>, admission: &Admission) -> bool {
+fn reads_without_device(request: &AccessRequest<'_>, admission: Admission) -> bool {
     let unbound = match request.listener.unbound {
         Unbound::Listed => true,
         Unbound::Refuse => false,
     };
     // An exception covers a request without a device only where it says `shared`.
-    unbound || request.proofs.password.is_shared() || *admission != Admission::Listener
+    unbound || request.proofs.password.is_shared() || admission != Admission::Listener
 }
 
 // Step 8.
 fn binding(
     request: &AccessRequest<'_>,
     grant: &Grant,
-    admission: &Admission,
+    admission: Admission,
     subject: &Subject,
 ) -> Result<Opening, Reason> {
     if let Some((device, row)) = subject.device
@@ -310,7 +309,7 @@ fn binding(
     })
 }
 
-fn unbound(request: &AccessRequest<'_>, admission: &Admission, kind: Kind) -> Result<Opening, Reason> {
+fn unbound(request: &AccessRequest<'_>, admission: Admission, kind: Kind) -> Result<Opening, Reason> {
     match request.operation {
         Operation::Read => match (request.listener.unbound, admission) {
             (Unbound::Listed, _) => Ok(Opening::Unbound),
@@ -374,6 +373,6 @@ impl fmt::Debug for AccessRequest<'_> {
 impl Permit {
     fn new(request: &AccessRequest<'_>, path: &RequestPath, found: Match, opening: Opening) -> Self {
         let proven = request.proofs.device().ok().flatten();
-        Self::granted(request.operation, path.clone(), Arc::clone(&found.rule), found.device, proven, opening)
+        Self::granted(request.operation, path.clone(), found.rule, found.device, proven, opening)
     }
 }

@@ -66,7 +66,7 @@ impl NamedDevice {
             named = match (found, named) {
                 (Found::Address(candidate), Self::None) => Self::One(candidate.mac),
                 (Found::Address(candidate), Self::One(mac)) if candidate.mac == mac => Self::One(mac),
-                (Found::Address(_), _) | (Found::TooLong(_), _) => return Self::Ambiguous,
+                (Found::Address(_) | Found::TooLong(_), _) => return Self::Ambiguous,
             };
         }
         named

@@ -83,10 +83,9 @@ pub fn place(kind: Kind, gap: Gap, part: Part, held: Held) -> Placement {
         return Placement::InPlace { offset: part.first };
     }
     match (is_log, held.equals_held) {
-        (true, true) => Placement::Keep,
         (true, false) => Placement::Rotate,
         (false, _) if part.complete == Some(part.length) => Placement::Replace,
-        (false, true) => Placement::Keep,
+        (true | false, true) => Placement::Keep,
         (false, false) => Placement::InPlace { offset: 0 },
     }
 }
