@@ -1,13 +1,28 @@
 //! Trust sets: whose certificates are believed, and which device they name.
+//!
+//! What stands here reads certificates and says what they are. Chains are verified where TLS is spoken, and which
+//! device may have which file is decided in the core.
 
+mod anchor;
+mod describe;
+mod facts;
 mod identity;
-
-pub use identity::device_of;
+mod import;
+mod read;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 
 use provost_core::identity::MacRule;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+
+pub use anchor::{Anchor, AnchorError, check_anchor};
+pub use describe::{CommonPlace, Description, describe};
+pub use facts::{Fingerprint, Key, Legacy, SignatureHash};
+pub use identity::device_of;
+pub use import::{ImportError, ImportReport, Imported, Refused, Sort, Written, import};
+pub use read::{ReadError, certificates_in, crls_in, revocation_list_ends};
 
 /// One vendor's CA family.
 #[derive(Debug)]

@@ -1,0 +1,231 @@
+//! What a certificate is made of: key, hash, version, times.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use x509_parser::error::X509Error;
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSASSAPSS, OID_SIG_ED25519,
+};
+use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, X509Certificate, X509Version};
+use x509_parser::public_key::PublicKey;
+use x509_parser::signature_algorithm::SignatureAlgorithm;
+
+/// A certificate's public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// RSA with a modulus of so many bits.
+    Rsa {
+        /// The bits of the modulus.
+        bits: usize,
+    },
+    /// ECDSA on the NIST curve of so many bits: 256, 384 or 521.
+    Ec {
+        /// The bits of the curve.
+        bits: usize,
+    },
+    /// Ed25519.
+    Ed25519,
+    /// Anything else, by its object identifier.
+    Other(String),
+}
+
+/// The hash that a certificate is signed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignatureHash {
+    /// MD5, forgeable since 2008.
+    Md5,
+    /// SHA-1, forgeable since 2017.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+    /// The hash inside Ed25519.
+    Ed25519,
+    /// Anything else, by its object identifier.
+    Other(String),
+}
+
+/// What a certificate would need a trust set to tolerate. This version tolerates none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Legacy {
+    /// It is signed with SHA-1 or MD5.
+    Sha1,
+    /// Its RSA key has fewer than 2,048 bits.
+    Rsa1024,
+    /// It is of X.509 version 1 or 2, without extensions.
+    X509v1,
+    /// Its time is over.
+    Expired,
+}
+
+/// The SHA-256 of a certificate's DER.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a certificate in DER.
+    pub fn of(der: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+        let mut bytes = [0; 32];
+        bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        Self(bytes)
+    }
+
+    /// The first eight hex digits, to tell files apart.
+    pub fn prefix(&self) -> String {
+        self.to_string().chars().take(8).collect()
+    }
+}
+
+impl Key {
+    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+        let info = certificate.public_key();
+        match info.parsed() {
+            Ok(PublicKey::RSA(rsa)) => Self::Rsa { bits: bits(rsa.modulus) },
+            Ok(PublicKey::EC(_)) => curve_bits(&info.algorithm)
+                .map_or_else(|| Self::Other(parameter(&info.algorithm)), |bits| Self::Ec { bits }),
+            _ if info.algorithm.algorithm == OID_SIG_ED25519 => Self::Ed25519,
+            _ => Self::Other(info.algorithm.algorithm.to_id_string()),
+        }
+    }
+}
+
+fn bits(modulus: &[u8]) -> usize {
+    let significant = modulus.iter().skip_while(|byte| **byte == 0);
+    let leading = significant.clone().next().map_or(0, |byte| byte.leading_zeros() as usize);
+    (significant.count() * 8).saturating_sub(leading)
+}
+
+fn curve_bits(algorithm: &AlgorithmIdentifier<'_>) -> Option<usize> {
+    let curve = algorithm.parameters.as_ref()?.as_oid().ok()?;
+    [(OID_EC_P256, 256), (OID_NIST_EC_P384, 384), (OID_NIST_EC_P521, 521)]
+        .into_iter()
+        .find_map(|(known, bits)| (known == curve).then_some(bits))
+}
+
+fn parameter(algorithm: &AlgorithmIdentifier<'_>) -> String {
+    let curve = algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    curve.map_or_else(|| algorithm.algorithm.to_id_string(), |curve| curve.to_id_string())
+}
+
+impl SignatureHash {
+    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+        let algorithm = &certificate.signature_algorithm;
+        let hash = if algorithm.algorithm == OID_PKCS1_RSASSAPSS { pss_hash(algorithm) } else { None };
+        let oid = hash.unwrap_or_else(|| algorithm.algorithm.to_id_string());
+        // The registry of x509-parser lacks some of these; RFC 3279, RFC 4055, RFC 5758, RFC 8410 and OIW have them all.
+        match oid.as_str() {
+            "1.2.840.113549.1.1.4" | "1.3.14.3.2.25" => Self::Md5,
+            "1.2.840.113549.1.1.5" | "1.3.14.3.2.26" | "1.3.14.3.2.29" | "1.2.840.10045.4.1" => Self::Sha1,
+            "1.2.840.113549.1.1.11" | "2.16.840.1.101.3.4.2.1" | "1.2.840.10045.4.3.2" => Self::Sha256,
+            "1.2.840.113549.1.1.12" | "2.16.840.1.101.3.4.2.2" | "1.2.840.10045.4.3.3" => Self::Sha384,
+            "1.2.840.113549.1.1.13" | "2.16.840.1.101.3.4.2.3" | "1.2.840.10045.4.3.4" => Self::Sha512,
+            "1.3.101.112" => Self::Ed25519,
+            _ => Self::Other(oid),
+        }
+    }
+
+    pub(super) fn is_forgeable(&self) -> bool {
+        match self {
+            Self::Md5 | Self::Sha1 => true,
+            Self::Sha256 | Self::Sha384 | Self::Sha512 | Self::Ed25519 | Self::Other(_) => false,
+        }
+    }
+}
+
+fn pss_hash(algorithm: &AlgorithmIdentifier<'_>) -> Option<String> {
+    let SignatureAlgorithm::RSASSA_PSS(parameters) = SignatureAlgorithm::try_from(algorithm).ok()? else { return None };
+    Some(parameters.hash_algorithm_oid().to_id_string())
+}
+
+/// Whether the certificate is signed with its own key. Where the signature is of an algorithm that nothing here
+/// can verify (MD5), equal names are taken for it.
+pub(super) fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
+    certificate.subject().as_raw() == certificate.issuer().as_raw()
+        && matches!(certificate.verify_signature(None), Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm))
+}
+
+pub(super) fn is_version_3(certificate: &X509Certificate<'_>) -> bool {
+    certificate.version() == X509Version::V3
+}
+
+/// What the certificate would need to be tolerated at any time. A self-signed one's own signature counts for nothing.
+pub(super) fn weaknesses(certificate: &X509Certificate<'_>) -> Vec<Legacy> {
+    let weak_hash = SignatureHash::of(certificate).is_forgeable() && !is_self_signed(certificate);
+    let weak_key = matches!(Key::of(certificate), Key::Rsa { bits } if bits < 2048);
+    [(weak_hash, Legacy::Sha1), (weak_key, Legacy::Rsa1024), (!is_version_3(certificate), Legacy::X509v1)]
+        .into_iter()
+        .filter_map(|(needed, legacy)| needed.then_some(legacy))
+        .collect()
+}
+
+/// What the certificate would need to be tolerated at `now`.
+pub(super) fn legacy(certificate: &X509Certificate<'_>, now: SystemTime) -> Vec<Legacy> {
+    let mut legacy = weaknesses(certificate);
+    if system_time(certificate.validity().not_after) < now {
+        legacy.push(Legacy::Expired);
+    }
+    legacy
+}
+
+pub(super) fn system_time(time: ASN1Time) -> SystemTime {
+    let seconds = Duration::from_secs(time.timestamp().unsigned_abs());
+    let moved = if time.timestamp() < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(seconds)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(seconds)
+    };
+    moved.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+            Self::Ec { bits } => write!(f, "EC P-{bits}"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Other(oid) => f.write_str(oid),
+        }
+    }
+}
+
+impl fmt::Display for SignatureHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA-1",
+            Self::Sha256 => "SHA-256",
+            Self::Sha384 => "SHA-384",
+            Self::Sha512 => "SHA-512",
+            Self::Ed25519 => "Ed25519",
+            Self::Other(oid) => oid,
+        })
+    }
+}
+
+impl fmt::Display for Legacy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sha1 => "sha1",
+            Self::Rsa1024 => "rsa1024",
+            Self::X509v1 => "x509v1",
+            Self::Expired => "expired",
+        })
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
