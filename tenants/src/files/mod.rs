@@ -2,13 +2,39 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use provost_core::path::Case;
 use provost_core::{ListPermit, Permit, RequestPath};
+
+use crate::uploads::Uploads;
 
 /// What a tenant's phones can read: their uploads, the tenant's root, the shared roots.
 #[derive(Debug)]
 pub struct Files {}
+
+/// Where a tenant's phones read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesSettings {
+    /// The tenant's own root.
+    pub root: PathBuf,
+    /// Roots that tenants share, such as firmware; looked at in this order, after the tenant's own.
+    pub shared: Vec<PathBuf>,
+    /// How names are compared.
+    pub case: Case,
+}
+
+/// A root cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("open the root {}", path.display())]
+pub struct FilesError {
+    /// The root.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
 
 /// A file that is open for reading.
 #[derive(Debug)]
@@ -58,6 +84,22 @@ pub enum FileError {
 }
 
 impl Files {
+    /// Opens the roots. Each is held open: a folder that takes its name later is seen after the next reload.
+    ///
+    /// # Errors
+    /// - [`FilesError`]: a root is no folder, or cannot be opened
+    pub fn open_roots(settings: FilesSettings, uploads: Arc<Uploads>) -> Result<Self, FilesError> {
+        todo!()
+    }
+
+    /// The links in the roots that lead out of them and so are not followed, for `provost check`. It blocks.
+    ///
+    /// # Errors
+    /// - [`FileError::Io`]: a folder cannot be read
+    pub fn links_that_lead_out(&self) -> Result<Vec<PathBuf>, FileError> {
+        todo!()
+    }
+
     /// Opens the file that the permit is for. It blocks: call it off the runtime.
     ///
     /// # Errors

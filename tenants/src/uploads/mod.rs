@@ -1,17 +1,48 @@
 //! What phones send. Only a permit stores it.
+//!
+//! A body is spooled into a temporary file beside the uploads, whole, before anything of the upload is touched; then it is
+//! applied under the lock of its file. So a body that breaks off, is short or exceeds a limit leaves what was there
+//! untouched. Where a partial body goes, [`provost_core::upload::place`] decides; this module carries it out.
+//!
+//! It does not decide who may write, and it does not watch the directory: what another process discards is noticed when
+//! the file is next touched, or when space seems to run out.
+
+mod apply;
+mod directory;
+mod disk;
+mod ledger;
+mod locks;
+mod operator;
+mod recent;
+mod rotation;
+mod settings;
+mod spool;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use operator::{Selection, UploadEntry};
+pub use settings::{Durability, UploadsSettings};
+pub use spool::Spool;
 
 use std::io;
+use std::sync::Arc;
 
-use provost_core::Permit;
+use provost_core::path::Case;
 use provost_core::upload::ContentRange;
+use provost_core::{Mac, Operation, Permit, RequestPath};
+
+use state::State;
+
+/// Folders above an upload. Phones use two; without a bound, one upload could leave hundreds of folders behind.
+const MAX_FOLDERS: usize = 16;
 
 /// The uploads of one tenant, plain files below `state/uploads/<tenant>/`.
 #[derive(Debug)]
-pub struct Uploads {}
-
-/// A body on its way: it is spooled beside the uploads, and applied as a whole or not at all. Dropped, it leaves nothing.
-#[derive(Debug)]
-pub struct Spool {}
+pub struct Uploads {
+    settings: Arc<UploadsSettings>,
+    state: Arc<State>,
+}
 
 /// Where a spooled body goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +51,7 @@ pub enum Target {
     Whole,
     /// It is this part of the file: PUT with Content-Range.
     Range(ContentRange),
-    /// It begins at this offset, not 0: REST with STOR.
+    /// It begins at this offset: REST with STOR. 0 is [`Target::Whole`].
     Offset(u64),
     /// It goes to the end: APPE.
     End,
@@ -58,7 +89,8 @@ pub enum UploadError {
     /// The body has another length than its range.
     #[error("the body is not as long as its range")]
     BodyLength,
-    /// The name cannot be stored: a folder stands there, or a file where a folder must be.
+    /// The name cannot be stored: a folder stands there, or a file where a folder must be, or the permit is not one to
+    /// write.
     #[error("the name cannot be stored")]
     Unstorable,
     /// The system's error.
@@ -72,35 +104,59 @@ pub enum UploadError {
 }
 
 impl Uploads {
+    /// The uploads in `settings.directory`. The disk is not touched before the first use, or [`Uploads::prepare`].
+    pub fn new(settings: UploadsSettings) -> Self {
+        let state = State::new(settings.directory.clone());
+        Self { settings: Arc::new(settings), state: Arc::new(state) }
+    }
+
+    /// The same uploads under changed settings: locks, accounts and what was last answered stay one and the same, so that
+    /// bodies that are under way during a reload are counted and serialised with those that follow.
+    #[must_use]
+    pub fn renewed(&self, settings: UploadsSettings) -> Self {
+        if settings.directory != self.settings.directory {
+            return Self::new(settings);
+        }
+        Self { settings: Arc::new(settings), state: Arc::clone(&self.state) }
+    }
+
+    /// Makes the directory (0700) where it is missing, removes what a former process left half done, and counts what
+    /// each device holds. It happens once, and at the first use if nobody calls it. It blocks.
+    ///
+    /// # Errors
+    /// - [`UploadError::Io`]: the directory cannot be made or read
+    pub fn prepare(&self) -> Result<(), UploadError> {
+        self.state.root().map(|_| ())
+    }
+
     /// Begins a body. `expected` is its length in bytes where the peer said it, so that what cannot fit is refused before
     /// it is sent. It blocks: call it off the runtime.
     ///
     /// # Errors
     /// - [`UploadError::TooLarge`], [`UploadError::NoSpace`], [`UploadError::Io`]
+    /// - [`UploadError::Unstorable`]: the permit is to read, or too many folders stand in the path
     pub fn begin(&self, permit: Permit, expected: Option<u64>) -> Result<Spool, UploadError> {
-        todo!()
+        let Operation::Write = permit.operation() else { return Err(UploadError::Unstorable) };
+        let device = permit.device().ok_or(UploadError::Unstorable)?;
+        let path = stored_name(self.settings.case, permit.path(), Some(device));
+        if path.is_empty() || path.matches('/').count() > MAX_FOLDERS {
+            return Err(UploadError::Unstorable);
+        }
+        Spool::begin(&self.settings, &self.state, permit, device, path, expected)
+    }
+
+    /// The directory and the name in it under which the upload at `path` is read.
+    pub(crate) fn reading(&self, path: &RequestPath, device: Option<Mac>) -> Option<(&cap_std::fs::Dir, String)> {
+        Some((self.state.root().ok()?, stored_name(self.settings.case, path, device)))
     }
 }
 
-impl Spool {
-    /// Adds bytes. It blocks.
-    ///
-    /// # Errors
-    /// - [`UploadError::TooLarge`], [`UploadError::NoSpace`], [`UploadError::Io`]
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
-        todo!()
-    }
-
-    /// How many bytes it holds.
-    pub fn len(&self) -> u64 {
-        todo!()
-    }
-
-    /// Puts the bytes where they belong, under the file's lock. When it returns, they are on the disk (`durability`). It blocks.
-    ///
-    /// # Errors
-    /// - any [`UploadError`]; what was there stands as it was
-    pub fn apply(self, target: Target) -> Result<Stored, UploadError> {
-        todo!()
+/// The name that an upload has on the disk: one for all spellings of the device's MAC, and one for all spellings
+/// altogether where names are compared without regard to case.
+fn stored_name(case: Case, path: &RequestPath, device: Option<Mac>) -> String {
+    let name = device.map_or_else(|| path.as_str().to_owned(), |device| path.with_mac_in_lower_case(device));
+    match case {
+        Case::Exact => name,
+        Case::Ignore => name.to_ascii_lowercase(),
     }
 }

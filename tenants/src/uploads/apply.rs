@@ -1,0 +1,162 @@
+//! A spooled body goes where it belongs.
+
+use cap_std::fs::Dir;
+use provost_core::Kind;
+use provost_core::upload::{Held, Part, Placement, place};
+
+use super::disk::{append, begins_with, make_folders, overlay, size};
+use super::ledger::Change;
+use super::recent::Answered;
+use super::rotation::Rotation;
+use super::spool::Spool;
+use super::state::Reclaim;
+use super::{Stored, Target, UploadError};
+
+const GAP: &str = "gap";
+const LATE_START: &str = "late_start";
+const REPEATED: &str = "repeated";
+const ROTATED: &str = "rotated";
+
+/// What is done to the upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Keep,
+    Replace,
+    Append,
+    Overlay { offset: u64 },
+    Rotate,
+}
+
+/// What is done, and what the record says of it.
+type Plan = (Action, Option<&'static str>);
+
+pub(super) fn apply(spool: &mut Spool, target: Target) -> Result<Stored, UploadError> {
+    let state = std::sync::Arc::clone(&spool.state);
+    let root = state.root()?;
+    let _lock = state.locks.lock(&spool.path);
+    let held = size(root, &spool.path)?;
+    let part = part(target, spool.len(), held)?;
+    let (action, note) = match part {
+        None => (Action::Replace, None),
+        Some(part) => plan(spool, root, target, part, held)?,
+    };
+    carry_out(spool, root, action, held)?;
+    match part.filter(|_| may_repeat(target)) {
+        Some(part) => state.recent.remember(&spool.path, Answered { part, digest: spool.digest() }),
+        None => state.recent.forget(&spool.path),
+    }
+    let size = size(root, &spool.path)?.unwrap_or(0);
+    Ok(Stored { created: held.is_none(), note, size })
+}
+
+/// The part of the upload that the body is; `None` where it is the whole.
+fn part(target: Target, length: u64, held: Option<u64>) -> Result<Option<Part>, UploadError> {
+    Ok(match target {
+        Target::Whole | Target::Offset(0) => None,
+        Target::Range(range) => {
+            range.check_body(length).map_err(|_| UploadError::BodyLength)?;
+            Some(Part { first: range.first(), length, complete: range.complete() })
+        }
+        Target::Offset(first) => Some(Part { first, length, complete: None }),
+        Target::End => Some(Part { first: held.unwrap_or(0), length, complete: None }),
+    })
+}
+
+/// The same bytes to the end twice are two appends: APPE says nothing of where they belong.
+fn may_repeat(target: Target) -> bool {
+    match target {
+        Target::Range(_) | Target::Offset(_) => true,
+        Target::Whole | Target::End => false,
+    }
+}
+
+fn plan(spool: &mut Spool, root: &Dir, target: Target, part: Part, held: Option<u64>) -> Result<Plan, UploadError> {
+    let answered = Answered { part, digest: spool.digest() };
+    // Where the operator has discarded the upload, the phone must be able to send it again.
+    let repeats_last = may_repeat(target) && held.is_some() && spool.state.recent.is_last(&spool.path, &answered);
+    let comparable = part.first == 0 && held.is_some_and(|size| size >= part.length);
+    let equals_held = comparable && begins_with(root, &spool.path, &mut spool.body.file)?;
+    let rule = spool.permit.rule();
+    let max_log = rule.max_size.unwrap_or(spool.settings.max_log);
+    let size = held.unwrap_or(0);
+    let end = part.first.saturating_add(part.length);
+    let rotates = |past_max: bool| rule.kind == Kind::Log && size > 0 && past_max;
+    Ok(match place(rule.kind, rule.gap, part, Held { size: held, repeats_last, equals_held }) {
+        Placement::Keep => (Action::Keep, Some(REPEATED)),
+        Placement::Create { gap: 0 } | Placement::Replace => (Action::Replace, None),
+        Placement::Create { gap: _ } => (Action::Replace, Some(LATE_START)),
+        Placement::Append { gap } => {
+            let rotates = rotates(size.saturating_add(part.length) > max_log);
+            match (rotates, gap) {
+                (false, 0) => (Action::Append, None),
+                (false, _) => (Action::Append, Some(GAP)),
+                (true, 0) => (Action::Rotate, Some(ROTATED)),
+                (true, _) => (Action::Rotate, Some(GAP)),
+            }
+        }
+        // Else a log that is only ever written in place would never rotate.
+        Placement::InPlace { .. } if rotates(size > max_log && end > size) => (Action::Rotate, Some(ROTATED)),
+        Placement::InPlace { offset } => (Action::Overlay { offset }, None),
+        Placement::Rotate => (Action::Rotate, Some(ROTATED)),
+        Placement::Refuse { size } => return Err(UploadError::BeyondEnd { size }),
+    })
+}
+
+fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -> Result<(), UploadError> {
+    if action == Action::Keep {
+        return Ok(());
+    }
+    let (length, size) = (spool.len(), held.unwrap_or(0));
+    let rotation = match action {
+        Action::Rotate => Some(Rotation::plan(root, &spool.path, spool.settings.keep)?),
+        Action::Keep | Action::Replace | Action::Append | Action::Overlay { .. } => None,
+    };
+    let (adds, frees) = match action {
+        Action::Keep => (0, 0),
+        Action::Replace => (length, size),
+        Action::Append => (length, 0),
+        Action::Overlay { offset } => (offset.saturating_add(length).max(size), size),
+        Action::Rotate => (length, rotation.map_or(0, |rotation| rotation.frees)),
+    };
+    let files = u32::from(held.is_none() || rotation.is_some_and(|rotation| rotation.adds_file));
+    let change = Change { adds, frees, files, reserved: spool.reserved() };
+    let (device, allowance) = (spool.device, spool.allowance());
+    spool
+        .state
+        .make_room(root, device, Reclaim::Rotated, |ledger| ledger.admit(device, &spool.path, change, allowance))?;
+    let done = write(spool, root, action, rotation, size);
+    spool.state.settle(root, device, &spool.path);
+    for name in rotation.into_iter().flat_map(|rotation| rotation.names(&spool.path)) {
+        spool.state.settle(root, device, &name);
+    }
+    done
+}
+
+fn write(
+    spool: &mut Spool,
+    root: &Dir,
+    action: Action,
+    rotation: Option<Rotation>,
+    size: u64,
+) -> Result<(), UploadError> {
+    let durability = spool.settings.durability;
+    match (action, rotation) {
+        (Action::Keep, _) => Ok(()),
+        (Action::Append, _) => {
+            spool.ask_free_space(spool.len())?;
+            append(root, &spool.path, size, &mut spool.body.file, durability)
+        }
+        (Action::Overlay { offset }, _) => {
+            spool.ask_free_space(size.saturating_add(spool.len()))?;
+            overlay(root, &spool.path, offset, &mut spool.body.file, durability)
+        }
+        (Action::Rotate, Some(rotation)) => {
+            let install = || spool.body.install(root, &spool.path, durability);
+            rotation.run(root, &spool.path, install)
+        }
+        (Action::Replace | Action::Rotate, _) => {
+            make_folders(root, &spool.path, durability)?;
+            spool.body.install(root, &spool.path, durability)
+        }
+    }
+}

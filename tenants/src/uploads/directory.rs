@@ -1,0 +1,87 @@
+//! The directory of a tenant's uploads: made, cleaned, walked. It is a capability: nothing outside it can be named.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata};
+use provost_core::path::RESERVED_PREFIX;
+
+/// How deep a walk goes: further than any upload is stored.
+const MAX_DEPTH: usize = super::MAX_FOLDERS + 2;
+
+/// What this process writes into the names of its temporaries: those of another one were left by a crash.
+static PROCESS: LazyLock<String> = LazyLock::new(|| {
+    let started = jiff::Timestamp::now().as_nanosecond();
+    format!("{RESERVED_PREFIX}{}-{started:x}-", std::process::id())
+});
+
+/// A name for a temporary file.
+pub(super) fn temporary() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Makes the directory where it is missing, and opens it.
+pub(super) fn make(path: &Path) -> io::Result<Dir> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    open(path)
+}
+
+/// Opens the directory.
+pub(super) fn open(path: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority())
+}
+
+/// Removes what a former process left half done. Temporaries of this one may be under way, during a reload.
+pub(super) fn clean(root: &Dir) -> io::Result<()> {
+    for entry in root.entries()? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if name.starts_with(RESERVED_PREFIX) && !name.starts_with(&*PROCESS) {
+            gone_is_fine(root.remove_file(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows every upload to `see`, with its path. Links, temporaries and names that no request can spell are none.
+pub(super) fn walk(root: &Dir, see: &mut dyn FnMut(&str, &Metadata)) -> io::Result<()> {
+    walk_folder(root, "", MAX_DEPTH, see)
+}
+
+fn walk_folder(folder: &Dir, prefix: &str, depth: usize, see: &mut dyn FnMut(&str, &Metadata)) -> io::Result<()> {
+    for entry in folder.entries()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| !name.starts_with(RESERVED_PREFIX)) else { continue };
+        let Some(facts) = found(folder.symlink_metadata(name))? else { continue };
+        let path = format!("{prefix}{name}");
+        if facts.is_file() {
+            see(&path, &facts);
+        } else if facts.is_dir() && depth > 0 {
+            // A folder may vanish while it is walked.
+            let Some(below) = found(folder.open_dir(name))? else { continue };
+            walk_folder(&below, &format!("{path}/"), depth - 1, see)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is there, or nothing.
+pub(super) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whoever wanted it gone has it gone.
+pub(super) fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
+    found(result).map(|_| ())
+}

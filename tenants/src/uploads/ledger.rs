@@ -1,0 +1,286 @@
+//! Who holds how much: the accounts of a tenant's devices.
+//!
+//! A ledger is plain memory. It is filled by one walk over the directory and kept by those who change files. Bodies on
+//! their way are reserved as they grow, so that a hundred of them at once hold no more than a quota allows.
+
+use std::collections::HashMap;
+
+use provost_core::Mac;
+
+/// Bodies that one device may have on their way at once. Phones send two.
+const MAX_SPOOLS: u32 = 32;
+
+/// The accounts of one tenant.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    accounts: HashMap<Mac, Account>,
+    /// Files whose names leave their device in doubt, until their device touches them.
+    unowned: HashMap<Box<str>, u64>,
+    bytes: u64,
+    reserved: u64,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    files: Vec<Row>,
+    bytes: u64,
+    reserved: u64,
+    spools: u32,
+}
+
+#[derive(Debug)]
+struct Row {
+    path: Box<str>,
+    bytes: u64,
+}
+
+/// How much may be held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    pub(super) device_bytes: u64,
+    pub(super) device_files: u32,
+    pub(super) tenant_bytes: u64,
+}
+
+/// What a change does to an account.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Change {
+    /// Bytes that are added.
+    pub(super) adds: u64,
+    /// Bytes that are given back.
+    pub(super) frees: u64,
+    /// Files that are added.
+    pub(super) files: u32,
+    /// Bytes that are reserved for this very change.
+    pub(super) reserved: u64,
+}
+
+/// What is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    DeviceBytes,
+    DeviceFiles,
+    TenantBytes,
+    Spools,
+}
+
+impl Shortage {
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::DeviceBytes => "the device's quota is used up",
+            Self::DeviceFiles => "the device holds as many files as it may",
+            Self::TenantBytes => "the tenant's quota is used up",
+            Self::Spools => "the device sends too many files at once",
+        }
+    }
+}
+
+impl Ledger {
+    /// Opens a body of `device`.
+    pub(super) fn open_spool(&mut self, device: Mac) -> Result<(), Shortage> {
+        let account = self.accounts.entry(device).or_default();
+        if account.spools >= MAX_SPOOLS {
+            return Err(Shortage::Spools);
+        }
+        account.spools += 1;
+        Ok(())
+    }
+
+    /// Ends a body of `device` and gives back what it had reserved.
+    pub(super) fn close_spool(&mut self, device: Mac, reserved: u64) {
+        self.reserved = self.reserved.saturating_sub(reserved);
+        let Some(account) = self.accounts.get_mut(&device) else { return };
+        account.reserved = account.reserved.saturating_sub(reserved);
+        account.spools = account.spools.saturating_sub(1);
+        self.drop_if_idle(device);
+    }
+
+    /// Whether `change` fits.
+    pub(super) fn check(&self, device: Mac, change: Change, allowance: Allowance) -> Result<(), Shortage> {
+        let none = Account::default();
+        let account = self.accounts.get(&device).unwrap_or(&none);
+        let after = |bytes: u64, reserved: u64| {
+            let reserved = reserved.saturating_sub(change.reserved);
+            bytes.saturating_add(reserved).saturating_add(change.adds).saturating_sub(change.frees)
+        };
+        if after(account.bytes, account.reserved) > allowance.device_bytes {
+            return Err(Shortage::DeviceBytes);
+        }
+        let files = u32::try_from(account.files.len()).unwrap_or(u32::MAX).saturating_add(change.files);
+        if change.files > 0 && files > allowance.device_files {
+            return Err(Shortage::DeviceFiles);
+        }
+        if after(self.bytes, self.reserved) > allowance.tenant_bytes {
+            return Err(Shortage::TenantBytes);
+        }
+        Ok(())
+    }
+
+    /// Whether a body of `more` bytes may still fit, for `path`: what it may replace and the rotated logs, which go first,
+    /// count as free. The last word is spoken when it is applied.
+    pub(super) fn check_spool(&self, device: Mac, path: &str, more: u64, allowance: Allowance) -> Result<(), Shortage> {
+        let frees = self.accounts.get(&device).map_or(0, |account| {
+            let may_go = |row: &&Row| &*row.path == path || generation(&row.path).is_some();
+            account.files.iter().filter(may_go).map(|row| row.bytes).sum()
+        });
+        self.check(device, Change { adds: more, frees, ..Change::default() }, allowance)
+    }
+
+    /// Reserves `more` bytes for a body.
+    pub(super) fn reserve(&mut self, device: Mac, path: &str, more: u64, allowance: Allowance) -> Result<(), Shortage> {
+        self.check_spool(device, path, more, allowance)?;
+        self.accounts.entry(device).or_default().reserved += more;
+        self.reserved += more;
+        Ok(())
+    }
+
+    /// Admits `change`, and enters the file at `path`, so that another one cannot take its place in the count.
+    pub(super) fn admit(
+        &mut self,
+        device: Mac,
+        path: &str,
+        change: Change,
+        allowance: Allowance,
+    ) -> Result<(), Shortage> {
+        self.check(device, change, allowance)?;
+        if self.size(device, path).is_none() {
+            self.put(device, path, Some(0));
+        }
+        Ok(())
+    }
+
+    /// Enters the size of a device's file; `None` where it is gone.
+    pub(super) fn put(&mut self, device: Mac, path: &str, size: Option<u64>) {
+        self.bytes = self.bytes.saturating_sub(self.unowned.remove(path).unwrap_or(0));
+        let account = self.accounts.entry(device).or_default();
+        if let Some(at) = account.files.iter().position(|row| &*row.path == path) {
+            let former = account.files.swap_remove(at);
+            account.bytes = account.bytes.saturating_sub(former.bytes);
+            self.bytes = self.bytes.saturating_sub(former.bytes);
+        }
+        if let Some(bytes) = size {
+            account.files.push(Row { path: path.into(), bytes });
+            account.bytes = account.bytes.saturating_add(bytes);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+        self.drop_if_idle(device);
+    }
+
+    /// Enters a file whose device is in doubt.
+    pub(super) fn put_unowned(&mut self, path: &str, bytes: u64) {
+        let former = self.unowned.insert(path.into(), bytes).unwrap_or(0);
+        self.bytes = self.bytes.saturating_sub(former).saturating_add(bytes);
+    }
+
+    /// Corrects the size of a file, unless it changed since `believed` was read.
+    pub(super) fn correct(&mut self, device: Mac, path: &str, believed: u64, size: Option<u64>) {
+        if self.size(device, path) == Some(believed) {
+            self.put(device, path, size);
+        }
+    }
+
+    /// The files of a device, with their sizes.
+    pub(super) fn files(&self, device: Mac) -> Vec<(Box<str>, u64)> {
+        let rows = self.accounts.get(&device).map(|account| account.files.as_slice()).unwrap_or_default();
+        rows.iter().map(|row| (row.path.clone(), row.bytes)).collect()
+    }
+
+    /// The devices that hold something.
+    pub(super) fn devices(&self) -> Vec<Mac> {
+        self.accounts.keys().copied().collect()
+    }
+
+    /// The oldest rotated log of a device: what goes first when space runs out.
+    pub(super) fn oldest_rotated(&self, device: Mac) -> Option<Box<str>> {
+        let rows = self.accounts.get(&device)?.files.iter();
+        let rotated = rows.filter_map(|row| generation(&row.path).map(|generation| (generation, &row.path)));
+        rotated.max().map(|(_, path)| path.clone())
+    }
+
+    fn size(&self, device: Mac, path: &str) -> Option<u64> {
+        self.accounts.get(&device)?.files.iter().find(|row| &*row.path == path).map(|row| row.bytes)
+    }
+
+    fn drop_if_idle(&mut self, device: Mac) {
+        let idle = |account: &Account| account.files.is_empty() && account.spools == 0 && account.reserved == 0;
+        if self.accounts.get(&device).is_some_and(idle) {
+            self.accounts.remove(&device);
+        }
+    }
+}
+
+/// How often a log has rotated: 2 for `x.log.2`. `None` for what is no rotated log. A log of another name, by an
+/// operator's rule, rotates too; but nothing in its name tells it from a file, so it never has to make room.
+fn generation(path: &str) -> Option<u32> {
+    let (log, number) = path.rsplit_once('.')?;
+    let is_log = log.len() > 4 && log.get(log.len() - 4..).is_some_and(|end| end.eq_ignore_ascii_case(".log"));
+    number.parse().ok().filter(|number| is_log && *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: Mac = Mac::from_octets([0, 4, 0xf2, 1, 2, 3]);
+    const ALLOWANCE: Allowance = Allowance { device_bytes: 100, device_files: 3, tenant_bytes: 150 };
+
+    #[test]
+    fn bodies_on_their_way_count_together() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.reserve(DEVICE, "a", 60, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "b", 60, ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "b", 40, ALLOWANCE), Ok(()));
+        ledger.close_spool(DEVICE, 100);
+        assert_eq!(ledger.reserve(DEVICE, "b", 100, ALLOWANCE), Ok(()));
+    }
+
+    #[test]
+    fn a_body_may_be_as_large_as_what_it_replaces_leaves_room_for() {
+        let mut ledger = Ledger::default();
+        ledger.put(DEVICE, "a", Some(90));
+        assert_eq!(ledger.check_spool(DEVICE, "a", 95, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.check_spool(DEVICE, "b", 95, ALLOWANCE), Err(Shortage::DeviceBytes));
+        ledger.put(DEVICE, "a", None);
+        ledger.put(DEVICE, "x.log.2", Some(90));
+        assert_eq!(ledger.check_spool(DEVICE, "b", 95, ALLOWANCE), Ok(()));
+    }
+
+    #[test]
+    fn a_device_may_not_hold_more_files_or_use_what_the_tenant_has_not() {
+        let mut ledger = Ledger::default();
+        let change = Change { adds: 1, files: 1, ..Change::default() };
+        for path in ["a", "b", "c"] {
+            assert_eq!(ledger.admit(DEVICE, path, change, ALLOWANCE), Ok(()));
+        }
+        assert_eq!(ledger.admit(DEVICE, "d", change, ALLOWANCE), Err(Shortage::DeviceFiles));
+        ledger.put_unowned("in doubt", 100);
+        assert_eq!(ledger.reserve(DEVICE, "a", 60, ALLOWANCE), Err(Shortage::TenantBytes));
+    }
+
+    #[test]
+    fn a_file_in_doubt_is_counted_once_when_its_device_touches_it() {
+        let mut ledger = Ledger::default();
+        ledger.put_unowned("a", 70);
+        ledger.put(DEVICE, "a", Some(80));
+        assert_eq!((ledger.bytes, ledger.files(DEVICE).len()), (80, 1));
+    }
+
+    #[test]
+    fn accounts_without_anything_are_dropped() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.open_spool(DEVICE), Ok(()));
+        ledger.close_spool(DEVICE, 0);
+        ledger.put(DEVICE, "a", Some(1));
+        ledger.put(DEVICE, "a", None);
+        assert!(ledger.accounts.is_empty());
+    }
+
+    #[test]
+    fn the_log_that_rotated_most_often_goes_first() {
+        let mut ledger = Ledger::default();
+        for path in ["x.log", "x.log.1", "y.log.3", "x.log.2", "a.cfg.9"] {
+            ledger.put(DEVICE, path, Some(1));
+        }
+        assert_eq!(ledger.oldest_rotated(DEVICE).as_deref(), Some("y.log.3"));
+    }
+}

@@ -1,0 +1,57 @@
+//! What the operator laid down for a tenant's uploads.
+
+use std::path::PathBuf;
+
+use provost_core::Kind;
+use provost_core::path::Case;
+
+use super::ledger::Allowance;
+
+/// The settings of one tenant's uploads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadsSettings {
+    /// Where they live: `state/uploads/<tenant>`.
+    pub directory: PathBuf,
+    /// What one device may hold, in bytes. Default 16 MiB. Logs and files fill it up to seven eighths; the rest is for
+    /// settings, which a user loses when they are lost.
+    pub device_quota: u64,
+    /// How many files one device may hold, rotated logs among them. Default 64, with the same reserve.
+    pub device_files: u32,
+    /// What all devices together may hold, in bytes. Default `device_quota` times the number of devices.
+    pub quota: u64,
+    /// The size of one body, in bytes. Default 32 MiB.
+    pub max_upload: u64,
+    /// The size past which a log rotates, in bytes, where its rule says nothing. Default 512 KiB.
+    pub max_log: u64,
+    /// How many rotated logs are kept of each. Default 3.
+    pub keep: u32,
+    /// What must stay free on the disk, in bytes.
+    pub min_free: u64,
+    /// What an answered upload has survived.
+    pub durability: Durability,
+    /// How names are compared.
+    pub case: Case,
+}
+
+/// What an answered upload survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A power cut: it is on the disk.
+    #[default]
+    Disk,
+    /// The end of the process: it is with the system.
+    Cache,
+}
+
+impl UploadsSettings {
+    /// What a device may hold for files of this kind to be stored.
+    pub(super) fn allowance(&self, kind: Kind) -> Allowance {
+        let (bytes, files) = match kind {
+            Kind::Settings => (self.device_quota, self.device_files),
+            Kind::Log | Kind::File => {
+                (self.device_quota - self.device_quota / 8, self.device_files - self.device_files / 8)
+            }
+        };
+        Allowance { device_bytes: bytes, device_files: files, tenant_bytes: self.quota }
+    }
+}

@@ -1,0 +1,163 @@
+//! A body on its way.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use cap_std::fs::Dir;
+use provost_core::{Mac, Permit};
+
+use super::disk::{Temporary, failed};
+use super::ledger::Allowance;
+use super::settings::UploadsSettings;
+use super::state::{Reclaim, State};
+use super::{Stored, Target, UploadError, apply};
+
+/// How many bytes a body may grow before the disk's free space is asked again.
+const FREE_SPACE_EVERY: u64 = 1024 * 1024;
+
+/// A body on its way: it is spooled beside the uploads, and applied as a whole or not at all. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Spool {
+    pub(super) settings: Arc<UploadsSettings>,
+    pub(super) state: Arc<State>,
+    pub(super) permit: Permit,
+    pub(super) device: Mac,
+    pub(super) path: String,
+    pub(super) body: Temporary,
+    digest: Digest,
+    length: u64,
+    reserved: u64,
+    asked_at: u64,
+}
+
+/// The SHA-256 of what was written so far.
+struct Digest(digest::Context);
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Digest")
+    }
+}
+
+impl Spool {
+    pub(super) fn begin(
+        settings: &Arc<UploadsSettings>,
+        state: &Arc<State>,
+        permit: Permit,
+        device: Mac,
+        path: String,
+        expected: Option<u64>,
+    ) -> Result<Self, UploadError> {
+        let expected = expected.unwrap_or(0);
+        if expected > settings.max_upload {
+            return Err(UploadError::TooLarge { limit: settings.max_upload });
+        }
+        let root = state.root()?;
+        let allowance = settings.allowance(permit.rule().kind);
+        state.make_room(root, device, Reclaim::Nothing, |ledger| {
+            ledger.check_spool(device, &path, expected, allowance)
+        })?;
+        ask_free_space(settings, state, root, expected)?;
+        state.ledger().open_spool(device).map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
+        let body = Temporary::create(root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
+        Ok(Self {
+            settings: Arc::clone(settings),
+            state: Arc::clone(state),
+            permit,
+            device,
+            path,
+            body,
+            digest: Digest(digest::Context::new(&digest::SHA256)),
+            length: 0,
+            reserved: 0,
+            asked_at: 0,
+        })
+    }
+
+    /// Adds bytes. It blocks.
+    ///
+    /// # Errors
+    /// - [`UploadError::TooLarge`], [`UploadError::NoSpace`], [`UploadError::Io`]
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
+        let limit = self.settings.max_upload;
+        let more = u64::try_from(bytes.len()).map_err(|_| UploadError::TooLarge { limit })?;
+        if self.length.saturating_add(more) > limit {
+            return Err(UploadError::TooLarge { limit });
+        }
+        self.reserve(more)?;
+        self.body.file.write_all(bytes).map_err(failed("spool the body"))?;
+        self.digest.0.update(bytes);
+        self.length += more;
+        Ok(())
+    }
+
+    /// How many bytes it holds.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Puts the bytes where they belong, under the file's lock. When it returns, they are on the disk (`durability`). It blocks.
+    ///
+    /// # Errors
+    /// - any [`UploadError`]; what was there stands as it was
+    pub fn apply(mut self, target: Target) -> Result<Stored, UploadError> {
+        apply::apply(&mut self, target)
+    }
+
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let mut sum = [0; 32];
+        sum.copy_from_slice(self.digest.0.clone().finish().as_ref());
+        sum
+    }
+
+    pub(super) fn allowance(&self) -> Allowance {
+        self.settings.allowance(self.permit.rule().kind)
+    }
+
+    pub(super) fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
+    /// Whether the disk has `more` bytes, and keeps free what it must.
+    pub(super) fn ask_free_space(&self, more: u64) -> Result<(), UploadError> {
+        ask_free_space(&self.settings, &self.state, self.state.root()?, more)
+    }
+
+    fn reserve(&mut self, more: u64) -> Result<(), UploadError> {
+        let Self { state, device, path, .. } = self;
+        let allowance = self.settings.allowance(self.permit.rule().kind);
+        state.make_room(state.root()?, *device, Reclaim::Nothing, |ledger| {
+            ledger.reserve(*device, path, more, allowance)
+        })?;
+        self.reserved += more;
+        if self.reserved - self.asked_at >= FREE_SPACE_EVERY {
+            self.ask_free_space(more)?;
+            self.asked_at = self.reserved;
+        }
+        Ok(())
+    }
+}
+
+fn ask_free_space(settings: &UploadsSettings, state: &State, root: &Dir, more: u64) -> Result<(), UploadError> {
+    let free = (state.free)(root).map_err(failed("ask for the free space"))?;
+    if free < settings.min_free.saturating_add(more) {
+        return Err(UploadError::NoSpace("the disk must keep free what it has left"));
+    }
+    Ok(())
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.state.ledger().close_spool(self.device, self.reserved);
+        if let Ok(root) = self.state.root() {
+            // Where the body was put in place, its temporary name is gone.
+            self.body.remove(root);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What all bodies of a tenant share: the open directory, the locks, the accounts, what was last answered.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use cap_std::fs::Dir;
+use provost_core::path::Strip;
+use provost_core::{Mac, NamedDevice, RequestPath};
+
+use super::UploadError;
+use super::directory::{clean, make, walk};
+use super::disk::{failed, size};
+use super::ledger::{Ledger, Shortage};
+use super::locks::Locks;
+use super::recent::Recent;
+use super::rotation::drop_rotated;
+
+/// How often all files of a tenant may be looked at again because its quota seems used up.
+const RECOUNT_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct State {
+    directory: PathBuf,
+    root: OnceLock<Dir>,
+    opening: Mutex<()>,
+    pub(super) locks: Locks,
+    ledger: Mutex<Ledger>,
+    recounted: Mutex<Option<Instant>>,
+    pub(super) recent: Recent,
+    pub(super) free: fn(&Dir) -> io::Result<u64>,
+}
+
+/// Whether rotated logs are dropped where room is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reclaim {
+    Rotated,
+    Nothing,
+}
+
+impl State {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            root: OnceLock::new(),
+            opening: Mutex::default(),
+            locks: Locks::new(),
+            ledger: Mutex::default(),
+            recounted: Mutex::default(),
+            recent: Recent::new(),
+            free: free_bytes,
+        }
+    }
+
+    /// The directory, made, cleaned and counted at the first call.
+    pub(super) fn root(&self) -> Result<&Dir, UploadError> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let root = make(&self.directory).map_err(failed("make the uploads directory"))?;
+        clean(&root).map_err(failed("clean the uploads directory"))?;
+        let mut ledger = Ledger::default();
+        walk(&root, &mut |path, facts| match owner(path) {
+            Some(device) => ledger.put(device, path, Some(facts.len())),
+            None => ledger.put_unowned(path, facts.len()),
+        })
+        .map_err(failed("read the uploads directory"))?;
+        *self.ledger() = ledger;
+        Ok(self.root.get_or_init(|| root))
+    }
+
+    pub(super) fn directory(&self) -> &PathBuf {
+        &self.directory
+    }
+
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters what stands at `path` into the accounts.
+    pub(super) fn settle(&self, root: &Dir, device: Mac, path: &str) {
+        // An error leaves the account as it was: too high is corrected when room is short.
+        if let Ok(size) = size(root, path) {
+            self.ledger().put(device, path, size);
+        }
+    }
+
+    /// Tries `attempt` until it succeeds or nothing more can be done: files that another process discarded are noticed
+    /// first, then the device's rotated logs go, the oldest first.
+    pub(super) fn make_room(
+        &self,
+        root: &Dir,
+        device: Mac,
+        reclaim: Reclaim,
+        attempt: impl Fn(&mut Ledger) -> Result<(), Shortage>,
+    ) -> Result<(), UploadError> {
+        let first = attempt(&mut self.ledger());
+        let Err(mut shortage) = first else { return Ok(()) };
+        self.recount(root, device, shortage)?;
+        loop {
+            let again = attempt(&mut self.ledger());
+            match again {
+                Ok(()) => return Ok(()),
+                Err(still) => shortage = still,
+            }
+            let oldest = self.ledger().oldest_rotated(device);
+            let (Reclaim::Rotated, Some(oldest)) = (reclaim, oldest) else {
+                return Err(UploadError::NoSpace(shortage.text()));
+            };
+            drop_rotated(root, &oldest)?;
+            self.ledger().put(device, &oldest, None);
+        }
+    }
+
+    /// Looks at the files again that the accounts tell of.
+    fn recount(&self, root: &Dir, device: Mac, shortage: Shortage) -> Result<(), UploadError> {
+        let devices = match shortage {
+            Shortage::Spools => Vec::new(),
+            Shortage::DeviceBytes | Shortage::DeviceFiles => vec![device],
+            Shortage::TenantBytes if self.may_recount_all() => self.ledger().devices(),
+            Shortage::TenantBytes => vec![device],
+        };
+        for device in devices {
+            let files = self.ledger().files(device);
+            for (path, believed) in files {
+                let size = size(root, &path)?;
+                self.ledger().correct(device, &path, believed, size);
+            }
+        }
+        Ok(())
+    }
+
+    fn may_recount_all(&self) -> bool {
+        let mut last = self.recounted.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= RECOUNT_EVERY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// The device that the name of an upload tells.
+pub(super) fn owner(path: &str) -> Option<Mac> {
+    match RequestPath::parse(path.as_bytes(), &Strip::default()).ok()?.named() {
+        NamedDevice::One(device) => Some(*device),
+        NamedDevice::None | NamedDevice::Ambiguous => None,
+    }
+}
+
+/// What an unprivileged process may still write to the file system, in bytes.
+fn free_bytes(root: &Dir) -> io::Result<u64> {
+    let facts = rustix::fs::fstatvfs(root)?;
+    Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+}
