@@ -11,6 +11,8 @@ pub mod devices;
 pub mod files;
 pub mod limits;
 pub mod network;
+#[cfg(test)]
+mod testing;
 pub mod trust;
 pub mod uploads;
 pub mod users;

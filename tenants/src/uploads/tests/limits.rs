@@ -1,0 +1,131 @@
+//! Quotas, and the space that the disk keeps.
+
+use super::*;
+use crate::testing::NEIGHBOUR;
+
+const LOG: &str = "0004f2aabbcc-app.log";
+const SETTINGS: &str = "0004f2aabbcc-phone.cfg";
+
+#[test]
+fn one_body_is_bounded_when_it_is_announced_and_while_it_comes() {
+    let bench = Bench::with(|settings| settings.max_upload = 10);
+    let permit = || bench.site.permit(DEVICE, Operation::Write, LOG);
+    assert!(matches!(bench.uploads.begin(permit(), Some(11)), Err(UploadError::TooLarge { limit: 10 })));
+    let mut spool = bench.uploads.begin(permit(), Some(10)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(spool.write(b"0123456789").is_ok());
+    assert!(matches!(spool.write(b"x"), Err(UploadError::TooLarge { limit: 10 })));
+}
+
+#[test]
+fn a_device_fills_its_quota_and_its_settings_still_fit() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    assert_eq!(word(&bench.send(LOG, &[b'x'; 701], Target::Whole)), "no space");
+    assert_eq!(word(&bench.send(LOG, &[b'x'; 700], Target::Whole)), "created");
+    assert_eq!(word(&bench.send(LOG, b"x", Target::End)), "no space");
+    assert_eq!(bench.read(LOG).len(), 700);
+    assert_eq!(word(&bench.send(SETTINGS, &[b's'; 100], Target::Whole)), "created");
+    assert_eq!(word(&bench.send(SETTINGS, &[b's'; 101], Target::Whole)), "no space");
+    // What is replaced makes room for what replaces it.
+    assert_eq!(word(&bench.send(SETTINGS, &[b't'; 100], Target::Whole)), "stored");
+    assert_eq!(word(&bench.send(LOG, &[b'y'; 600], Target::Whole)), "stored");
+}
+
+#[test]
+fn what_cannot_fit_is_refused_before_it_is_sent() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    let permit = bench.site.permit(DEVICE, Operation::Write, LOG);
+    assert!(matches!(bench.uploads.begin(permit, Some(701)), Err(UploadError::NoSpace(_))));
+}
+
+#[test]
+fn bodies_on_their_way_hold_no_more_than_the_quota_together() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    let begin = || bench.uploads.begin(bench.site.permit(DEVICE, Operation::Write, LOG), None);
+    let mut spools: Vec<_> = (0..8).map(|_| begin().unwrap_or_else(|error| panic!("{error}"))).collect();
+    let fit = spools.iter_mut().filter_map(|spool| spool.write(&[0; 100]).ok()).count();
+    assert_eq!(fit, 7);
+    drop(spools);
+    let mut spool = begin().unwrap_or_else(|error| panic!("{error}"));
+    assert!(spool.write(&[0; 700]).is_ok());
+    let many: Vec<_> = std::iter::repeat_with(begin).take(40).filter_map(Result::ok).collect();
+    assert_eq!(many.len(), 31);
+}
+
+#[test]
+fn a_device_holds_no_more_files_than_it_may() {
+    let bench = Bench::with(|settings| settings.device_files = 8);
+    let stored = (0..9).filter(|n| bench.send(&format!("0004f2aabbcc-any-{n}"), b"x", Target::Whole).is_ok()).count();
+    assert_eq!(stored, 7);
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-0", b"y", Target::Whole)), "stored");
+    assert_eq!(word(&bench.send(SETTINGS, b"s", Target::Whole)), "created");
+    assert_eq!(word(&bench.send("0004f2aabbcc-web.cfg", b"s", Target::Whole)), "no space");
+}
+
+#[test]
+fn rotated_logs_make_room_for_what_comes() {
+    let bench = Bench::with(|settings| settings.device_quota = 80);
+    let small = "0004f2aabbcc-small.log";
+    for _ in 0..4 {
+        assert!(bench.send(small, &[b'x'; 16], Target::End).is_ok());
+    }
+    assert_eq!(bench.names().len(), 4);
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-1", &[b'y'; 30], Target::Whole)), "created");
+    assert_eq!(bench.names(), ["0004f2aabbcc-any-1", small, "0004f2aabbcc-small.log.1"]);
+}
+
+#[test]
+fn a_tenant_holds_no_more_than_its_quota() {
+    let bench = Bench::with(|settings| settings.quota = 100);
+    assert_eq!(word(&bench.send(LOG, &[b'x'; 60], Target::Whole)), "created");
+    let permit = bench.site.permit(NEIGHBOUR, Operation::Write, "0004f2ddeeff-app.log");
+    assert!(matches!(bench.uploads.begin(permit, Some(41)), Err(UploadError::NoSpace(_))));
+    let permit = bench.site.permit(NEIGHBOUR, Operation::Write, "0004f2ddeeff-app.log");
+    assert!(bench.uploads.begin(permit, Some(40)).is_ok());
+}
+
+#[test]
+fn what_is_there_at_the_start_is_counted() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    assert!(bench.send(LOG, &[b'x'; 600], Target::Whole).is_ok());
+    let mut changed = settings(bench.directory());
+    changed.device_quota = 800;
+    let after_restart = Uploads::new(changed);
+    let name = "0004f2aabbcc-any-1";
+    assert_eq!(word(&bench.send_to(&after_restart, name, &[b'x'; 101], Target::Whole)), "no space");
+    assert_eq!(word(&bench.send_to(&after_restart, name, &[b'x'; 100], Target::Whole)), "created");
+}
+
+#[test]
+fn a_reload_shares_accounts_and_changes_limits() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    let permit = bench.site.permit(DEVICE, Operation::Write, LOG);
+    let mut spool = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    assert!(spool.write(&[0; 500]).is_ok());
+    let mut changed = settings(bench.directory());
+    changed.device_quota = 600;
+    let renewed = bench.uploads.renewed(changed);
+    assert_eq!(word(&bench.send_to(&renewed, "0004f2aabbcc-any-1", &[0; 100], Target::Whole)), "no space");
+    assert_eq!(word(&spool.apply(Target::Whole)), "created");
+}
+
+#[test]
+fn the_disk_keeps_free_what_it_must() {
+    let mut bench = Bench::with(|settings| settings.min_free = 1000);
+    let Some(state) = std::sync::Arc::get_mut(&mut bench.uploads.state) else { panic!("shared") };
+    state.free = |_| Ok(1500);
+    let begin = |expected| bench.uploads.begin(bench.site.permit(DEVICE, Operation::Write, LOG), expected);
+    assert!(matches!(begin(Some(501)), Err(UploadError::NoSpace(_))));
+    assert!(begin(Some(500)).is_ok());
+    let mut spool = begin(None).unwrap_or_else(|error| panic!("{error}"));
+    let refused = (0..16).find(|_| spool.write(&vec![0; 256 * 1024]).is_err());
+    assert_eq!(refused, Some(3));
+}
+
+#[test]
+fn a_failed_body_gives_back_what_it_had_reserved() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    for _ in 0..20 {
+        assert_eq!(word(&bench.range(SETTINGS, &[0; 500], 10, None)), "beyond 0");
+    }
+    assert_eq!(word(&bench.send(SETTINGS, &[0; 800], Target::Whole)), "created");
+}

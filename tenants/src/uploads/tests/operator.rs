@@ -1,0 +1,47 @@
+//! The operator's view, beside a server that runs.
+
+use std::io::read_to_string;
+
+use super::super::Selection;
+use super::*;
+
+const LOG: &str = "logs/0004f2aabbcc-app.log";
+const SETTINGS: &str = "0004f2aabbcc-phone.cfg";
+
+fn listed(uploads: &Uploads) -> Vec<(String, u64)> {
+    let entries = uploads.list().unwrap_or_else(|error| panic!("{error}"));
+    entries.into_iter().map(|entry| (entry.path, entry.size)).collect()
+}
+
+#[test]
+fn the_operator_sees_shows_and_discards_beside_a_running_server() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    assert!(bench.send(LOG, &[b'x'; 600], Target::Whole).is_ok());
+    assert!(bench.send(SETTINGS, b"set", Target::Whole).is_ok());
+    let permit = bench.site.permit(DEVICE, Operation::Write, SETTINGS);
+    let under_way = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    let operator = Uploads::new(settings(bench.directory()));
+    assert_eq!(listed(&operator), [(SETTINGS.to_owned(), 3), (LOG.to_owned(), 600)]);
+    assert!(operator.list().is_ok_and(|entries| entries.iter().all(|entry| entry.device == Some(DEVICE))));
+    let shown = operator.show(SETTINGS).map(read_to_string);
+    assert!(matches!(shown, Ok(Ok(text)) if text == "set"));
+    let discarded = operator.discard(&Selection::Path(LOG.into()));
+    assert_eq!(discarded.map(|entries| entries.len()).ok(), Some(1));
+    // The server notices when room is short.
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-1", &[b'x'; 690], Target::Whole)), "created");
+    assert_eq!(word(&under_way.apply(Target::Whole)), "stored");
+    assert_eq!(operator.discard(&Selection::Device(DEVICE)).map(|entries| entries.len()).ok(), Some(2));
+    assert_eq!(listed(&operator), []);
+}
+
+#[test]
+fn the_operator_is_shown_nothing_but_uploads() {
+    let bench = Bench::new();
+    assert!(bench.send(LOG, b"x", Target::Whole).is_ok());
+    let link = bench.directory().join("link");
+    std::os::unix::fs::symlink("/etc/hostname", link).unwrap_or_else(|error| panic!("{error}"));
+    for path in ["missing", "../../x", "logs", "link", "/etc/hostname", ""] {
+        assert!(bench.uploads.show(path).is_err(), "{path}");
+    }
+    assert_eq!(listed(&bench.uploads).len(), 1);
+}

@@ -1,0 +1,184 @@
+//! Whole bodies: they replace at once, or leave what was there.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use super::*;
+use crate::testing::NEIGHBOUR;
+
+const LOG: &str = "0004f2aabbcc-app.log";
+const SETTINGS: &str = "0004f2aabbcc-phone.cfg";
+
+#[test]
+fn nothing_is_touched_before_the_first_use() {
+    let bench = Bench::new();
+    assert!(!bench.directory().exists());
+    assert_eq!(bench.uploads.list().map(|entries| entries.len()).ok(), Some(0));
+    assert!(!bench.directory().exists());
+    assert!(bench.uploads.prepare().is_ok());
+    let mode = fs::metadata(bench.directory()).map(|facts| facts.permissions().mode() & 0o777);
+    assert_eq!(mode.ok(), Some(0o700));
+}
+
+#[test]
+fn a_whole_body_replaces_durably_and_at_once() {
+    let bench = Bench::with(|settings| settings.durability = Durability::Disk);
+    let name = format!("logs/{SETTINGS}");
+    assert_eq!(word(&bench.send(&name, b"a longer first one", Target::Whole)), "created");
+    let before = fs::File::open(bench.directory().join(&name)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(word(&bench.send(&name, b"second", Target::Whole)), "stored");
+    assert_eq!(bench.read(&name), "second");
+    // Whoever reads the old one reads it to its end.
+    assert_eq!(std::io::read_to_string(before).ok().as_deref(), Some("a longer first one"));
+    assert_eq!(word(&bench.send(&name, b" and more", Target::End)), "stored");
+    assert_eq!(bench.read(&name), "second and more");
+}
+
+#[test]
+fn a_body_that_breaks_off_leaves_nothing_and_touches_nothing() {
+    let bench = Bench::new();
+    assert_eq!(word(&bench.send(SETTINGS, b"first", Target::Whole)), "created");
+    let permit = bench.site.permit(DEVICE, Operation::Write, SETTINGS);
+    let mut spool = bench.uploads.begin(permit, Some(100)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(spool.write(b"half of the sec").is_ok());
+    assert_eq!((spool.len(), spool.is_empty(), bench.names().len()), (15, false, 2));
+    drop(spool);
+    assert_eq!(bench.names(), [SETTINGS]);
+    assert_eq!(bench.read(SETTINGS), "first");
+}
+
+#[test]
+fn all_spellings_of_a_device_are_one_upload() {
+    let bench = Bench::new();
+    assert_eq!(word(&bench.send("0004F2AABBCC-app.log", b"a", Target::Whole)), "created");
+    assert_eq!(word(&bench.send("0004f2AAbbcc-app.log", b"b", Target::End)), "stored");
+    assert_eq!(bench.read(LOG), "ab");
+    let bench = Bench::with(|settings| settings.case = Case::Ignore);
+    assert_eq!(word(&bench.send("Logs/0004F2AABBCC-App.log", b"a", Target::Whole)), "created");
+    assert_eq!(word(&bench.send("logs/0004f2aabbcc-app.LOG", b"b", Target::End)), "stored");
+    assert_eq!(bench.read(&format!("logs/{LOG}")), "ab");
+}
+
+#[test]
+fn a_permit_to_read_stores_nothing() {
+    let bench = Bench::new();
+    let permit = bench.site.permit(DEVICE, Operation::Read, LOG);
+    assert!(matches!(bench.uploads.begin(permit, None), Err(UploadError::Unstorable)));
+}
+
+#[test]
+fn names_that_cannot_be_stored_are_told_and_leave_nothing() {
+    let bench = Bench::new();
+    assert!(bench.uploads.prepare().is_ok());
+    fs::create_dir(bench.directory().join(LOG)).unwrap_or_else(|error| panic!("{error}"));
+    fs::write(bench.directory().join("logs"), "").unwrap_or_else(|error| panic!("{error}"));
+    symlink("/etc/hostname", bench.directory().join(SETTINGS)).unwrap_or_else(|error| panic!("{error}"));
+    symlink(bench.folder.path(), bench.directory().join("out")).unwrap_or_else(|error| panic!("{error}"));
+    let deep = "f/".repeat(17) + LOG;
+    for name in [LOG, &format!("logs/{LOG}"), SETTINGS, &format!("out/{LOG}"), &format!("out/sub/{LOG}"), &deep] {
+        for target in [Target::Whole, Target::End] {
+            assert_eq!(word(&bench.send(name, b"x", target)), "unstorable", "{name}");
+        }
+    }
+    assert_eq!(fs::read_dir(bench.folder.path()).map(Iterator::count).ok(), Some(1));
+    assert!(bench.names().iter().all(|name| !name.starts_with(".provost-")));
+    assert!(bench.uploads.state.ledger().files(DEVICE).is_empty());
+}
+
+#[test]
+fn two_writers_at_once_append_one_after_the_other() {
+    let bench = Bench::new();
+    std::thread::scope(|scope| {
+        for letter in [b'a', b'b', b'c', b'd'] {
+            let bench = &bench;
+            scope.spawn(move || {
+                for _ in 0..25 {
+                    let sent = bench.send(LOG, &[letter; 1000], Target::End);
+                    assert!(sent.is_ok(), "{}", word(&sent));
+                }
+            });
+        }
+    });
+    let text = bench.read(LOG);
+    assert_eq!(text.len(), 100_000);
+    for chunk in text.as_bytes().chunks(1000) {
+        assert!(chunk.iter().all(|byte| Some(byte) == chunk.first()));
+    }
+}
+
+#[test]
+fn a_reader_never_sees_half_of_a_replacement() {
+    let bench = Bench::new();
+    let (old, new) = (&vec![b'a'; 300_000], &vec![b'b'; 200_000]);
+    assert!(bench.send(SETTINGS, old, Target::Whole).is_ok());
+    std::thread::scope(|scope| {
+        let bench = &bench;
+        scope.spawn(move || {
+            for round in 0..40 {
+                let body = if round % 2 == 0 { new } else { old };
+                assert!(bench.send(SETTINGS, body, Target::Whole).is_ok());
+            }
+        });
+        for _ in 0..200 {
+            let text = bench.read(SETTINGS);
+            let whole = match text.as_bytes().first() {
+                Some(b'a') => text.len() == old.len(),
+                Some(b'b') => text.len() == new.len(),
+                _ => false,
+            };
+            assert!(whole, "{}", text.len());
+        }
+    });
+}
+
+#[test]
+fn a_log_in_use_never_vanishes_while_it_rotates() {
+    let bench = Bench::new();
+    let name = "0004f2aabbcc-small.log";
+    assert!(bench.send(name, b"0123456789abcdef", Target::Whole).is_ok());
+    std::thread::scope(|scope| {
+        let bench = &bench;
+        let writer = scope.spawn(move || {
+            for _ in 0..100 {
+                assert_eq!(word(&bench.send(name, b"0123456789abcdef", Target::End)), "stored rotated");
+            }
+        });
+        while !writer.is_finished() {
+            assert_eq!(bench.read(name), "0123456789abcdef");
+        }
+    });
+}
+
+#[test]
+fn what_a_former_process_left_half_done_goes_at_the_start() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.directory()).unwrap_or_else(|error| panic!("{error}"));
+    fs::write(bench.directory().join(".provost-1-abc-0"), "half").unwrap_or_else(|error| panic!("{error}"));
+    let permit = bench.site.permit(DEVICE, Operation::Write, LOG);
+    let spool = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(bench.names().len(), 1);
+    // A second set on the same directory, as a reload makes it, leaves alone what is under way.
+    assert!(Uploads::new(settings(bench.directory())).prepare().is_ok());
+    assert_eq!(word(&spool.apply(Target::Whole)), "created");
+    assert_eq!(bench.names(), [LOG]);
+}
+
+#[test]
+fn an_overwrite_in_place_leaves_the_old_bytes_to_whoever_reads_them() {
+    let bench = Bench::new();
+    assert!(bench.send(SETTINGS, b"0123456789", Target::Whole).is_ok());
+    let inode = || fs::metadata(bench.directory().join(SETTINGS)).map(|facts| facts.ino()).ok();
+    let before = inode();
+    assert_eq!(word(&bench.range(SETTINGS, b"ab", 4, None)), "stored");
+    assert_ne!(inode(), before);
+    assert_eq!(bench.read(SETTINGS), "0123ab6789");
+}
+
+#[test]
+fn neighbours_do_not_share_an_upload() {
+    let bench = Bench::new();
+    assert!(bench.send(LOG, b"mine", Target::Whole).is_ok());
+    let permit = bench.site.permit(NEIGHBOUR, Operation::Write, "0004f2ddeeff-app.log");
+    let spool = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(word(&spool.apply(Target::Whole)), "created");
+    assert_eq!(bench.names(), [LOG, "0004f2ddeeff-app.log"]);
+}
