@@ -8,6 +8,7 @@ pub mod front;
 pub mod listen;
 pub mod record;
 pub mod server;
+pub mod tls;
 
 pub use front::{Exchange, Front};
 pub use record::{Outcome, Record, RecordLog};

@@ -1,0 +1,86 @@
+//! What was found out about certificate chains, kept for a while.
+//!
+//! A phone asks twenty times at boot and hundreds of phones come at once; verifying a chain costs a few signatures
+//! each time. What is kept is bounded in number and in time, so that a certificate that expires is found out.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use lru::LruCache;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::trust::Judgement;
+
+/// How many chains are kept for one listener.
+const CHAINS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+/// How long one is kept.
+const KEPT: Duration = Duration::from_mins(5);
+
+/// Judgements by the SHA-256 of the whole chain.
+pub(super) struct Judgements(Mutex<LruCache<ChainHash, Kept>>);
+
+/// The SHA-256 over all certificates of a chain and their lengths. The leaf alone would not do: with other
+/// intermediates the same leaf may lead elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ChainHash([u8; 32]);
+
+struct Kept {
+    judgement: Judgement,
+    from: UnixTime,
+    until: UnixTime,
+}
+
+impl ChainHash {
+    pub(super) fn of(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Self {
+        let mut context = Context::new(&SHA256);
+        for certificate in std::iter::once(leaf).chain(intermediates) {
+            context.update(&certificate.len().to_be_bytes());
+            context.update(certificate);
+        }
+        let mut hash = [0; 32];
+        hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(hash)
+    }
+}
+
+impl Judgements {
+    pub(super) fn new() -> Self {
+        // Made with its bound, the table would take its full memory at once, for each of a thousand listeners.
+        let mut table = LruCache::unbounded();
+        table.resize(CHAINS);
+        Self(Mutex::new(table))
+    }
+
+    /// What is known of a chain at `now`. A clock that was set back makes everything unknown.
+    pub(super) fn find(&self, chain: ChainHash, now: UnixTime) -> Option<Judgement> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = table.get(&chain)?;
+        (kept.from <= now && now < kept.until).then(|| kept.judgement.clone())
+    }
+
+    /// Keeps what was found at `now`, no longer than the leaf is valid.
+    pub(super) fn keep(&self, chain: ChainHash, leaf: &CertificateDer<'_>, judgement: Judgement, now: UnixTime) {
+        let limit = now.as_secs().saturating_add(KEPT.as_secs());
+        let until = match judgement {
+            Judgement::Named(_) => limit.min(end_of(leaf)),
+            Judgement::Nameless(_) | Judgement::Unverified { .. } => limit,
+        };
+        let kept = Kept { judgement, from: now, until: UnixTime::since_unix_epoch(Duration::from_secs(until)) };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(chain, kept);
+    }
+}
+
+/// The leaf's `notAfter` in seconds since 1970; 0 where it cannot be read, so that nothing is kept.
+fn end_of(leaf: &CertificateDer<'_>) -> u64 {
+    let end = X509Certificate::from_der(leaf).map(|(_, leaf)| leaf.validity().not_after.timestamp());
+    end.ok().and_then(|end| u64::try_from(end).ok()).unwrap_or(0)
+}
+
+impl std::fmt::Debug for Judgements {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Judgements(..)")
+    }
+}

@@ -1,0 +1,125 @@
+//! TLS for the listeners that speak it: our certificate, the phones' certificates, and the device that each names.
+//!
+//! A [`TlsFront`] is made for one listener and one generation of its configuration, and is dropped as a whole: sessions,
+//! ticket keys and what was found out about certificates go with it. Nothing here knows what is spoken inside TLS,
+//! and nothing here decides about a file: it tells which device a certificate names, or why none.
+
+mod accept;
+mod cache;
+mod client_auth;
+mod error;
+mod server_certificates;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod verifier;
+
+use std::fmt;
+use std::sync::Arc;
+
+use provost_core::proof::CertificateIdentity;
+use provost_core::{NoIdentity, TenantPolicy};
+use provost_tenants::{Listener, TlsSettings};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::pki_types::CertificateDer;
+use rustls::server::ServerSessionMemoryCache;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use rustls::version::{TLS12, TLS13};
+
+pub use accept::TlsConnection;
+pub use client_auth::{ClientAuth, client_auth};
+pub use error::{HandshakeError, TlsError};
+
+use server_certificates::{ServerCertificates, ServerNames};
+use trust::TrustSets;
+use verifier::Verifier;
+
+/// Sessions of TLS 1.2 peers that know no tickets, kept at most per listener. The others carry theirs in tickets.
+const SESSIONS: usize = 1024;
+
+/// The TLS of one listener.
+pub struct TlsFront {
+    config: Arc<rustls::ServerConfig>,
+    verifier: Arc<Verifier>,
+    names: ServerNames,
+    client_auth: ClientAuth,
+    clock: Arc<dyn TimeProvider>,
+}
+
+impl TlsFront {
+    /// Makes the TLS of a listener. `alpn` names what is spoken inside, such as `http/1.1` (RFC 7301).
+    ///
+    /// # Errors
+    /// - [`TlsError::NoSettings`]: the listener has no TLS
+    /// - [`TlsError::NoCertificate`], [`TlsError::Certificate`]: our own certificate or key
+    /// - [`TlsError::NoTrust`], [`TlsError::TrustSet`]: whom to trust
+    /// - [`TlsError::Library`]: the library refuses what it is given
+    pub fn new(tenant: &TenantPolicy, listener: &Listener, alpn: &[&str]) -> Result<Self, TlsError> {
+        Self::with_clock(tenant, listener, alpn, Arc::new(DefaultTimeProvider))
+    }
+
+    fn with_clock(
+        tenant: &TenantPolicy,
+        listener: &Listener,
+        alpn: &[&str],
+        clock: Arc<dyn TimeProvider>,
+    ) -> Result<Self, TlsError> {
+        let settings = listener.tls.as_ref().ok_or(TlsError::NoSettings)?;
+        let provider = Arc::new(default_provider());
+        let client_auth = client_auth(tenant, &listener.policy);
+        let sets = TrustSets::new(&settings.trust, &provider)?;
+        if sets.is_empty() && client_auth == ClientAuth::Required {
+            return Err(TlsError::NoTrust);
+        }
+        let verifier = Arc::new(Verifier::new(sets, client_auth, settings.hints, &provider));
+        let mut config = rustls::ServerConfig::builder_with_details(Arc::clone(&provider), Arc::clone(&clock))
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_client_cert_verifier(Arc::clone(&verifier) as Arc<_>)
+            .with_cert_resolver(Arc::new(ServerCertificates::new(settings, &provider)?));
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        // Ticket keys live in memory alone and are this generation's own: after a reload no former session resumes.
+        config.ticketer = Ticketer::new()?;
+        let names = ServerNames::new(&settings.server_names);
+        Ok(Self { config: Arc::new(config), verifier, names, client_auth, clock })
+    }
+
+    /// The device that a connection's certificates name, leaf first, as it is now: to be asked again for every request,
+    /// since a certificate may expire while a connection is open, and a resumed session verifies nothing by itself. The
+    /// answer for the same chain is kept for a few minutes.
+    ///
+    /// # Errors
+    /// - [`NoIdentity`]: none was presented, no trust set verifies it now, or it names no device
+    pub fn identity(&self, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
+        let Some((leaf, intermediates)) = chain.split_first() else { return Err(NoIdentity::NotPresented) };
+        let now = self.clock.current_time().ok_or_else(|| NoIdentity::NotVerified("the time is not known".into()))?;
+        self.verifier.judge(leaf, intermediates, now).identity()
+    }
+
+    /// Whether a handshake fails without a certificate that verifies.
+    pub fn client_auth(&self) -> ClientAuth {
+        self.client_auth
+    }
+}
+
+/// The device that a chain, leaf first, would name at a listener with these settings now, without a handshake: for
+/// `provost explain`.
+///
+/// # Errors
+/// - [`NoIdentity`]: as [`TlsFront::identity`]; a trust set that cannot be used verifies nothing
+pub fn identity_of(settings: &TlsSettings, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
+    let Some((leaf, intermediates)) = chain.split_first() else { return Err(NoIdentity::NotPresented) };
+    let provider: CryptoProvider = default_provider();
+    let sets = TrustSets::new(&settings.trust, &Arc::new(provider))
+        .map_err(|error| NoIdentity::NotVerified(error.to_string()))?;
+    sets.judge(leaf, intermediates, rustls::pki_types::UnixTime::now()).identity()
+}
+
+impl fmt::Debug for TlsFront {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsFront").field("client_auth", &self.client_auth).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! The trust sets of a listener, asked in order whose certificate a chain is.
+//!
+//! Each set verifies with its own anchors and revocation lists: the CA of one vendor never vouches by the rule of
+//! another, not even where both have the same name.
+
+use std::sync::Arc;
+
+use provost_core::NoIdentity;
+use provost_core::proof::CertificateIdentity;
+use provost_tenants::trust::{TrustSet, describe, device_of, revocation_list_ends};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, DistinguishedName, RootCertStore};
+
+use super::error::TlsError;
+
+/// The trust sets of one listener.
+#[derive(Debug)]
+pub(super) struct TrustSets(Vec<Set>);
+
+#[derive(Debug)]
+struct Set {
+    trust: Arc<TrustSet>,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+/// What the trust sets say of a chain.
+#[derive(Debug, Clone)]
+pub(super) enum Judgement {
+    /// It verifies and names a device.
+    Named(CertificateIdentity),
+    /// It verifies and names none.
+    Nameless(NoIdentity),
+    /// No set verifies it.
+    Unverified {
+        why: NoIdentity,
+        /// What the library makes the alert from.
+        error: rustls::Error,
+    },
+}
+
+impl Judgement {
+    pub(super) fn identity(self) -> Result<CertificateIdentity, NoIdentity> {
+        match self {
+            Self::Named(identity) => Ok(identity),
+            Self::Nameless(why) | Self::Unverified { why, .. } => Err(why),
+        }
+    }
+}
+
+impl TrustSets {
+    pub(super) fn new(sets: &[Arc<TrustSet>], provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        sets.iter().map(|trust| Set::new(trust, provider)).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The subjects of all anchors, each once: RFC 8446 section 4.2.4, RFC 5246 section 7.4.4.
+    pub(super) fn subjects(&self) -> Vec<DistinguishedName> {
+        let mut subjects: Vec<DistinguishedName> = Vec::new();
+        for subject in self.0.iter().flat_map(|set| set.verifier.root_hint_subjects()) {
+            if subjects.iter().all(|known| known.as_ref() != subject.as_ref()) {
+                subjects.push(subject.clone());
+            }
+        }
+        subjects
+    }
+
+    /// The device of the first set that verifies the chain and finds one in it. Where sets verify it and none finds one,
+    /// the first of them says why; where none verifies it, the one that came furthest. A set that knows the leaf as
+    /// revoked has the last word: the same CA may stand in another set that has no revocation list.
+    pub(super) fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Judgement {
+        let mut verified = None;
+        let mut failure: Option<(&Set, rustls::Error)> = None;
+        for set in &self.0 {
+            match set.verifier.verify_client_cert(leaf, intermediates, now) {
+                Ok(_) => verified = Some(set.judge_subject(leaf, verified)),
+                Err(error) if failure.as_ref().is_none_or(|(_, former)| depth(former) < depth(&error)) => {
+                    failure = Some((set, error));
+                }
+                Err(_) => {}
+            }
+        }
+        match (verified, failure) {
+            (Some(verified), failure) if failure.as_ref().is_none_or(|(_, error)| depth(error) < Depth::Revoked) => {
+                verified
+            }
+            (_, Some((set, error))) if depth(&error) > Depth::UnknownIssuer => {
+                let why = format!("trust set {}: {}", set.trust.name, reason(&error));
+                Judgement::Unverified { why: NoIdentity::NotVerified(why), error }
+            }
+            (_, _) => Judgement::Unverified {
+                why: NoIdentity::NotVerified(self.unknown_issuer(leaf)),
+                error: CertificateError::UnknownIssuer.into(),
+            },
+        }
+    }
+
+    fn unknown_issuer(&self, leaf: &CertificateDer<'_>) -> String {
+        let names: Vec<&str> = self.0.iter().map(|set| set.trust.name.as_ref()).collect();
+        let names = names.join(", ");
+        match describe(leaf, std::time::SystemTime::UNIX_EPOCH) {
+            Some(leaf) if leaf.is_self_signed => format!("it is self-signed, and no anchor of {names}"),
+            Some(leaf) => format!("its issuer `{}` leads to no anchor of {names}", leaf.issuer),
+            None => "it cannot be read".into(),
+        }
+    }
+}
+
+impl Set {
+    fn new(trust: &Arc<TrustSet>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let refused = |reason: String| TlsError::TrustSet { name: Arc::clone(&trust.name), reason };
+        let mut roots = RootCertStore::empty();
+        for anchor in &trust.anchors {
+            roots.add(anchor.clone()).map_err(|error| refused(error.to_string()))?;
+        }
+        for crl in &trust.crls {
+            if revocation_list_ends(crl).is_some_and(|ends| ends < std::time::SystemTime::now()) {
+                tracing::warn!(trust_set = %trust.name, "a revocation list is overdue; what it lists stays revoked");
+            }
+        }
+        // The library's default is to take an expired revocation list as it is, which is what is wanted here: a vendor
+        // that stops publishing must not lock its phones out, nor set the revoked ones free.
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
+            .with_crls(trust.crls.iter().cloned())
+            .only_check_end_entity_revocation()
+            .allow_unknown_revocation_status()
+            .build()
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(Self { trust: Arc::clone(trust), verifier })
+    }
+
+    /// What the subject of a leaf that this set verifies says, after what a set before it said.
+    fn judge_subject(&self, leaf: &CertificateDer<'_>, former: Option<Judgement>) -> Judgement {
+        match (former, device_of(leaf, &self.trust.mac)) {
+            (Some(named @ Judgement::Named(_)), _) => named,
+            (_, Ok(mac)) => Judgement::Named(CertificateIdentity { mac, trust_set: Arc::clone(&self.trust.name) }),
+            (Some(former), Err(_)) => former,
+            (None, Err(why)) => Judgement::Nameless(why),
+        }
+    }
+}
+
+/// How far a chain came before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    UnknownIssuer,
+    /// An anchor has the issuer's name and another key.
+    BadSignature,
+    Other,
+    Revoked,
+}
+
+fn depth(error: &rustls::Error) -> Depth {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Depth::UnknownIssuer,
+        rustls::Error::InvalidCertificate(CertificateError::BadSignature) => Depth::BadSignature,
+        rustls::Error::InvalidCertificate(CertificateError::Revoked) => Depth::Revoked,
+        _ => Depth::Other,
+    }
+}
+
+/// Why a chain does not verify, for the operator.
+fn reason(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(error) = error else { return error.to_string() };
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => format!("it expired at {}", time(*not_after)),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("it is not valid before {}", time(*not_before))
+        }
+        CertificateError::Revoked => "it is revoked".into(),
+        CertificateError::BadSignature => "a signature in its chain is wrong".into(),
+        CertificateError::BadEncoding => "it is badly encoded".into(),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "its chain is signed with an algorithm or a key that is not supported (SHA-1, MD5, RSA below 2048 bits)"
+                .into()
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not made for client authentication".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn time(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds}"), |time| time.to_string())
+}

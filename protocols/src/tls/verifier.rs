@@ -1,0 +1,116 @@
+//! The verifier that the handshake asks.
+//!
+//! Where a certificate is optional, the handshake goes on with one that does not verify, and it counts as none: what
+//! the library calls verified here means "goes on" and never "is somebody". Who somebody is, [`Verifier::judge`]
+//! says. That the peer holds the certificate's key is verified in every case.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use provost_core::NoIdentity;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
+
+use super::cache::{ChainHash, Judgements};
+use super::client_auth::ClientAuth;
+use super::trust::{Judgement, TrustSets};
+
+tokio::task_local! {
+    /// Why the certificate of the handshake that is being driven was refused. The library hands back an error that
+    /// chooses the alert and has no room for our reason.
+    pub(super) static REFUSAL: RefCell<Option<NoIdentity>>;
+}
+
+/// One listener's verifier, with what it found out.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    sets: TrustSets,
+    judgements: Judgements,
+    client_auth: ClientAuth,
+    hints: Vec<DistinguishedName>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    pub(super) fn new(sets: TrustSets, client_auth: ClientAuth, hints: bool, provider: &Arc<CryptoProvider>) -> Self {
+        Self {
+            hints: if hints { sets.subjects() } else { Vec::new() },
+            sets,
+            judgements: Judgements::new(),
+            client_auth,
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+
+    /// What the trust sets say of a chain at `now`, or said of it a few minutes ago.
+    pub(super) fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Judgement {
+        let chain = ChainHash::of(leaf, intermediates);
+        if let Some(known) = self.judgements.find(chain, now) {
+            return known;
+        }
+        let judgement = self.sets.judge(leaf, intermediates, now);
+        self.judgements.keep(chain, leaf, judgement.clone(), now);
+        judgement
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn offer_client_auth(&self) -> bool {
+        !self.sets.is_empty()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.client_auth == ClientAuth::Required
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match (self.judge(leaf, intermediates, now), self.client_auth) {
+            (Judgement::Named(_) | Judgement::Nameless(_), _)
+            | (Judgement::Unverified { .. }, ClientAuth::Optional) => Ok(ClientCertVerified::assertion()),
+            (Judgement::Unverified { why, error }, ClientAuth::Required) => {
+                // Outside a handshake that we drive there is nobody to tell.
+                let _ = REFUSAL.try_with(|refusal| refusal.replace(Some(why)));
+                Err(error)
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
