@@ -184,17 +184,19 @@ fn append_or_cut(tail: &mut impl Tail, body: impl Read, size: u64) -> io::Result
     appended
 }
 
-pub(super) fn sync_folder(root: &Dir, folder: &str, durability: Durability) -> Result<(), UploadError> {
+fn sync_folder(root: &Dir, folder: &str, durability: Durability) -> Result<(), UploadError> {
     match durability {
         Durability::Cache => Ok(()),
-        Durability::Disk => root
-            .open_dir(folder)
-            .and_then(|folder| folder.into_std_file().sync_all())
-            .map_err(failed("sync the folder")),
+        Durability::Disk => {
+            // Opened as a file: the descriptors of cap-std's folders name a place (`O_PATH`) and cannot be synced.
+            let mut options = OpenOptions::new();
+            let folder = root.open_with(folder, options.read(true));
+            folder.and_then(|folder| folder.sync_all()).map_err(failed("sync the folder"))
+        }
     }
 }
 
-pub(super) fn parent(path: &str) -> &str {
+fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(folder, _)| folder)
 }
 

@@ -18,7 +18,7 @@ use super::recent::Recent;
 use super::rotation::drop_rotated;
 
 /// How often all files of a tenant may be looked at again because its quota seems used up.
-const RECOUNT_EVERY: Duration = Duration::from_secs(60);
+const RECOUNT_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -121,9 +121,8 @@ impl State {
     fn recount(&self, root: &Dir, device: Mac, shortage: Shortage) -> Result<(), UploadError> {
         let devices = match shortage {
             Shortage::Spools => Vec::new(),
-            Shortage::DeviceBytes | Shortage::DeviceFiles => vec![device],
             Shortage::TenantBytes if self.may_recount_all() => self.ledger().devices(),
-            Shortage::TenantBytes => vec![device],
+            Shortage::DeviceBytes | Shortage::DeviceFiles | Shortage::TenantBytes => vec![device],
         };
         for device in devices {
             let files = self.ledger().files(device);

@@ -8,10 +8,14 @@ const SMALL: &str = "0004f2aabbcc-small.log";
 const SETTINGS: &str = "0004f2aabbcc-phone.cfg";
 const FILE: &str = "0004f2aabbcc-any-file";
 
+/// File, what stands there, the part, its offset, its complete length: what happens, what stands there then, and in `.1`.
+type LogRow<'t> = (&'t str, &'t str, &'t str, u64, Option<u64>, &'t str, &'t str, &'t str);
+/// The same without the file and without `.1`.
+type Row<'t> = (&'t str, &'t str, u64, Option<u64>, &'t str, &'t str);
+
 #[test]
 fn each_row_of_the_table_for_logs() {
-    // File, what stands there, the part, its offset, its complete length: what happens, what stands there then, and in `.1`.
-    let rows: [(&str, &str, &str, u64, Option<u64>, &str, &str, &str); 12] = [
+    let rows: [LogRow; 12] = [
         (LOG, "", "hello", 0, None, "created", "hello", "-"),
         (LOG, "", "hello", 500, None, "created late_start", "hello", "-"),
         (LOG, "0123456789", "abc", 10, None, "stored", "0123456789abc", "-"),
@@ -32,7 +36,7 @@ fn each_row_of_the_table_for_logs() {
 
 #[test]
 fn each_row_of_the_table_for_settings_and_files() {
-    let rows: [(&str, &str, u64, Option<u64>, &str, &str); 12] = [
+    let rows: [Row; 12] = [
         ("", "hello", 0, None, "created", "hello"),
         ("", "hello", 0, Some(9), "created", "hello"),
         ("", "hello", 5, None, "beyond 0", "-"),
