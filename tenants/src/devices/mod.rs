@@ -1,37 +1,46 @@
 //! A tenant's devices: the inventory that decisions ask, and the passwords of single devices.
+//!
+//! The set is replaced as a whole when its file changes. This module does not watch the file: whoever calls
+//! [`Devices::refresh`] says when to look.
+
+mod file;
+pub(crate) mod password;
+mod refresh;
+mod set;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
 use provost_core::{DeviceRow, Inventory, Mac};
+
+pub use file::DeviceFileError;
+pub use refresh::{Refresh, Removals};
+
+use refresh::Fingerprint;
+use set::DeviceSet;
 
 /// The devices of one tenant, in a set that is replaced as a whole when its file changes.
 #[derive(Debug)]
-pub struct Devices {}
+pub struct Devices {
+    settings: DevicesSettings,
+    set: ArcSwap<DeviceSet>,
+    /// What the file was when it was last read; `None` where it must be read again. Whoever refreshes holds the lock.
+    read: Mutex<Option<Fingerprint>>,
+}
 
 /// Where the devices of one tenant are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DevicesSettings {
-    /// Devices of which nothing more is said.
+    /// Devices of which nothing more is said. A row of the file says more of the same device.
     pub list: Vec<Mac>,
-    /// A file with a header line: `mac,label,password,link,proof,blocked`.
+    /// A file with a header line: `mac,label,password,link,proof,blocked`. Columns but `mac` may be missing.
     pub file: Option<PathBuf>,
-}
-
-/// What is wrong with a device file, and where.
-#[derive(Debug, thiserror::Error)]
-#[error("{}:{line}: {problem}", file.display())]
-pub struct DeviceFileError {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: u64,
-    /// What is wrong, with what was expected.
-    pub problem: String,
 }
 
 impl Inventory for Devices {
     fn find(&self, mac: Mac) -> Option<DeviceRow> {
-        todo!()
+        self.set.load().find(mac)
     }
 }
 
@@ -41,12 +50,21 @@ impl Devices {
     /// # Errors
     /// - one [`DeviceFileError`] for each thing that is wrong with the file
     pub fn load(settings: DevicesSettings) -> Result<Self, Vec<DeviceFileError>> {
-        todo!()
+        let Some(path) = &settings.file else {
+            let set = DeviceSet::of(&settings.list, Vec::new());
+            return Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::new(None) });
+        };
+        let (fingerprint, reading) = refresh::read(path).map_err(|error| vec![error])?;
+        if !reading.errors.is_empty() {
+            return Err(reading.errors);
+        }
+        let set = DeviceSet::of(&settings.list, reading.rows);
+        Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::new(fingerprint) })
     }
 
     /// How many devices are listed.
     pub fn len(&self) -> usize {
-        todo!()
+        self.set.load().len()
     }
 
     /// Whether none is listed.
@@ -56,11 +74,15 @@ impl Devices {
 
     /// What the operator calls the device.
     pub fn label(&self, mac: Mac) -> Option<String> {
-        todo!()
+        self.set.load().label(mac).map(str::to_owned)
     }
 
-    /// The password of one device, where it has one.
+    /// Whether it is the password of one device. The work is the same whether the device is listed and has one or not.
     pub fn verify_password(&self, mac: Mac, password: &[u8]) -> bool {
-        todo!()
+        let shown = password::digest(&mac.octets(), password);
+        let set: Arc<DeviceSet> = self.set.load_full();
+        let known = set.password(mac);
+        let same = password::same(&shown, known.unwrap_or(&password::NONE));
+        known.is_some() && same
     }
 }

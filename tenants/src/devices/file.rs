@@ -1,0 +1,234 @@
+//! The device file: comma-separated, with a header line that says which columns there are, in any order.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use provost_core::{Mac, Oui};
+
+use super::set::{MAX_LABEL_BYTES, Row, password_of};
+
+/// What is wrong with a device file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}: {problem}", file.display())]
+pub struct DeviceFileError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: u64,
+    /// What is wrong, with what was expected.
+    pub problem: String,
+}
+
+/// What a file tells: the rows that parse, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) rows: Vec<(Mac, Row)>,
+    pub(super) errors: Vec<DeviceFileError>,
+}
+
+/// Errors of one file that are told; a file of another format has one in every line.
+const MAX_ERRORS: usize = 100;
+
+/// Where each column stands.
+#[derive(Debug, Default)]
+struct Columns {
+    mac: usize,
+    label: Option<usize>,
+    password: Option<usize>,
+    link: Option<usize>,
+    proof: Option<usize>,
+    blocked: Option<usize>,
+}
+
+/// Reads the rows of the file at `path`, for which `content` stands.
+pub(super) fn parse(path: &Path, content: impl Read) -> Reading {
+    let mut reading = Reading::default();
+    let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(content);
+    let error = |line, problem: String| DeviceFileError { file: path.to_owned(), line, problem };
+    let columns = match csv.headers().map_err(describe).and_then(Columns::read) {
+        Ok(columns) => columns,
+        Err(problem) => {
+            reading.errors.push(error(1, problem));
+            return reading;
+        }
+    };
+    let mut seen: HashMap<Mac, u64> = HashMap::new();
+    let mut record = csv::StringRecord::new();
+    while reading.errors.len() < MAX_ERRORS {
+        match csv.read_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) => {}
+            Err(problem) => {
+                let line = problem.position().map_or(0, csv::Position::line);
+                reading.errors.push(error(line, describe(problem)));
+                continue;
+            }
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        let (row, problems) = columns.row(&record);
+        reading.errors.extend(problems.into_iter().map(|problem| error(line, problem)));
+        let Some((mac, row)) = row else { continue };
+        if let Some(first) = seen.insert(mac, line) {
+            reading.errors.push(error(line, format!("`mac` is `{mac}`, which line {first} has already")));
+        }
+        reading.rows.push((mac, row));
+    }
+    reading
+}
+
+impl Columns {
+    fn read(header: &csv::StringRecord) -> Result<Self, String> {
+        let mut columns = Self::default();
+        let mut mac = None;
+        for (at, name) in header.iter().enumerate() {
+            // Spreadsheets write a byte order mark.
+            let column = match name.trim_start_matches('\u{feff}').trim() {
+                "mac" => &mut mac,
+                "label" => &mut columns.label,
+                "password" => &mut columns.password,
+                "link" => &mut columns.link,
+                "proof" => &mut columns.proof,
+                "blocked" => &mut columns.blocked,
+                other => {
+                    let other: String = other.escape_debug().take(40).collect();
+                    return Err(format!(
+                        "the header has `{other}`; expected mac, label, password, link, proof or blocked"
+                    ));
+                }
+            };
+            if column.replace(at).is_some() {
+                return Err(format!("the header has `{name}` twice"));
+            }
+        }
+        columns.mac =
+            mac.ok_or("the header has no `mac`; expected a first line such as `mac,label,password,blocked`")?;
+        Ok(columns)
+    }
+
+    /// The row, as far as it can be told whose it is, and everything that is wrong with it.
+    fn row(&self, record: &csv::StringRecord) -> (Option<(Mac, Row)>, Vec<String>) {
+        let field = |column: Option<usize>| column.and_then(|column| record.get(column)).unwrap_or_default();
+        let text = field(Some(self.mac));
+        let mac = match text.parse::<Mac>() {
+            Ok(mac) if mac.oui() == Oui::NONE => return (None, vec![wrong("mac", text, "the address of a device")]),
+            Ok(mac) => mac,
+            Err(_) => return (None, vec![wrong("mac", text, "a MAC address, such as 0004f2aabbcc")]),
+        };
+        let mut problems = Vec::new();
+        let mut row = Row { password: password_of(mac, field(self.password)), ..Row::default() };
+        match field(self.label) {
+            label if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) => {
+                problems.push(wrong("label", label, "at most 255 bytes without control characters"));
+            }
+            label => label.clone_into(&mut row.label),
+        }
+        if !field(self.link).is_empty() {
+            problems.push("`link` is set: links are not supported by this version; expected an empty field".into());
+        }
+        match field(self.proof) {
+            "" => {}
+            "certificate" => row.pinned = true,
+            proof => problems.push(wrong("proof", proof, "`certificate` or an empty field")),
+        }
+        match field(self.blocked).to_ascii_lowercase().as_str() {
+            "" | "no" | "false" | "0" => {}
+            "yes" | "true" | "1" => row.blocked = true,
+            blocked => problems.push(wrong("blocked", blocked, "`yes`, `no` or an empty field")),
+        }
+        (Some((mac, row)), problems)
+    }
+}
+
+fn wrong(column: &str, value: &str, expected: &str) -> String {
+    let value: String = value.escape_debug().take(40).collect();
+    format!("`{column}` is `{value}`; expected {expected}")
+}
+
+/// What is wrong, without the line, which is told elsewhere.
+fn describe(error: csv::Error) -> String {
+    match error.into_kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("the row has {len} fields; expected {expected_len}, as the header has")
+        }
+        csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8".into(),
+        csv::ErrorKind::Io(error) => format!("the file cannot be read: {error}"),
+        _ => "the row is malformed".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<String>, Vec<String>) {
+        let reading = parse(Path::new("d.csv"), text.as_bytes());
+        let row = |(mac, row): &(Mac, Row)| {
+            let flags = [(row.pinned, " pinned"), (row.blocked, " blocked"), (row.password.is_some(), " password")];
+            let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+            format!("{mac} {:?}{flags}", row.label)
+        };
+        (reading.rows.iter().map(row).collect(), reading.errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn columns_stand_in_any_order_and_most_may_be_missing() {
+        let (rows, errors) = read(
+            "\u{feff}blocked, label ,mac,proof,link,password\n\
+             ,Lobby,00:04:F2:AA:BB:01,,,\n\
+             # a remark\n\
+             yes,\"Room 1, left\",0004f2aabb02,certificate,,secret\n\
+             no,,0004.f2aa.bb03,,,\nTRUE,,0004f2aabb04,,,\n",
+        );
+        assert_eq!(errors, [""; 0]);
+        let expected = [
+            "0004f2aabb01 \"Lobby\"",
+            "0004f2aabb02 \"Room 1, left\" pinned blocked password",
+            "0004f2aabb03 \"\"",
+            "0004f2aabb04 \"\" blocked",
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(read("mac\n0004f2aabb01\n").0, ["0004f2aabb01 \"\""]);
+    }
+
+    #[test]
+    fn every_error_is_told_with_its_line() {
+        let (rows, errors) = read(
+            "mac,link,proof,blocked,label\nnonsense,,,,\n0004f2aabb01,abc,password,maybe,\n0004f2aabb02,,,,\n\
+             0004f2aabb03,,\n0004F2AABB02,,,yes,\n000000000001,,,,\n",
+        );
+        assert_eq!(
+            errors,
+            [
+                "d.csv:2: `mac` is `nonsense`; expected a MAC address, such as 0004f2aabbcc",
+                "d.csv:3: `link` is set: links are not supported by this version; expected an empty field",
+                "d.csv:3: `proof` is `password`; expected `certificate` or an empty field",
+                "d.csv:3: `blocked` is `maybe`; expected `yes`, `no` or an empty field",
+                "d.csv:5: the row has 3 fields; expected 5, as the header has",
+                "d.csv:6: `mac` is `0004f2aabb02`, which line 4 has already",
+                "d.csv:7: `mac` is `000000000001`; expected the address of a device",
+            ]
+        );
+        assert_eq!(rows.len(), 3);
+    }
+
+    #[test]
+    fn headers_that_are_none_are_told() {
+        for (text, problem) in [
+            ("", "the header has no `mac`"),
+            ("0004f2aabb01\n", "the header has `0004f2aabb01`"),
+            ("label,password\n", "the header has no `mac`"),
+            ("mac,mac\n", "the header has `mac` twice"),
+            ("mac,Passwort\n", "the header has `Passwort`; expected mac, label"),
+        ] {
+            let errors = read(text).1;
+            assert!(errors.iter().any(|error| error.contains(problem)), "{text:?} {errors:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_format_does_not_tell_every_line() {
+        let text = "mac\n".to_owned() + &"nonsense\n".repeat(1000);
+        assert_eq!(read(&text).1.len(), MAX_ERRORS);
+    }
+}

@@ -1,0 +1,266 @@
+//! The device file changes while phones are served.
+//!
+//! A file that is half written, or that lost its rows by a mistake, must not cut phones off: a bad row, or a loss of more
+//! than a tenth, keeps the former set. What is blocked counts at once all the same.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use provost_core::Mac;
+
+use super::Devices;
+use super::file::{DeviceFileError, Reading, parse};
+use super::set::DeviceSet;
+
+/// A file that changed so recently may change again within the same tick of its time stamp.
+const STILL_CHANGING: Duration = Duration::from_secs(2);
+
+/// What became of a change of the device file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refresh {
+    /// The file is as it was, or there is none.
+    Unchanged,
+    /// The new set is served.
+    Replaced {
+        /// How many devices it lists.
+        devices: usize,
+        /// How many of the former set it does not.
+        removed: usize,
+    },
+    /// Rows are bad: the former set is served.
+    KeptForErrors {
+        /// What is wrong with the file.
+        errors: Vec<DeviceFileError>,
+        /// How many devices are blocked all the same.
+        blocked: usize,
+    },
+    /// More than a tenth is missing: the former set is served.
+    KeptForRemovals {
+        /// How many devices the new set would list.
+        devices: usize,
+        /// How many of the former set are missing.
+        removed: usize,
+        /// How many devices are blocked all the same.
+        blocked: usize,
+    },
+}
+
+/// Whether a file that lost more than a tenth of the devices is meant so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Removals {
+    /// It is a mistake until someone says otherwise.
+    #[default]
+    Refuse,
+    /// It is meant so. The file is read even where it has not changed.
+    Accept,
+}
+
+/// What tells one version of a file from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    modified: (i64, i64),
+    length: u64,
+    inode: (u64, u64),
+}
+
+impl Devices {
+    /// Reads the device file again where it has changed. It blocks.
+    pub fn refresh(&self, removals: Removals) -> Refresh {
+        let Some(path) = &self.settings.file else { return Refresh::Unchanged };
+        let mut last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = std::fs::metadata(path).ok().map(|facts| Fingerprint::of(&facts));
+        if removals == Removals::Refuse && now.is_some() && now == *last {
+            return Refresh::Unchanged;
+        }
+        match read(path) {
+            Ok((fingerprint, reading)) => {
+                *last = fingerprint;
+                self.take(reading, removals)
+            }
+            Err(error) => {
+                *last = None;
+                Refresh::KeptForErrors { errors: vec![error], blocked: 0 }
+            }
+        }
+    }
+
+    fn take(&self, reading: Reading, removals: Removals) -> Refresh {
+        let former = self.set.load_full();
+        let blocked: Vec<Mac> = reading.rows.iter().filter(|(_, row)| row.blocked).map(|(mac, _)| *mac).collect();
+        if !reading.errors.is_empty() {
+            let blocked = self.block(&former, &blocked);
+            return Refresh::KeptForErrors { errors: reading.errors, blocked };
+        }
+        let set = DeviceSet::of(&self.settings.list, reading.rows);
+        let (devices, removed) = (set.len(), former.missing_in(&set));
+        if removals == Removals::Refuse && removed > former.len() / 10 {
+            let blocked = self.block(&former, &blocked);
+            return Refresh::KeptForRemovals { devices, removed, blocked };
+        }
+        self.set.store(Arc::new(set));
+        Refresh::Replaced { devices, removed }
+    }
+
+    fn block(&self, former: &DeviceSet, blocked: &[Mac]) -> usize {
+        let (set, fresh) = former.with_blocked(blocked);
+        if fresh > 0 {
+            self.set.store(Arc::new(set));
+        }
+        fresh
+    }
+}
+
+impl Fingerprint {
+    fn of(facts: &Metadata) -> Self {
+        Self { modified: (facts.mtime(), facts.mtime_nsec()), length: facts.len(), inode: (facts.dev(), facts.ino()) }
+    }
+}
+
+/// Reads the file, and tells what it was: `None` where it may be another one already.
+pub(super) fn read(path: &Path) -> Result<(Option<Fingerprint>, Reading), DeviceFileError> {
+    let failed = |source: io::Error| DeviceFileError {
+        file: path.to_owned(),
+        line: 1,
+        problem: format!("the file cannot be read: {source}"),
+    };
+    let file = File::open(path).map_err(failed)?;
+    let facts = file.metadata().map_err(failed)?;
+    if !facts.is_file() {
+        return Err(failed(io::ErrorKind::InvalidInput.into()));
+    }
+    let before = Fingerprint::of(&facts);
+    let reading = parse(path, &file);
+    let after = file.metadata().map_err(failed)?;
+    let settled = after
+        .modified()
+        .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age >= STILL_CHANGING));
+    Ok(((settled && Fingerprint::of(&after) == before).then_some(before), reading))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use provost_core::Inventory;
+
+    use super::super::DevicesSettings;
+    use super::*;
+
+    struct Bench {
+        _folder: tempfile::TempDir,
+        file: PathBuf,
+        devices: Devices,
+    }
+
+    fn mac(number: u8) -> Mac {
+        Mac::from_octets([0, 4, 0xf2, 0, 0, number])
+    }
+
+    fn rows(numbers: std::ops::Range<u8>) -> String {
+        "mac,blocked\n".to_owned() + &numbers.map(|number| format!("{},\n", mac(number))).collect::<String>()
+    }
+
+    fn bench(text: &str) -> Bench {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let file = folder.path().join("devices.csv");
+        std::fs::write(&file, text).unwrap_or_else(|error| panic!("{error}"));
+        let settings = DevicesSettings { list: vec![mac(200)], file: Some(file.clone()) };
+        let devices = Devices::load(settings).unwrap_or_else(|errors| panic!("{errors:?}"));
+        Bench { _folder: folder, file, devices }
+    }
+
+    impl Bench {
+        fn change(&self, text: &str) -> Refresh {
+            std::fs::write(&self.file, text).unwrap_or_else(|error| panic!("{error}"));
+            self.devices.refresh(Removals::Refuse)
+        }
+
+        fn blocked(&self, number: u8) -> Option<bool> {
+            self.devices.find(mac(number)).map(|row| row.blocked)
+        }
+    }
+
+    #[test]
+    fn a_changed_file_replaces_the_set() {
+        let bench = bench(&rows(0..20));
+        assert_eq!(bench.devices.len(), 21);
+        assert_eq!(bench.change(&rows(1..40)), Refresh::Replaced { devices: 40, removed: 1 });
+        assert_eq!((bench.blocked(0), bench.blocked(39), bench.blocked(200)), (None, Some(false), Some(false)));
+    }
+
+    #[test]
+    fn a_loss_of_more_than_a_tenth_is_kept_out_until_it_is_accepted() {
+        let bench = bench(&rows(0..20));
+        let lossy = rows(3..20) + &format!("{},yes\n", mac(50));
+        let kept = Refresh::KeptForRemovals { devices: 19, removed: 3, blocked: 1 };
+        assert_eq!(bench.change(&lossy), kept);
+        assert_eq!((bench.blocked(0), bench.blocked(50)), (Some(false), Some(true)));
+        // The device that is blocked beforehand counts among the former set.
+        let accepted = bench.devices.refresh(Removals::Accept);
+        assert_eq!(accepted, Refresh::Replaced { devices: 19, removed: 3 });
+        assert_eq!(bench.blocked(0), None);
+    }
+
+    #[test]
+    fn a_bad_row_keeps_the_former_set_and_blocks_at_once() {
+        let bench = bench(&rows(0..20));
+        let bad = format!("mac,blocked\nnonsense,\n{},yes\n", mac(7));
+        let Refresh::KeptForErrors { errors, blocked } = bench.change(&bad) else { panic!("taken") };
+        assert_eq!((errors.len(), blocked, bench.devices.len()), (1, 1, 21));
+        assert_eq!((bench.blocked(7), bench.blocked(8)), (Some(true), Some(false)));
+        assert_eq!(bench.change(&rows(0..20)), Refresh::Replaced { devices: 21, removed: 0 });
+        assert_eq!(bench.blocked(7), Some(false));
+    }
+
+    #[test]
+    fn a_file_that_vanishes_keeps_the_former_set() {
+        let bench = bench(&rows(0..20));
+        std::fs::remove_file(&bench.file).unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(bench.devices.refresh(Removals::Refuse), Refresh::KeptForErrors { .. }));
+        assert_eq!(bench.devices.len(), 21);
+    }
+
+    #[test]
+    fn a_file_that_has_settled_is_read_once() {
+        let bench = bench(&rows(0..20));
+        let long_ago = SystemTime::now() - Duration::from_hours(1);
+        let file = File::options().write(true).open(&bench.file).unwrap_or_else(|error| panic!("{error}"));
+        file.set_modified(long_ago).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(bench.devices.refresh(Removals::Refuse), Refresh::Replaced { devices: 21, removed: 0 });
+        assert_eq!(bench.devices.refresh(Removals::Refuse), Refresh::Unchanged);
+        // The same length, another file under the name.
+        let other = bench.file.with_extension("new");
+        std::fs::write(&other, rows(1..21)).unwrap_or_else(|error| panic!("{error}"));
+        std::fs::rename(&other, &bench.file).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(bench.devices.refresh(Removals::Refuse), Refresh::Replaced { devices: 21, removed: 1 });
+    }
+
+    #[test]
+    fn a_bad_file_at_the_start_is_told_whole() {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let load = |name: &str| Devices::load(DevicesSettings { list: vec![], file: Some(folder.path().join(name)) });
+        std::fs::write(folder.path().join("bad.csv"), "mac\nx\ny\n").unwrap_or_else(|error| panic!("{error}"));
+        for (name, errors) in [("bad.csv", 2), ("missing.csv", 1), ("", 1)] {
+            assert_eq!(load(name).map_err(|errors| errors.len()).err(), Some(errors), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_device_is_its_own() {
+        let bench = bench(&format!("mac,password\n{},secret\n{},\n", mac(1), mac(2)));
+        for (number, password, holds) in [
+            (1, "secret", true),
+            (1, "Secret", false),
+            (1, "", false),
+            (2, "secret", false),
+            (2, "", false),
+            (3, "", false),
+        ] {
+            assert_eq!(bench.devices.verify_password(mac(number), password.as_bytes()), holds, "{number} {password}");
+        }
+    }
+}

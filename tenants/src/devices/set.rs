@@ -1,0 +1,178 @@
+//! The set itself: a million devices in a few dozen bytes each, found in one step.
+
+use std::collections::HashMap;
+
+use provost_core::{DeviceRow, Mac};
+
+use super::password::{PasswordDigest, digest};
+
+/// A device as its row tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) label: String,
+    pub(super) password: Option<PasswordDigest>,
+    pub(super) pinned: bool,
+    pub(super) blocked: bool,
+}
+
+/// What a table entry holds: two flags, and where a label and a password are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Packed(u32);
+
+const BLOCKED: u32 = 1 << 31;
+const PINNED: u32 = 1 << 30;
+/// The lower bits: the place among those that have a label or a password, from 1; 0 for none.
+const PLACE: u32 = PINNED - 1;
+
+/// A label, cut from the text of all labels, and a password, by its place from 1.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extra {
+    label_start: u32,
+    label_length: u16,
+    password: u32,
+}
+
+/// The devices of one tenant.
+#[derive(Clone, Default)]
+pub(super) struct DeviceSet {
+    devices: HashMap<Mac, Packed>,
+    extras: Vec<Extra>,
+    labels: String,
+    passwords: Vec<PasswordDigest>,
+}
+
+impl std::fmt::Debug for DeviceSet {
+    /// Tells how many there are; a million rows help nobody, and digests of passwords are nobody's affair.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeviceSet").field("devices", &self.devices.len()).finish_non_exhaustive()
+    }
+}
+
+/// The longest label, in bytes; a file that has a longer one is refused.
+pub(super) const MAX_LABEL_BYTES: usize = 255;
+
+impl DeviceSet {
+    /// The listed devices, and those of the file, whose rows say more.
+    pub(super) fn of(list: &[Mac], rows: Vec<(Mac, Row)>) -> Self {
+        let mut set = Self::default();
+        set.devices.reserve(list.len() + rows.len());
+        set.devices.extend(list.iter().map(|mac| (*mac, Packed::default())));
+        for (mac, row) in rows {
+            let flags = if row.blocked { BLOCKED } else { 0 } | if row.pinned { PINNED } else { 0 };
+            let place = set.keep(&row);
+            set.devices.insert(mac, Packed(flags | place));
+        }
+        set.devices.shrink_to_fit();
+        set
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    pub(super) fn find(&self, mac: Mac) -> Option<DeviceRow> {
+        let packed = self.devices.get(&mac)?.0;
+        Some(DeviceRow { blocked: packed & BLOCKED != 0, pinned: packed & PINNED != 0 })
+    }
+
+    pub(super) fn label(&self, mac: Mac) -> Option<&str> {
+        let extra = self.extra(mac)?;
+        let start = usize::try_from(extra.label_start).ok()?;
+        self.labels.get(start..start + usize::from(extra.label_length)).filter(|label| !label.is_empty())
+    }
+
+    pub(super) fn password(&self, mac: Mac) -> Option<&PasswordDigest> {
+        at(&self.passwords, self.extra(mac)?.password)
+    }
+
+    /// How many of these devices are not among `others`.
+    pub(super) fn missing_in(&self, others: &Self) -> usize {
+        self.devices.keys().filter(|mac| !others.devices.contains_key(mac)).count()
+    }
+
+    /// The same set with these devices blocked, listed or not, and how many were not blocked before.
+    pub(super) fn with_blocked(&self, blocked: &[Mac]) -> (Self, usize) {
+        let mut set = self.clone();
+        let mut fresh = 0;
+        for mac in blocked {
+            let packed = set.devices.entry(*mac).or_default();
+            fresh += usize::from(packed.0 & BLOCKED == 0);
+            packed.0 |= BLOCKED;
+        }
+        (set, fresh)
+    }
+
+    fn extra(&self, mac: Mac) -> Option<&Extra> {
+        at(&self.extras, self.devices.get(&mac)?.0 & PLACE)
+    }
+
+    /// Keeps the label and the password of a row, and tells the place: 0 where it has neither. Labels past 4 GiB of text
+    /// are left out rather than mixed up.
+    fn keep(&mut self, row: &Row) -> u32 {
+        let label = u32::try_from(self.labels.len()).ok().zip(u16::try_from(row.label.len()).ok());
+        let (label_start, label_length) = label.unwrap_or_default();
+        if label_length == 0 && row.password.is_none() {
+            return 0;
+        }
+        if label_length > 0 {
+            self.labels.push_str(&row.label);
+        }
+        let password = row.password.map_or(0, |password| push(&mut self.passwords, password));
+        push(&mut self.extras, Extra { label_start, label_length, password })
+    }
+}
+
+/// The digest under which the password of a row is kept.
+pub(super) fn password_of(mac: Mac, password: &str) -> Option<PasswordDigest> {
+    (!password.is_empty()).then(|| digest(&mac.octets(), password.as_bytes()))
+}
+
+/// Adds a value and tells its place, from 1.
+fn push<T>(values: &mut Vec<T>, value: T) -> u32 {
+    values.push(value);
+    u32::try_from(values.len()).unwrap_or(0) & PLACE
+}
+
+fn at<T>(values: &[T], place: u32) -> Option<&T> {
+    values.get(usize::try_from(place).ok()?.checked_sub(1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mac(number: u32) -> Mac {
+        let [a, b, c, d] = number.to_be_bytes();
+        Mac::from_octets([0x00, 0x04, a, b, c, d])
+    }
+
+    #[test]
+    fn a_million_devices_are_small_and_all_found() {
+        assert_eq!(size_of::<(Mac, Packed)>(), 12);
+        assert_eq!(size_of::<Extra>(), 12);
+        let rows = (0..1_000_000).map(|number| {
+            let label = if number % 10 == 0 { number.to_string() } else { String::new() };
+            (mac(number), Row { label, pinned: number % 2 == 0, blocked: number % 3 == 0, password: None })
+        });
+        let set = DeviceSet::of(&[], rows.collect());
+        assert_eq!(set.len(), 1_000_000);
+        // One byte of control beside each entry, and room for twice as many at most.
+        assert!(set.devices.capacity() * 13 < 30_000_000, "{}", set.devices.capacity());
+        for number in [0, 1, 2, 3, 10, 999_990, 999_999] {
+            let expected = DeviceRow { blocked: number % 3 == 0, pinned: number % 2 == 0 };
+            assert_eq!(set.find(mac(number)), Some(expected), "{number}");
+            let label = (number % 10 == 0).then(|| number.to_string());
+            assert_eq!(set.label(mac(number)).map(str::to_owned), label, "{number}");
+        }
+        assert_eq!(set.find(mac(1_000_000)), None);
+    }
+
+    #[test]
+    fn a_row_of_the_file_says_more_than_the_list() {
+        let row = Row { label: "lobby".into(), password: password_of(mac(1), "secret"), ..Row::default() };
+        let set = DeviceSet::of(&[mac(1), mac(2)], vec![(mac(1), row)]);
+        assert_eq!((set.len(), set.label(mac(1)), set.label(mac(2))), (2, Some("lobby"), None));
+        assert_eq!(set.password(mac(1)), password_of(mac(1), "secret").as_ref());
+        assert_eq!(set.password(mac(2)), None);
+    }
+}
