@@ -9,6 +9,7 @@ mod cache;
 mod client_auth;
 mod error;
 mod server_certificates;
+mod set;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -105,14 +105,15 @@ async fn a_resumed_session_keeps_the_identity_as_long_as_it_is_valid() {
     for alternatives in [REQUIRED, OPTIONAL] {
         for version in VERSIONS {
             let site = Site::new(alternatives, vec![trust_set("poly", &[&poly], vec![])]);
-            let phone = site.phone(version, Some(poly.leaf("0004F2AABBCC", ends_in(3600))));
+            let phone = site.phone(version, Some(poly.leaf("0004F2AABBCC", ends_in(60))));
             let mut connections = Vec::new();
             for resumed in [false, true] {
                 let connection = site.meet(&phone).await.0.unwrap();
                 assert_eq!((who(&connection).as_str(), connection.resumed), ("0004f2aabbcc by poly", resumed));
                 connections.push(connection);
             }
-            site.clock.advance(2 * 3600);
+            // Sooner than what was found out about a chain is forgotten.
+            site.clock.advance(120);
             // Open connections lose it, and so does one that resumes.
             for connection in &connections {
                 let chain = connection.stream.get_ref().1.peer_certificates().unwrap();
@@ -195,6 +196,38 @@ async fn each_set_vouches_for_its_own_even_where_both_cas_have_the_same_name() {
         let connection = site.meet(&site.phone(&TLS13, Some(leaf))).await.0.unwrap();
         assert!(who(&connection).contains(expected), "{expected}: {}", who(&connection));
     }
+}
+
+#[test]
+fn a_revocation_list_of_a_renewed_ca_leaves_the_phones_of_the_former_key_alone() {
+    let (former, renewed) = (Ca::new("Vendor"), Ca::new("Vendor"));
+    let set = trust_set("vendor", &[&former, &renewed], vec![renewed.overdue_crl(&[7])]);
+    let settings = settings(vec![set]);
+    let serial = |leaf: &mut rcgen::CertificateParams| leaf.serial_number = Some(SerialNumber::from(7));
+    assert!(identity_of(&settings, &renewed.leaf("0004F2AABBCC", serial).cert).is_err());
+    assert_eq!(identity_of(&settings, &renewed.leaf("0004F2AABBCC", |_| ()).cert).map(|_| ()), Ok(()));
+    assert_eq!(identity_of(&settings, &former.leaf("0004F2AABBCC", |_| ()).cert).map(|_| ()), Ok(()));
+}
+
+#[test]
+fn every_revocation_list_of_an_issuer_counts() {
+    let poly = Ca::new("Poly");
+    for lists in [[&[7][..], &[8]], [&[8], &[7]]] {
+        let lists = lists.map(|serials| poly.overdue_crl(serials)).to_vec();
+        let settings = settings(vec![trust_set("poly", &[&poly], lists)]);
+        for (number, valid) in [(7, false), (8, false), (9, true)] {
+            let leaf = poly.leaf("0004F2AABBCC", |leaf| leaf.serial_number = Some(SerialNumber::from(number)));
+            assert_eq!(identity_of(&settings, &leaf.cert).is_ok(), valid, "{number}");
+        }
+    }
+}
+
+#[test]
+fn a_revocation_list_that_its_issuer_did_not_sign_refuses_rather_than_revokes_nothing() {
+    let (poly, forger) = (Ca::new("Poly"), Ca::new("Poly"));
+    let settings = settings(vec![trust_set("poly", &[&poly], vec![forger.overdue_crl(&[])])]);
+    let refused = identity_of(&settings, &poly.leaf("0004F2AABBCC", |_| ()).cert);
+    assert!(matches!(&refused, Err(NoIdentity::NotVerified(why)) if why.contains("revocation list")), "{refused:?}");
 }
 
 #[tokio::test]

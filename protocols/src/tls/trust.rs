@@ -7,24 +7,17 @@ use std::sync::Arc;
 
 use provost_core::NoIdentity;
 use provost_core::proof::CertificateIdentity;
-use provost_tenants::trust::{TrustSet, describe, device_of, revocation_list_ends};
+use provost_tenants::trust::{TrustSet, describe, device_of};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::{CertificateError, DistinguishedName, RootCertStore};
+use rustls::{CertificateError, DistinguishedName};
 
 use super::error::TlsError;
+use super::set::Set;
 
 /// The trust sets of one listener.
 #[derive(Debug)]
 pub(super) struct TrustSets(Vec<Set>);
-
-#[derive(Debug)]
-struct Set {
-    trust: Arc<TrustSet>,
-    verifier: Arc<dyn ClientCertVerifier>,
-}
 
 /// What the trust sets say of a chain.
 #[derive(Debug, Clone)]
@@ -62,7 +55,7 @@ impl TrustSets {
     /// The subjects of all anchors, each once: RFC 8446 section 4.2.4, RFC 5246 section 7.4.4.
     pub(super) fn subjects(&self) -> Vec<DistinguishedName> {
         let mut subjects: Vec<DistinguishedName> = Vec::new();
-        for subject in self.0.iter().flat_map(|set| set.verifier.root_hint_subjects()) {
+        for subject in self.0.iter().flat_map(Set::subjects) {
             if subjects.iter().all(|known| known.as_ref() != subject.as_ref()) {
                 subjects.push(subject.clone());
             }
@@ -82,8 +75,8 @@ impl TrustSets {
         let mut verified = None;
         let mut failure: Option<(&Set, rustls::Error)> = None;
         for set in &self.0 {
-            match set.verifier.verify_client_cert(leaf, intermediates, now) {
-                Ok(_) => verified = Some(set.judge_subject(leaf, verified)),
+            match set.verify(leaf, intermediates, now) {
+                Ok(()) => verified = Some(judge_subject(set, leaf, verified)),
                 Err(error) if failure.as_ref().is_none_or(|(_, former)| depth(former) < depth(&error)) => {
                     failure = Some((set, error));
                 }
@@ -116,37 +109,13 @@ impl TrustSets {
     }
 }
 
-impl Set {
-    fn new(trust: &Arc<TrustSet>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let refused = |reason: String| TlsError::TrustSet { name: Arc::clone(&trust.name), reason };
-        let mut roots = RootCertStore::empty();
-        for anchor in &trust.anchors {
-            roots.add(anchor.clone()).map_err(|error| refused(error.to_string()))?;
-        }
-        for crl in &trust.crls {
-            if revocation_list_ends(crl).is_some_and(|ends| ends < std::time::SystemTime::now()) {
-                tracing::warn!(trust_set = %trust.name, "a revocation list is overdue; what it lists stays revoked");
-            }
-        }
-        // The library's default is to take an expired revocation list as it is, which is what is wanted here: a vendor
-        // that stops publishing must not lock its phones out, nor set the revoked ones free.
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
-            .with_crls(trust.crls.iter().cloned())
-            .only_check_end_entity_revocation()
-            .allow_unknown_revocation_status()
-            .build()
-            .map_err(|error| refused(error.to_string()))?;
-        Ok(Self { trust: Arc::clone(trust), verifier })
-    }
-
-    /// What the subject of a leaf that this set verifies says, after what a set before it said.
-    fn judge_subject(&self, leaf: &CertificateDer<'_>, former: Option<Judgement>) -> Judgement {
-        match (former, device_of(leaf, &self.trust.mac)) {
-            (Some(named @ Judgement::Named(_)), _) => named,
-            (_, Ok(mac)) => Judgement::Named(CertificateIdentity { mac, trust_set: Arc::clone(&self.trust.name) }),
-            (Some(former), Err(_)) => former,
-            (None, Err(why)) => Judgement::Nameless(why),
-        }
+/// What the subject of a leaf that `set` verifies says, after what a set before it said.
+fn judge_subject(set: &Set, leaf: &CertificateDer<'_>, former: Option<Judgement>) -> Judgement {
+    match (former, device_of(leaf, &set.trust.mac)) {
+        (Some(named @ Judgement::Named(_)), _) => named,
+        (_, Ok(mac)) => Judgement::Named(CertificateIdentity { mac, trust_set: Arc::clone(&set.trust.name) }),
+        (Some(former), Err(_)) => former,
+        (None, Err(why)) => Judgement::Nameless(why),
     }
 }
 
