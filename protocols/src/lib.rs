@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod front;
+pub mod https;
 pub mod listen;
 pub mod record;
 pub mod server;

@@ -1,0 +1,109 @@
+//! The host that a request names (RFC 9112 section 3.2), and whether it is the one that TLS was asked for.
+
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{HeaderMap, Version};
+
+/// Why a request is not for this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum HostError {
+    /// HTTP/1.1 without one.
+    #[error("the request has no Host")]
+    Missing,
+    /// More than one.
+    #[error("the request has more than one Host")]
+    Several,
+    /// No name or address.
+    #[error("the Host is malformed")]
+    Malformed,
+    /// Another host than the server name of the TLS handshake (RFC 9110 section 7.4).
+    #[error("the Host differs from the server name of the TLS handshake")]
+    Misdirected,
+}
+
+impl HostError {
+    /// A short fixed word for records.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "host_missing",
+            Self::Several => "host_several",
+            Self::Malformed => "host_malformed",
+            Self::Misdirected => "host_misdirected",
+        }
+    }
+}
+
+/// Checks the host of a request. `server_name` is what the peer asked for in the TLS handshake, where it did.
+///
+/// # Errors
+/// - [`HostError`]
+pub(super) fn check(request: &Parts, server_name: Option<&str>) -> Result<(), HostError> {
+    let written = written(&request.headers, request.version)?;
+    // The host of an absolute-form target stands above the Host field (RFC 9112 section 3.2.2).
+    let Some(host) = request.uri.host().or(written.as_ref().map(Authority::host)) else { return Ok(()) };
+    match server_name {
+        Some(name) if !same(name, host) => Err(HostError::Misdirected),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn written(headers: &HeaderMap, version: Version) -> Result<Option<Authority>, HostError> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let Some(host) = hosts.next() else {
+        return if version == Version::HTTP_10 { Ok(None) } else { Err(HostError::Missing) };
+    };
+    if hosts.next().is_some() {
+        return Err(HostError::Several);
+    }
+    if host.is_empty() {
+        return Ok(None);
+    }
+    Authority::try_from(host.as_bytes()).map(Some).map_err(|_| HostError::Malformed)
+}
+
+fn same(name: &str, host: &str) -> bool {
+    let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    plain(name) == plain(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(version: Version, target: &str, hosts: &[&str]) -> Parts {
+        let mut request = hyper::Request::builder().version(version).uri(target);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        request.body(()).unwrap_or_else(|error| panic!("{error}")).into_parts().0
+    }
+
+    #[test]
+    fn hosts() {
+        use HostError::{Malformed, Misdirected, Missing, Several};
+        let v1 = Version::HTTP_11;
+        let name = Some("acme.example.net");
+        for (version, target, hosts, server_name, outcome) in [
+            (v1, "/", &["acme.example.net"][..], name, Ok(())),
+            (v1, "/", &["ACME.example.net:8443"], name, Ok(())),
+            (v1, "/", &["acme.example.net."], name, Ok(())),
+            (v1, "/", &["other.example.net"], name, Err(Misdirected)),
+            (v1, "/", &["10.0.0.1"], name, Err(Misdirected)),
+            (v1, "/", &["10.0.0.1"], None, Ok(())),
+            (v1, "/", &["[fd00::1]:443"], None, Ok(())),
+            (v1, "/", &[""], None, Ok(())),
+            (v1, "/", &[], None, Err(Missing)),
+            (v1, "https://acme.example.net/", &[], None, Err(Missing)),
+            (v1, "/", &["a", "a"], None, Err(Several)),
+            (v1, "/", &["a b"], None, Err(Malformed)),
+            (v1, "/", &["a/b"], None, Err(Malformed)),
+            (v1, "https://acme.example.net/", &["other"], name, Ok(())),
+            (v1, "https://other/", &["acme.example.net"], name, Err(Misdirected)),
+            (Version::HTTP_10, "/", &[], name, Ok(())),
+            (Version::HTTP_10, "/", &["other"], name, Err(Misdirected)),
+        ] {
+            assert_eq!(check(&parts(version, target, hosts), server_name), outcome, "{target} {hosts:?}");
+        }
+    }
+}

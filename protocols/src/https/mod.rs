@@ -1,0 +1,70 @@
+//! HTTP/1.1 and HTTP/1.0, over TLS and without: GET, HEAD and PUT of a tenant's files.
+//!
+//! There is no rule here: a request becomes an [`crate::Exchange`], that decides, and a permit opens the file. There is no
+//! HTTP/2: no phone speaks it, and one connection of it would be many requests under one limit.
+
+mod connection;
+mod content_type;
+mod credentials;
+mod get;
+mod host;
+mod pace;
+mod peer;
+mod put;
+mod range;
+mod reply;
+mod request;
+mod request_body;
+mod respond;
+mod runtime;
+mod target;
+#[cfg(test)]
+mod tests;
+mod validators;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::front::Front;
+use crate::listen::{self, Connection};
+use crate::record::Outcome;
+use crate::tls::{TlsConnection, TlsFront};
+use peer::{Certificate, Peer, Security};
+
+/// What is spoken inside TLS, for [`TlsFront::new`] (RFC 7301).
+pub const ALPN: &[&str] = &["http/1.1", "http/1.0"];
+
+/// Serves HTTP inside TLS until the task is dropped.
+pub async fn serve(front: Arc<Front>, listener: TcpListener, tls: Arc<TlsFront>) {
+    listen::accept(front, listener, |front, connection| secured(front, connection, Arc::clone(&tls))).await;
+}
+
+/// Serves HTTP without TLS until the task is dropped.
+pub async fn serve_plain(front: Arc<Front>, listener: TcpListener) {
+    listen::accept(front, listener, plain).await;
+}
+
+async fn secured(front: Arc<Front>, connection: Connection, tls: Arc<TlsFront>) {
+    let Connection { stream, client, slot, .. } = connection;
+    match tls.accept(stream, front.limits()).await {
+        Ok(TlsConnection { stream, server_name, .. }) => {
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+            let certificate: Certificate = Arc::new(move || tls.identity(&chain));
+            let peer = Peer { client, security: Security::Tls { server_name, certificate } };
+            connection::drive(front, peer, stream).await;
+        }
+        Err(error) => {
+            let mut exchange = front.exchange(client, "TLS", b"");
+            exchange.detail(&error);
+            exchange.finish(Outcome::Handshake, Some(error.code()));
+        }
+    }
+    drop(slot);
+}
+
+async fn plain(front: Arc<Front>, connection: Connection) {
+    let Connection { stream, client, slot, .. } = connection;
+    connection::drive(front, Peer { client, security: Security::Plain }, stream).await;
+    drop(slot);
+}

@@ -1,0 +1,243 @@
+//! The pace of a connection: how long a peer may keep us waiting, at each point of a request.
+//!
+//! hyper has one timer, for headers, and it runs while a kept connection rests as well: with it a phone that asks again
+//! after a quarter of a minute finds its connection closed, or a slow header may take as long as a rest. So hyper's timer
+//! is off, and the stream itself is watched here: a rest, a header and an answer that is not taken each have their
+//! own limit. A request's body has its limit where it is read.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use provost_tenants::Limits;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// What a peer may still send after an answer that closes the connection, and for how long: if the socket were closed on bytes
+/// that are not read, the system would reset it, and the phone might never see the answer (RFC 9112 section 9.6).
+const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Between two requests.
+    Idle,
+    /// The first byte of a header has come, the last has not.
+    Header,
+    /// A request is being served.
+    Serving,
+}
+
+/// The state of a connection, shared by its stream and its requests.
+#[derive(Debug)]
+pub(super) struct Pace {
+    state: Mutex<State>,
+    idle: Duration,
+    header: Duration,
+    stall: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    broken: bool,
+}
+
+/// A request that is being served. Dropped, the connection rests.
+#[derive(Debug)]
+pub(super) struct Serving(Arc<Pace>);
+
+impl Pace {
+    /// A connection that has just begun.
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let state = State { phase: Phase::Idle, since: Instant::now(), broken: false };
+        Arc::new(Self { state: Mutex::new(state), idle: limits.idle, header: limits.header, stall: limits.stall })
+    }
+
+    /// A request's header is complete.
+    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+        self.enter(Phase::Serving);
+        Serving(Arc::clone(self))
+    }
+
+    /// Where the connection stands.
+    pub(super) fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    fn enter(&self, phase: Phase) {
+        let mut state = self.state();
+        (state.phase, state.since) = (phase, Instant::now());
+    }
+
+    fn heard(&self) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Header);
+        }
+    }
+
+    /// When the peer must have sent something.
+    fn deadline(&self) -> Option<Instant> {
+        let state = self.state();
+        match state.phase {
+            Phase::Idle => state.since.checked_add(self.idle),
+            Phase::Header => state.since.checked_add(self.header),
+            Phase::Serving => None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Serving {
+    /// Whether the peer takes no more: what was handed to the connection did not reach it.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.state().broken
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Idle);
+    }
+}
+
+/// A stream whose peer is held to the pace.
+#[derive(Debug)]
+pub(super) struct Paced<S> {
+    stream: S,
+    pace: Arc<Pace>,
+    reading: Timer,
+    writing: Timer,
+    /// Since when the peer has taken nothing.
+    blocked: Option<Instant>,
+    closing: Closing,
+}
+
+/// How far closing has come.
+#[derive(Debug, Clone, Copy)]
+enum Closing {
+    Open,
+    Lingering { until: Instant, left: usize },
+}
+
+impl<S> Paced<S> {
+    /// Watches a stream.
+    pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
+        let (reading, writing) = (Timer::default(), Timer::default());
+        Self { stream, pace, reading, writing, blocked: None, closing: Closing::Open }
+    }
+
+    /// Bounds the time in which the peer takes nothing.
+    fn bound_write<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let outcome = match outcome {
+            Poll::Ready(outcome) => {
+                self.blocked = None;
+                outcome
+            }
+            Poll::Pending => {
+                let since = *self.blocked.get_or_insert_with(Instant::now);
+                ready!(self.writing.poll(cx, since + self.pace.stall));
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        };
+        if outcome.is_err() {
+            self.pace.state().broken = true;
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Ready(outcome) => {
+                if buf.filled().len() > before {
+                    self.pace.heard();
+                }
+                Poll::Ready(outcome)
+            }
+            Poll::Pending => {
+                let Some(deadline) = self.pace.deadline() else { return Poll::Pending };
+                ready!(self.reading.poll(cx, deadline));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.bound_write(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.bound_write(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.bound_write(cx, outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.closing, Closing::Open) {
+            let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.bound_write(cx, outcome))?;
+            self.closing = Closing::Lingering { until: Instant::now() + LINGER, left: LINGER_BYTES };
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+}
+
+impl<S: AsyncRead + Unpin> Paced<S> {
+    /// Reads what the peer still sends, until it closes too.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 8192];
+        while let Closing::Lingering { until, left } = self.closing {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) else {
+                return self.reading.poll(cx, until);
+            };
+            let read = buffer.filled().len();
+            let Some(left) = left.checked_sub(read) else { break };
+            if outcome.is_err() || read == 0 || Instant::now() >= until {
+                break;
+            }
+            self.closing = Closing::Lingering { until, left };
+        }
+        Poll::Ready(())
+    }
+}
+
+/// A timer that is made when it is first needed.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,178 @@
+//! PUT: the whole of an upload, or with Content-Range a part of it (RFC 9110 section 14.5, by the private agreement that
+//! [`provost_core::upload`] is).
+//!
+//! Everything that can be refused without the body is refused before a byte of it is read. Then it is spooled, and
+//! applied as a whole: a body that stalls, breaks off or is short leaves what was there.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+};
+use provost_core::upload::{ContentRange, RangeError};
+use provost_core::{Operation, Permit};
+use provost_tenants::files::FileError;
+use provost_tenants::uploads::{Spool, Target, UploadError};
+
+use super::peer::Peer;
+use super::request_body::{Batch, BodyError, Length, RequestBody};
+use super::respond::{self, Answer, Stop};
+use super::runtime::off_runtime;
+use super::validators::{self, Access, Validators, Verdict};
+use crate::front::{Exchange, Front};
+use crate::record::Outcome;
+
+/// What a PUT is refused for before anything is decided.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// Neither Content-Length nor chunks: a body of no length could be one that got lost on the way, and would empty a log.
+    #[error("the request says nothing of its body's length")]
+    NoLength,
+    /// The bytes would be stored as they are, and read back as something else.
+    #[error("the body has a Content-Encoding")]
+    Encoded,
+    /// More than one Content-Range.
+    #[error("the request has more than one Content-Range")]
+    Several,
+    /// A Content-Range that is none, or not this body's.
+    #[error("{0}")]
+    Range(#[from] RangeError),
+}
+
+impl Fault {
+    fn stop(&self, exchange: Exchange) -> Stop {
+        let (status, reason) = match self {
+            Self::NoLength => (StatusCode::LENGTH_REQUIRED, "no_length"),
+            Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
+            Self::Several | Self::Range(_) => (StatusCode::BAD_REQUEST, "content_range"),
+        };
+        respond::rejected(exchange, status, reason, self)
+    }
+}
+
+/// Answers a PUT.
+///
+/// # Errors
+/// - [`Stop`]: it was not stored
+pub(super) async fn put(
+    front: Arc<Front>,
+    peer: Arc<Peer>,
+    exchange: Exchange,
+    headers: HeaderMap,
+    body: &mut RequestBody,
+) -> Result<Answer, Stop> {
+    let target = match target(&headers, body.length()) {
+        Ok(target) => target,
+        Err(fault) => return Err(fault.stop(exchange)),
+    };
+    let expected = expected(target, body.length());
+    let begun = off_runtime(move || begin(&front, &peer, exchange, &headers, expected));
+    let (mut exchange, mut spool) = begun.await??;
+    loop {
+        let Batch { bytes, last } = match body.batch().await {
+            Ok(batch) => batch,
+            Err(error) => return Err(broke_off(exchange, &error)),
+        };
+        exchange.add_bytes(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if last {
+            return off_runtime(move || finish(exchange, spool, &bytes, target)).await?;
+        }
+        let written = off_runtime(move || write(spool, &bytes)).await?;
+        spool = match written {
+            Ok(spool) => spool,
+            Err(error) => return Err(respond::not_stored(exchange, &error)),
+        };
+    }
+}
+
+fn target(headers: &HeaderMap, length: Length) -> Result<Target, Fault> {
+    let is_plain = |coding: &hyper::header::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Err(Fault::Encoded);
+    }
+    let mut ranges = headers.get_all(CONTENT_RANGE).iter();
+    let range: Option<ContentRange> = match (ranges.next(), ranges.next()) {
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Fault::Several),
+        (Some(range), None) => Some(range.to_str().map_err(|_| RangeError::Malformed)?.parse()?),
+    };
+    match (range, length) {
+        (_, Length::Unsaid) => Err(Fault::NoLength),
+        (None, Length::Exact(_) | Length::Chunked) => Ok(Target::Whole),
+        (Some(range), Length::Exact(length)) => {
+            range.check_body(length)?;
+            Ok(Target::Range(range))
+        }
+        (Some(range), Length::Chunked) => Ok(Target::Range(range)),
+    }
+}
+
+fn expected(target: Target, length: Length) -> Option<u64> {
+    match (length, target) {
+        (Length::Exact(length), _) => Some(length),
+        (Length::Unsaid | Length::Chunked, Target::Range(range)) => Some(range.length()),
+        (Length::Unsaid | Length::Chunked, Target::Whole | Target::Offset(_) | Target::End) => None,
+    }
+}
+
+/// Decides, and makes room. It blocks.
+fn begin(
+    front: &Front,
+    peer: &Peer,
+    mut exchange: Exchange,
+    headers: &HeaderMap,
+    expected: Option<u64>,
+) -> Result<(Exchange, Spool), Stop> {
+    let proofs = peer.proofs(headers, front.tenant());
+    let permit = exchange
+        .decide(Operation::Write, &proofs)
+        .map_err(|refusal| respond::refused(refusal, front.tenant(), &peer.security))?;
+    let exchange = check(front, exchange, headers, &permit)?;
+    match front.tenant().uploads.begin(permit, expected) {
+        Ok(spool) => Ok((exchange, spool)),
+        Err(error) => Err(respond::not_stored(exchange, &error)),
+    }
+}
+
+/// Goes on where the conditions of the request hold. Two writers at once may both pass: no phone is known to rely on
+/// conditions for that.
+fn check(front: &Front, exchange: Exchange, headers: &HeaderMap, permit: &Permit) -> Result<Exchange, Stop> {
+    let conditions = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+    if !conditions.iter().any(|name| headers.contains_key(name)) {
+        return Ok(exchange);
+    }
+    let current = match front.tenant().files.describe(permit) {
+        Ok(facts) => Some(Validators::of(&facts)),
+        Err(FileError::NotFound) => None,
+        Err(error @ FileError::Io { .. }) => return Err(respond::without_file(exchange, &error)),
+    };
+    match validators::judge(headers, current.as_ref(), Access::Write) {
+        Verdict::Proceed => Ok(exchange),
+        Verdict::NotModified | Verdict::Failed => Err(respond::precondition_failed(exchange)),
+    }
+}
+
+fn write(mut spool: Spool, bytes: &[u8]) -> Result<Spool, UploadError> {
+    spool.write(bytes)?;
+    Ok(spool)
+}
+
+/// Puts the last bytes to the others, and all where they belong. It blocks. The exchange is here, so that an upload is
+/// recorded as stored even where the peer does not wait for the answer.
+fn finish(exchange: Exchange, spool: Spool, bytes: &[u8], target: Target) -> Result<Answer, Stop> {
+    match write(spool, bytes).and_then(|spool| spool.apply(target)) {
+        Ok(stored) => Ok(respond::stored(exchange, stored)),
+        Err(error) => Err(respond::not_stored(exchange, &error)),
+    }
+}
+
+fn broke_off(mut exchange: Exchange, error: &BodyError) -> Stop {
+    let (reason, status) = match error {
+        BodyError::Stalled(_) => ("body_stalled", StatusCode::REQUEST_TIMEOUT),
+        BodyError::Broken(_) => ("body_broken", StatusCode::BAD_REQUEST),
+    };
+    exchange.detail(error);
+    exchange.finish(Outcome::Aborted, Some(reason));
+    respond::fixed(status).into()
+}

@@ -1,0 +1,184 @@
+//! The body of an answer: fixed bytes, parts of a file, or both, streamed in large reads off the runtime.
+//!
+//! It holds the request's [`Exchange`] until the last byte was taken, so that a record says `served` only of what was.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::Future as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use super::pace::Serving;
+use super::range::Span;
+use crate::front::Exchange;
+use crate::record::Outcome;
+
+/// How much of a file is read at once, off the runtime. Measured: smaller reads cost hops, larger ones memory.
+pub(super) const READ_BYTES: u64 = 256 * 1024;
+
+/// A piece of a body.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// These bytes, which are not of a file.
+    Text(Bytes),
+    /// These bytes, which are of the file.
+    Data(Bytes),
+    /// This part of the file.
+    Part(Span),
+}
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pieces: VecDeque<Piece>,
+    left: u64,
+    file: Option<File>,
+    reading: Option<JoinHandle<(File, io::Result<Bytes>)>>,
+    exchange: Option<Exchange>,
+    serving: Option<Serving>,
+}
+
+impl Reply {
+    /// A body of a fixed text.
+    pub(super) fn text(text: &'static str) -> Self {
+        Self::of(VecDeque::from([Piece::Text(Bytes::from_static(text.as_bytes()))]), None)
+    }
+
+    /// A body of pieces. The parts are of `file`.
+    pub(super) fn of(pieces: VecDeque<Piece>, file: Option<File>) -> Self {
+        let left = pieces.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.length()));
+        Self { pieces, left, file, reading: None, exchange: None, serving: None }
+    }
+
+    /// Keeps the exchange until the last byte was taken; then it is `served`, and `aborted` where it does not come to that.
+    pub(super) fn ending(mut self, exchange: Exchange) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+
+    /// Keeps the connection from resting until the body has ended.
+    pub(super) fn serving(mut self, serving: Serving) -> Self {
+        self.serving = Some(serving);
+        self
+    }
+
+    fn is_served(&self) -> bool {
+        self.left == 0 && self.serving.as_ref().is_none_or(|serving| !serving.is_broken())
+    }
+
+    /// Starts to read the next part of the file, if that is what comes next: while one is sent, one is read.
+    fn read_ahead(&mut self) {
+        let (None, Some(Piece::Part(span))) = (&self.reading, self.pieces.front_mut()) else { return };
+        let Some(file) = self.file.take() else { return };
+        let length = span.length.min(READ_BYTES);
+        let now = Span { first: span.first, length };
+        (span.first, span.length) = (span.first + length, span.length - length);
+        if span.length == 0 {
+            self.pieces.pop_front();
+        }
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let bytes = read(&file, now);
+            (file, bytes)
+        }));
+    }
+
+    fn hand_over(&mut self, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.left = self.left.saturating_sub(length(&bytes));
+        self.read_ahead();
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn hand_over_data(&mut self, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.add_bytes(length(&bytes));
+        }
+        self.hand_over(bytes)
+    }
+
+    fn fail(&mut self, error: io::Error) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.detail(&error);
+            exchange.finish(Outcome::Error, Some("file_read"));
+        }
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+/// Reads a part of a file. It blocks.
+///
+/// # Errors
+/// - what the system says, or `UnexpectedEof`: the file became shorter after its length was promised
+pub(super) fn read(mut file: &File, span: Span) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(usize::try_from(span.length).unwrap_or_default());
+    file.seek(SeekFrom::Start(span.first))?;
+    file.take(span.length).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()) != Ok(span.length) {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was sent"));
+    }
+    Ok(bytes.into())
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Text(bytes) | Self::Data(bytes) => length(bytes),
+            Self::Part(span) => span.length,
+        }
+    }
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.read_ahead();
+        if let Some(reading) = &mut self.reading {
+            let outcome = ready!(Pin::new(reading).poll(cx));
+            self.reading = None;
+            let bytes = outcome.map_err(io::Error::other).and_then(|(file, bytes)| {
+                self.file = Some(file);
+                bytes
+            });
+            return match bytes {
+                Ok(bytes) => self.hand_over_data(bytes),
+                Err(error) => self.fail(error),
+            };
+        }
+        match self.pieces.pop_front() {
+            Some(Piece::Text(bytes)) => self.hand_over(bytes),
+            Some(Piece::Data(bytes)) => self.hand_over_data(bytes),
+            Some(Piece::Part(_)) => self.fail(io::Error::other("a part of a file that is not open")),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Only an empty body says it beforehand: of any other hyper would let go as soon as the last byte is in its buffer.
+    fn is_end_stream(&self) -> bool {
+        self.left == 0 && self.exchange.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let served = self.is_served();
+        if let Some(exchange) = &mut self.exchange
+            && served
+        {
+            exchange.end(Outcome::Served, None);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! One request: its form, its method, its answer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue, USER_AGENT};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+
+use super::host::{self, HostError};
+use super::peer::Peer;
+use super::request_body::{Leftover, RequestBody};
+use super::respond::{self, Answer, Stop};
+use super::runtime::off_runtime;
+use super::{get, put, target};
+use crate::front::Front;
+
+/// The longest method in a record, in characters.
+const MAX_METHOD: usize = 32;
+
+/// A request that is not answered: the connection is closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the request is not answered")]
+pub(super) struct Silenced;
+
+/// Answers a request.
+///
+/// # Errors
+/// - [`Silenced`]: it is not answered
+pub(super) async fn handle(front: Arc<Front>, peer: Arc<Peer>, request: Request<Incoming>) -> Result<Answer, Silenced> {
+    let (request, incoming) = request.into_parts();
+    let mut body = RequestBody::new(&request, incoming, front.limits().stall);
+    let mut answer = match route(front, peer, request, &mut body).await {
+        Ok(answer) => answer,
+        Err(Stop::Answer(answer)) => *answer,
+        Err(Stop::Silence) => return Err(Silenced),
+    };
+    match body.settle().await {
+        Leftover::Nothing => {}
+        Leftover::Unread => drop(answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"))),
+    }
+    Ok(answer)
+}
+
+async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut RequestBody) -> Result<Answer, Stop> {
+    let written = request.uri.path();
+    let decoded = target::decode(written);
+    let path = decoded.as_deref().unwrap_or(written.as_bytes());
+    let mut exchange = front.exchange(peer.client, method_name(&request.method), path);
+    if let Some(agent) = request.headers.get(USER_AGENT) {
+        exchange.agent(agent.as_bytes());
+    }
+    if let Err(error) = host::check(&request, peer.security.server_name()) {
+        return Err(respond::rejected(exchange, host_status(error), error.code(), error));
+    }
+    let decoded = decoded.map(drop);
+    match (request.method, decoded) {
+        (Method::GET | Method::HEAD | Method::PUT, Err(error)) => {
+            Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error))
+        }
+        (Method::GET, Ok(())) => off_runtime(move || get::get(&front, &peer, exchange, &request.headers)).await?,
+        (Method::HEAD, Ok(())) => off_runtime(move || get::head(&front, &peer, exchange, &request.headers)).await?,
+        (Method::PUT, Ok(())) => put::put(front, peer, exchange, request.headers, body).await,
+        (_, _) => Err(respond::method_not_allowed(exchange)),
+    }
+}
+
+fn host_status(error: HostError) -> StatusCode {
+    match error {
+        HostError::Missing | HostError::Several | HostError::Malformed => StatusCode::BAD_REQUEST,
+        HostError::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+    }
+}
+
+fn method_name(method: &Method) -> Cow<'static, str> {
+    match method.as_str() {
+        "GET" => Cow::Borrowed("GET"),
+        "HEAD" => Cow::Borrowed("HEAD"),
+        "PUT" => Cow::Borrowed("PUT"),
+        other => Cow::Owned(other.chars().take(MAX_METHOD).collect()),
+    }
+}

@@ -1,0 +1,178 @@
+//! Answers without a file: one short fixed text for each status, and what each refusal becomes on the wire.
+//!
+//! Nothing that a peer sent, and nothing of why it is refused, is ever part of an answer.
+
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+use provost_core::Refusal;
+use provost_tenants::Tenant;
+use provost_tenants::files::FileError;
+use provost_tenants::uploads::{Stored, UploadError};
+
+use super::peer::Security;
+use super::reply::Reply;
+use crate::front::Exchange;
+use crate::record::Outcome;
+
+/// An answer to a request.
+pub(super) type Answer = Response<Reply>;
+
+/// A request that ends here.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// With this answer.
+    Answer(Box<Answer>),
+    /// Without one: the connection is closed.
+    Silence,
+}
+
+impl From<Answer> for Stop {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(Box::new(answer))
+    }
+}
+
+/// The answer of a status with its fixed text. Two answers of one status cannot be told apart.
+pub(super) fn fixed(status: StatusCode) -> Answer {
+    with_text(status, status.canonical_reason().unwrap_or_default())
+}
+
+fn with_text(status: StatusCode, text: &'static str) -> Answer {
+    let mut answer = Response::new(Reply::text(text));
+    *answer.status_mut() = status;
+    let fields = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+    ];
+    answer.headers_mut().extend(fields);
+    answer
+}
+
+/// What a negative decision becomes. The exchange has recorded why.
+pub(super) fn refused(refusal: Refusal, tenant: &Tenant, security: &Security) -> Stop {
+    match refusal {
+        Refusal::Silence => Stop::Silence,
+        Refusal::Malformed => fixed(StatusCode::BAD_REQUEST).into(),
+        Refusal::Unauthenticated => unauthenticated(tenant, security).into(),
+        Refusal::Forbidden => fixed(StatusCode::FORBIDDEN).into(),
+        Refusal::NotFound => fixed(StatusCode::NOT_FOUND).into(),
+    }
+}
+
+/// A password is asked for over TLS alone: Basic sends it readable (RFC 7617 section 4).
+fn unauthenticated(tenant: &Tenant, security: &Security) -> Answer {
+    match security {
+        Security::Plain => fixed(StatusCode::FORBIDDEN),
+        Security::Tls { .. } => {
+            let realm = HeaderValue::try_from(format!("Basic realm=\"{}\", charset=\"UTF-8\"", tenant.policy.name));
+            let mut answer = fixed(StatusCode::UNAUTHORIZED);
+            if let Ok(realm) = realm {
+                answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
+            }
+            answer
+        }
+    }
+}
+
+/// A request that is refused for its form. `reason` is a short fixed word.
+pub(super) fn rejected(
+    mut exchange: Exchange,
+    status: StatusCode,
+    reason: &'static str,
+    detail: impl ToString,
+) -> Stop {
+    exchange.detail(detail);
+    exchange.finish(Outcome::Rejected, Some(reason));
+    fixed(status).into()
+}
+
+/// A method that there is not (RFC 9110 section 15.5.6).
+pub(super) fn method_not_allowed(exchange: Exchange) -> Stop {
+    exchange.finish(Outcome::Rejected, Some("method"));
+    let mut answer = fixed(StatusCode::METHOD_NOT_ALLOWED);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
+    answer.into()
+}
+
+/// A condition of the request that does not hold.
+pub(super) fn precondition_failed(exchange: Exchange) -> Stop {
+    exchange.finish(Outcome::Refused, Some("precondition"));
+    fixed(StatusCode::PRECONDITION_FAILED).into()
+}
+
+/// A file that cannot be had.
+pub(super) fn without_file(mut exchange: Exchange, error: &FileError) -> Stop {
+    match error {
+        FileError::NotFound => {
+            exchange.finish(Outcome::Missing, None);
+            fixed(StatusCode::NOT_FOUND).into()
+        }
+        FileError::Io { .. } => {
+            exchange.detail(chain(error));
+            failed(exchange, "file_open")
+        }
+    }
+}
+
+/// The server fails.
+pub(super) fn failed(exchange: Exchange, reason: &'static str) -> Stop {
+    exchange.finish(Outcome::Error, Some(reason));
+    fixed(StatusCode::INTERNAL_SERVER_ERROR).into()
+}
+
+/// An upload that is on the disk.
+pub(super) fn stored(mut exchange: Exchange, stored: Stored) -> Answer {
+    exchange.end(Outcome::Stored, stored.note);
+    with_text(if stored.created { StatusCode::CREATED } else { StatusCode::OK }, "stored")
+}
+
+/// An upload that was not stored.
+pub(super) fn not_stored(mut exchange: Exchange, error: &UploadError) -> Stop {
+    exchange.detail(chain(error));
+    let (outcome, reason, status) = match error {
+        UploadError::TooLarge { .. } => (Outcome::Refused, "too_large", StatusCode::PAYLOAD_TOO_LARGE),
+        UploadError::NoSpace(_) => (Outcome::Refused, "no_space", StatusCode::INSUFFICIENT_STORAGE),
+        UploadError::BeyondEnd { .. } => (Outcome::Refused, "beyond_end", StatusCode::RANGE_NOT_SATISFIABLE),
+        UploadError::BodyLength => (Outcome::Rejected, "body_length", StatusCode::BAD_REQUEST),
+        UploadError::Unstorable => (Outcome::Refused, "unstorable", StatusCode::CONFLICT),
+        UploadError::Io { .. } => (Outcome::Error, "upload", StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    exchange.finish(outcome, Some(reason));
+    let mut answer = fixed(status);
+    if let UploadError::BeyondEnd { size } = error {
+        answer.headers_mut().extend(size_alone(*size));
+    }
+    answer.into()
+}
+
+/// The Content-Range of a 416: what there is (RFC 9110 section 14.4).
+pub(super) fn size_alone(size: u64) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::try_from(format!("bytes */{size}")).ok()?;
+    Some((CONTENT_RANGE, value))
+}
+
+/// An error with its causes, for the record.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_that_is_answered_has_a_text() {
+        for status in [400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 415, 416, 421, 500, 507] {
+            let status = StatusCode::from_u16(status).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!hyper::body::Body::is_end_stream(fixed(status).body()), "{status}");
+        }
+    }
+}

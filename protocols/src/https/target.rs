@@ -1,0 +1,119 @@
+//! The path of a request target, percent-decoded exactly once (RFC 9110 section 4.2.3, RFC 3986 section 2.1).
+//!
+//! hyper has split the target before (origin-form and absolute-form, RFC 9112 section 3.2): what comes here has neither
+//! authority nor query nor fragment. What the path means is the affair of [`provost_core::RequestPath`]; nothing
+//! is resolved here.
+
+/// Why a target names no path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TargetError {
+    /// `*` or a bare authority.
+    #[error("the target is no path")]
+    NotAPath,
+    /// A `%` without two hex digits behind it.
+    #[error("the target has a `%` without two hex digits")]
+    PercentEncoding,
+    /// An encoded `/` or `\`: a segment that holds a separator is nothing that a phone asks for, and what decodes twice
+    /// reads it otherwise than what decodes once.
+    #[error("the target has an encoded separator")]
+    Separator,
+}
+
+impl TargetError {
+    /// A short fixed word for records.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::NotAPath => "target_not_a_path",
+            Self::PercentEncoding => "target_percent_encoding",
+            Self::Separator => "target_separator",
+        }
+    }
+}
+
+/// Decodes a path.
+///
+/// # Errors
+/// - [`TargetError`]: it does not begin with `/`, or an encoding is malformed or hides a separator
+pub(super) fn decode(path: &str) -> Result<Vec<u8>, TargetError> {
+    if !path.starts_with('/') {
+        return Err(TargetError::NotAPath);
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => match (bytes.next().and_then(digit), bytes.next().and_then(digit)) {
+                (Some(high), Some(low)) => decoded.push(separates_nothing(high << 4 | low)?),
+                (None, _) | (_, None) => return Err(TargetError::PercentEncoding),
+            },
+            plain => decoded.push(plain),
+        }
+    }
+    Ok(decoded)
+}
+
+fn separates_nothing(byte: u8) -> Result<u8, TargetError> {
+    match byte {
+        b'/' | b'\\' => Err(TargetError::Separator),
+        other => Ok(other),
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_decoded_exactly_once() {
+        for (path, decoded) in [
+            ("/", "/"),
+            ("/0004f2aabbcc.cfg", "/0004f2aabbcc.cfg"),
+            ("/a%20b+c", "/a b+c"),
+            ("/%30004f2aabbcc.cfg", "/0004f2aabbcc.cfg"),
+            ("/%252e%252e/a", "/%2e%2e/a"),
+            ("/%2e%2e/a", "/../a"),
+            ("/%252f", "/%2f"),
+            ("/a\\b", "/a\\b"),
+            ("/%00", "/\0"),
+            ("/%C3%BC", "/ü"),
+        ] {
+            assert_eq!(decode(path).as_deref(), Ok(decoded.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn targets_that_name_no_path_for_certain_are_refused() {
+        for (path, error) in [
+            ("", TargetError::NotAPath),
+            ("*", TargetError::NotAPath),
+            ("a.cfg", TargetError::NotAPath),
+            ("/a%", TargetError::PercentEncoding),
+            ("/a%2", TargetError::PercentEncoding),
+            ("/a%2g", TargetError::PercentEncoding),
+            ("/a%%41", TargetError::PercentEncoding),
+            ("/a%u002f", TargetError::PercentEncoding),
+            ("/a%2Fb", TargetError::Separator),
+            ("/a%2fb", TargetError::Separator),
+            ("/..%5C..%5Cb", TargetError::Separator),
+        ] {
+            assert_eq!(decode(path), Err(error), "{path}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_encoded_whole_is_decoded_back(name in "[^/\\\\]{0,40}") {
+            let encoded = name.bytes().fold("/".to_owned(), |encoded, byte| format!("{encoded}%{byte:02X}"));
+            proptest::prop_assert_eq!(decode(&encoded), Ok(format!("/{name}").into_bytes()));
+        }
+    }
+}

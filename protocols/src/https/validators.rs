@@ -1,0 +1,196 @@
+//! Validators of a file and the conditions that a request makes of them (RFC 9110 sections 8.8 and 13).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+use provost_tenants::files::FileFacts;
+
+/// The last second that an HTTP date can write: the end of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Validators {
+    /// A strong entity tag, in its quotes.
+    pub(super) etag: String,
+    modified: Option<SystemTime>,
+}
+
+/// Whether the conditions of a request hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// They do.
+    Proceed,
+    /// The peer has this state already: 304.
+    NotModified,
+    /// They do not: 412.
+    Failed,
+}
+
+/// What a conditional request wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// GET or HEAD.
+    Read,
+    /// PUT.
+    Write,
+}
+
+impl Validators {
+    /// The validators of a file. Device, inode, size and the time in nanoseconds: another file of the same name differs, and so
+    /// does the same file after a write.
+    pub(super) fn of(facts: &FileFacts) -> Self {
+        let age = facts.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (device, inode) = facts.identity;
+        let etag = format!("\"{device:x}-{inode:x}-{:x}-{:x}\"", facts.size, age.as_nanos());
+        let seconds = age.as_secs();
+        let modified = (seconds <= LAST_SECOND).then(|| UNIX_EPOCH + Duration::from_secs(seconds));
+        Self { etag, modified }
+    }
+
+    /// The Last-Modified, where HTTP can write it.
+    pub(super) fn last_modified(&self) -> Option<String> {
+        self.modified.map(httpdate::fmt_http_date)
+    }
+
+    /// Whether the Range of a request is for this state of the file (RFC 9110 section 13.1.5).
+    pub(super) fn allow_range(&self, headers: &HeaderMap) -> bool {
+        match texts(headers, &IF_RANGE).as_slice() {
+            [] => true,
+            [condition] if condition.starts_with('"') => *condition == self.etag,
+            [condition] => httpdate::parse_http_date(condition).is_ok_and(|date| Some(date) == self.modified),
+            _ => false,
+        }
+    }
+}
+
+/// Judges the conditions of a request in the order of RFC 9110 section 13.2.2. `current` is absent where there is no file.
+pub(super) fn judge(headers: &HeaderMap, current: Option<&Validators>, access: Access) -> Verdict {
+    if headers.contains_key(IF_MATCH) {
+        let holds = current.is_some_and(|current| names(headers, &IF_MATCH, |tag| tag == current.etag));
+        if !holds {
+            return Verdict::Failed;
+        }
+    } else if let (Some(since), Some(current)) = (date(headers, &IF_UNMODIFIED_SINCE), current)
+        && current.modified.is_none_or(|modified| modified > since)
+    {
+        return Verdict::Failed;
+    }
+    let Some(current) = current else { return Verdict::Proceed };
+    if headers.contains_key(IF_NONE_MATCH) {
+        // The weak comparison of RFC 9110 section 8.8.3.2.
+        let same = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == current.etag;
+        return match (names(headers, &IF_NONE_MATCH, same), access) {
+            (false, _) => Verdict::Proceed,
+            (true, Access::Read) => Verdict::NotModified,
+            (true, Access::Write) => Verdict::Failed,
+        };
+    }
+    match (access, date(headers, &IF_MODIFIED_SINCE), current.modified) {
+        (Access::Read, Some(since), Some(modified)) if modified <= since => Verdict::NotModified,
+        (Access::Read | Access::Write, _, _) => Verdict::Proceed,
+    }
+}
+
+fn names(headers: &HeaderMap, name: &HeaderName, same: impl Fn(&str) -> bool) -> bool {
+    // A tag of ours has no comma, so that splitting another's tag in two cannot make it one of ours.
+    let tags = texts(headers, name);
+    tags.iter().flat_map(|list| list.split(',')).map(str::trim).any(|tag| tag == "*" || same(tag))
+}
+
+/// A date; one that is malformed or stands there twice says nothing (RFC 9110 sections 13.1.3 and 13.1.4).
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    let [text] = texts(headers, name)[..] else { return None };
+    httpdate::parse_http_date(text).ok()
+}
+
+fn texts<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<&'h str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::trim).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    fn validators() -> Validators {
+        let modified = UNIX_EPOCH + Duration::new(784_111_777, 5);
+        Validators::of(&FileFacts { size: 16, modified, identity: (1, 255) })
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap_or_else(|error| panic!("{value}: {error}")));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_tag_is_strong_and_the_date_is_in_seconds() {
+        let validators = validators();
+        assert_eq!(validators.etag, "\"1-ff-10-ae1b981bc490a05\"");
+        assert_eq!(validators.last_modified().as_deref(), Some(DAY));
+    }
+
+    #[test]
+    fn times_that_http_cannot_write_are_left_out() {
+        let facts = |modified| FileFacts { size: 0, modified, identity: (0, 0) };
+        let late = Validators::of(&facts(UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1)));
+        assert_eq!(late.last_modified(), None);
+        let early = Validators::of(&facts(UNIX_EPOCH - Duration::from_secs(5)));
+        assert_eq!(early.last_modified().as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+    }
+
+    #[test]
+    fn conditions() {
+        use Access::{Read, Write};
+        use Verdict::{Failed, NotModified, Proceed};
+        let validators = validators();
+        let (tag, weak) = (validators.etag.clone(), format!("W/{}", validators.etag));
+        let list = format!("\"x\" , {tag}");
+        for (pairs, access, there, missing) in [
+            (&[][..], Read, Proceed, Proceed),
+            (&[("if-none-match", tag.as_str())], Read, NotModified, Proceed),
+            (&[("if-none-match", &list)], Read, NotModified, Proceed),
+            (&[("if-none-match", &weak)], Read, NotModified, Proceed),
+            (&[("if-none-match", "*")], Read, NotModified, Proceed),
+            (&[("if-none-match", "\"x\"")], Read, Proceed, Proceed),
+            (&[("if-none-match", "*")], Write, Failed, Proceed),
+            (&[("if-none-match", "\"x\""), ("if-modified-since", AFTER)], Read, Proceed, Proceed),
+            (&[("if-modified-since", DAY)], Read, NotModified, Proceed),
+            (&[("if-modified-since", AFTER)], Read, NotModified, Proceed),
+            (&[("if-modified-since", BEFORE)], Read, Proceed, Proceed),
+            (&[("if-modified-since", AFTER)], Write, Proceed, Proceed),
+            (&[("if-modified-since", "yesterday")], Read, Proceed, Proceed),
+            (&[("if-modified-since", DAY), ("if-modified-since", DAY)], Read, Proceed, Proceed),
+            (&[("if-match", tag.as_str())], Write, Proceed, Failed),
+            (&[("if-match", "*")], Write, Proceed, Failed),
+            (&[("if-match", &weak)], Write, Failed, Failed),
+            (&[("if-match", "\"x\"")], Read, Failed, Failed),
+            (&[("if-match", "\"x\""), ("if-match", tag.as_str())], Read, Proceed, Failed),
+            (&[("if-unmodified-since", BEFORE)], Write, Failed, Proceed),
+            (&[("if-unmodified-since", DAY)], Write, Proceed, Proceed),
+            (&[("if-match", tag.as_str()), ("if-unmodified-since", BEFORE)], Write, Proceed, Failed),
+        ] {
+            assert_eq!(judge(&headers(pairs), Some(&validators), access), there, "{pairs:?}");
+            assert_eq!(judge(&headers(pairs), None, access), missing, "{pairs:?}, no file");
+        }
+    }
+
+    #[test]
+    fn a_range_is_for_one_state_of_the_file() {
+        let validators = validators();
+        let (tag, weak) = (validators.etag.clone(), format!("W/{}", validators.etag));
+        for (condition, allowed) in
+            [(tag.as_str(), true), ("\"x\"", false), (&weak, false), (DAY, true), (AFTER, false), ("x", false)]
+        {
+            assert_eq!(validators.allow_range(&headers(&[("if-range", condition)])), allowed, "{condition}");
+        }
+        assert!(validators.allow_range(&HeaderMap::new()));
+    }
+}
