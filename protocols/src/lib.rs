@@ -9,6 +9,7 @@ pub mod https;
 pub mod listen;
 pub mod record;
 pub mod server;
+pub mod tftp;
 pub mod tls;
 
 pub use front::{Exchange, Front};

@@ -1,0 +1,120 @@
+//! TFTP (RFC 1350) with options (RFC 2347, 2348, 2349) and windows (RFC 7440): an engine of our own.
+//!
+//! The listening socket only reads requests and starts a task for each, with a socket of its own at the address that
+//! was asked. `packet`, `options` and `netascii` know the wire, `sender`, `receiver` and `timing` the state of a
+//! transfer without any I/O; `read` and `write` drive them. No rule stands here: whether a file may be had is decided
+//! behind [`Front`]. `mail` is not served, and no file is written in place.
+
+mod listening;
+pub mod netascii;
+pub mod options;
+pub mod packet;
+mod read;
+pub mod receiver;
+mod refuse;
+pub mod sender;
+#[cfg(test)]
+mod simulation;
+mod source;
+mod table;
+mod timing;
+mod transfer;
+mod write;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use provost_core::decision::admit;
+use provost_core::{ClientAddr, Operation};
+use tokio::net::UdpSocket;
+
+use self::listening::{Datagram, Listening};
+use self::packet::{NoRequest, Request};
+use self::table::{Arrival, Entry, Table};
+use self::transfer::Transfer;
+use crate::front::Front;
+use crate::listen::Slot;
+use crate::record::Outcome;
+
+/// How long receiving rests after an error that lies in this machine's resources.
+const REST: Duration = Duration::from_millis(100);
+
+/// Serves requests on a bound socket until the task is dropped; transfers that run then run on.
+pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
+    let listener = front.listener().policy.name.clone();
+    let mut listening = match Listening::new(socket) {
+        Ok(listening) => listening,
+        Err(error) => return tracing::error!(listener, %error, "cannot prepare a listening socket"),
+    };
+    let table = Arc::new(Table::default());
+    loop {
+        match listening.receive().await {
+            Ok(()) => listening.datagrams().for_each(|datagram| arrived(&front, &table, &listening, &datagram)),
+            Err(error) if is_of_peer(&error) => {}
+            Err(error) => {
+                tracing::warn!(listener, %error, "cannot receive a request");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// What ICMP says of some earlier answer is the affair of its peer.
+fn is_of_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Nothing here waits: the next request may be behind.
+fn arrived(front: &Arc<Front>, table: &Arc<Table>, listening: &Listening, datagram: &Datagram<'_>) {
+    let client = ClientAddr::from(datagram.peer);
+    match Request::parse(datagram.bytes) {
+        Ok(request) => {
+            let Some(slot) = place(front, table, datagram) else { return };
+            let entry = Table::enter(table, datagram.peer, datagram.bytes, slot);
+            tokio::spawn(transfer(Arc::clone(front), client, request, datagram.local, datagram.peer, entry));
+        }
+        Err(NoRequest::Stray) if admit(&front.tenant().policy, &front.listener().policy, client).is_ok() => {
+            listening.answer(datagram, &refuse::ILLEGAL_OPERATION);
+        }
+        Err(NoRequest::Stray | NoRequest::Noise) => {}
+    }
+}
+
+/// A place for a new transfer, unless the request belongs to one that is running or the peer is turned away. Both are
+/// met with silence: a phone that may be served asks again.
+fn place(front: &Arc<Front>, table: &Table, datagram: &Datagram<'_>) -> Option<Slot> {
+    match table.arrive(datagram.peer, datagram.bytes) {
+        Arrival::Repeated => None,
+        Arrival::Restarted(Some(slot)) => Some(slot),
+        Arrival::Restarted(None) | Arrival::New => front.admit(ClientAddr::from(datagram.peer)).ok(),
+    }
+}
+
+async fn transfer(
+    front: Arc<Front>,
+    client: ClientAddr,
+    request: Request,
+    local: std::net::SocketAddr,
+    peer: std::net::SocketAddr,
+    entry: Entry,
+) {
+    match Transfer::new(&front, local, peer, entry) {
+        Ok(transfer) => match request.operation {
+            Operation::Read => read::read(front, client, request, transfer).await,
+            Operation::Write => write::write(front, client, request, transfer).await,
+        },
+        Err(error) => {
+            let mut exchange = front.exchange(client, request.method(), &request.name);
+            exchange.detail(&error);
+            exchange.finish(Outcome::Error, Some("socket"));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The transfers that are running, by the peer's address and port.
+//!
+//! A request that comes twice before the peer answered is the same request; any other request from an address and
+//! port that has a transfer means that the phone began anew, and the old transfer ends. Each transfer holds a place, so
+//! the table is bounded as places are.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::listen::Slot;
+
+/// The transfers of one listener.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    running: Mutex<HashMap<SocketAddr, Arc<Running>>>,
+}
+
+/// What the listener and a transfer know together.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// The request as it came in.
+    datagram: Box<[u8]>,
+    slot: Mutex<Option<Slot>>,
+    answered: AtomicBool,
+    /// The request came again.
+    pub(super) again: Notify,
+    /// Another request took this one's place.
+    pub(super) replaced: Notify,
+}
+
+/// A transfer's entry in the table. Dropped, it is gone, and so is its place.
+#[derive(Debug)]
+pub(super) struct Entry {
+    table: Arc<Table>,
+    peer: SocketAddr,
+    running: Arc<Running>,
+}
+
+/// What a request is to the table.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// The peer has no transfer.
+    New,
+    /// The request is the one that is being answered: its transfer has been told.
+    Repeated,
+    /// The peer began anew: its former transfer has been told to end, and gave its place.
+    Restarted(Option<Slot>),
+}
+
+impl Table {
+    /// What a request of this peer means.
+    pub(super) fn arrive(&self, peer: SocketAddr, datagram: &[u8]) -> Arrival {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(former) = running.get(&peer) else { return Arrival::New };
+        if !former.answered.load(Ordering::Relaxed) && *former.datagram == *datagram {
+            former.again.notify_one();
+            return Arrival::Repeated;
+        }
+        former.replaced.notify_one();
+        let slot = former.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        running.remove(&peer);
+        Arrival::Restarted(slot)
+    }
+
+    /// Enters a transfer.
+    pub(super) fn enter(table: &Arc<Self>, peer: SocketAddr, datagram: &[u8], slot: Slot) -> Entry {
+        let running = Arc::new(Running {
+            datagram: datagram.into(),
+            slot: Mutex::new(Some(slot)),
+            answered: AtomicBool::new(false),
+            again: Notify::new(),
+            replaced: Notify::new(),
+        });
+        table.running.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Arc::clone(&running));
+        Entry { table: Arc::clone(table), peer, running }
+    }
+}
+
+impl Entry {
+    /// What the listener tells.
+    pub(super) fn running(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl Running {
+    /// The peer has answered: from now on its request, sent again, is another one.
+    pub(super) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer has answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut running = self.table.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.get(&self.peer).is_some_and(|held| Arc::ptr_eq(held, &self.running)) {
+            running.remove(&self.peer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use provost_tenants::Limits;
+
+    use super::*;
+    use crate::listen::Slots;
+
+    #[test]
+    fn a_request_is_repeated_until_the_peer_answers_and_then_another_one() {
+        let slots = Arc::new(Slots::default());
+        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let slot = Slots::take(&slots, IpAddr::from([10, 0, 0, 2]), &limits).unwrap_or_else(|| panic!("no place"));
+        let table = Arc::new(Table::default());
+
+        assert!(matches!(table.arrive(peer, b"a"), Arrival::New));
+        let first = Table::enter(&table, peer, b"a", slot);
+        assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated));
+        first.running().answered();
+        let Arrival::Restarted(Some(slot)) = table.arrive(peer, b"a") else { panic!("the phone began anew") };
+
+        let second = Table::enter(&table, peer, b"a", slot);
+        drop(first);
+        assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated), "the first one's end is not the second one's");
+        assert!(matches!(table.arrive(peer, b"b"), Arrival::Restarted(Some(_))));
+        drop(second);
+        assert_eq!(slots.taken(), 0);
+        assert!(matches!(table.arrive(peer, b"b"), Arrival::New));
+    }
+}

@@ -1,0 +1,206 @@
+//! One transfer's socket: packets of its peer come in, strangers are turned away, and what the listener knows of the
+//! peer's requests comes in beside them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use provost_core::ClientAddr;
+use provost_core::decision::admit;
+use socket2::SockRef;
+use tokio::net::UdpSocket;
+
+use super::listening::canonical;
+use super::options::Granted;
+use super::packet::{DATA_HEADER_BYTES, Packet};
+use super::refuse;
+use super::sender::on_wire;
+use super::source::Source;
+use super::table::{Entry, Running};
+use crate::front::Front;
+use crate::record::text_of;
+
+/// Room for what a reader sends: ACKs, padded ones too, and ERROR texts.
+const SMALL_PACKET_BYTES: usize = 1024;
+/// How long receiving rests after an error of the socket.
+const REST: Duration = Duration::from_millis(100);
+
+/// The peer, and the way to it.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    front: Arc<Front>,
+    socket: UdpSocket,
+    peer: SocketAddr,
+    entry: Entry,
+    received: Vec<u8>,
+    payload: Range<usize>,
+    packet: Vec<u8>,
+}
+
+/// What a transfer waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The peer acknowledges.
+    Ack(u16),
+    /// The peer sends a block; its bytes are [`Transfer::payload`].
+    Data(u16),
+    /// The peer sent its request again and has not answered yet.
+    Again,
+    /// Time is up.
+    Expired,
+    /// The transfer is over.
+    Over(Over),
+}
+
+/// Why a transfer ends before its file does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The peer sent an ERROR.
+    PeerError(String),
+    /// The peer sent another request from the same port.
+    Restarted,
+    /// The peer went silent.
+    Timeout,
+}
+
+impl Transfer {
+    /// A socket at `local`, in the tenant's network, for the transfer of one peer.
+    ///
+    /// # Errors
+    /// - what the system says
+    pub(super) fn new(front: &Arc<Front>, local: SocketAddr, peer: SocketAddr, entry: Entry) -> io::Result<Self> {
+        let socket = front.tenant().network.udp_socket(local)?;
+        let received = vec![0; SMALL_PACKET_BYTES];
+        Ok(Self { front: Arc::clone(front), socket, peer, entry, received, payload: 0..0, packet: Vec::new() })
+    }
+
+    /// Makes room for the blocks that the peer is going to send.
+    pub(super) fn expect_blocks(&mut self, granted: &Granted) {
+        // One byte more shows a block that is too long.
+        let bytes = granted.block + DATA_HEADER_BYTES + 1;
+        self.received.resize(bytes.max(SMALL_PACKET_BYTES), 0);
+        // The kernel counts its own bookkeeping in. With less, a window loses blocks; the system may grant less.
+        let _ = SockRef::from(&self.socket).set_recv_buffer_size(bytes * 2 * usize::from(granted.window));
+    }
+
+    /// What the listener knows of the peer's requests.
+    pub(super) fn running(&self) -> &Running {
+        self.entry.running()
+    }
+
+    /// Forgets that the request came again: the answer to it is about to be sent.
+    pub(super) async fn forget_repeats(&self) {
+        tokio::select! {
+            biased;
+            () = self.running().again.notified() => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    /// Waits for the next event until `due`.
+    pub(super) async fn next(&mut self, due: Instant) -> Event {
+        loop {
+            let running = self.entry.running();
+            let received = tokio::select! {
+                () = running.replaced.notified() => return Event::Over(Over::Restarted),
+                () = running.again.notified() => return Event::Again,
+                () = tokio::time::sleep_until(due.into()) => return Event::Expired,
+                received = self.socket.recv_from(&mut self.received) => received,
+            };
+            match received {
+                Ok((length, from)) => {
+                    if let Some(event) = self.take(length, canonical(from)) {
+                        return event;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, %error, "cannot receive from a peer");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize, from: SocketAddr) -> Option<Event> {
+        let datagram = self.received.get(..length)?;
+        let packet = Packet::parse(datagram);
+        if (from.ip(), from.port()) != (self.peer.ip(), self.peer.port()) {
+            self.turn_away(from, packet);
+            return None;
+        }
+        match packet? {
+            Packet::Ack(number) => Some(Event::Ack(number)),
+            Packet::Data { block, .. } => {
+                self.payload = DATA_HEADER_BYTES..length;
+                Some(Event::Data(block))
+            }
+            Packet::Error { code, text } => {
+                Some(Event::Over(Over::PeerError(format!("the peer sent error {code}: {}", text_of(text)))))
+            }
+            Packet::OptionAck(_) => None,
+        }
+    }
+
+    /// A packet from elsewhere is answered and does not disturb the transfer (RFC 1350 section 4). An ERROR is not
+    /// answered, and neither is who may not speak to the listener at all.
+    fn turn_away(&self, from: SocketAddr, packet: Option<Packet<'_>>) {
+        match packet {
+            Some(Packet::Ack(_) | Packet::Data { .. } | Packet::OptionAck(_)) => {}
+            Some(Packet::Error { .. }) | None => return,
+        }
+        let (tenant, listener) = (&self.front.tenant().policy, &self.front.listener().policy);
+        if admit(tenant, listener, ClientAddr::from(from)).is_ok() {
+            // The answer may be lost.
+            let _ = self.socket.try_send_to(&refuse::UNKNOWN_TRANSFER.to_bytes(), from);
+        }
+    }
+
+    /// The bytes of the block that came in last.
+    pub(super) fn payload(&self) -> &[u8] {
+        self.received.get(self.payload.clone()).unwrap_or_default()
+    }
+
+    /// Sends one packet.
+    pub(super) async fn send(&mut self, packet: &Packet<'_>) {
+        packet.write(&mut self.packet);
+        self.send_packet().await;
+    }
+
+    /// Sends blocks: all packets of a window go through here.
+    pub(super) async fn send_blocks(&mut self, blocks: Range<u64>, source: &Source) {
+        for block in blocks {
+            let Some(bytes) = source.block(block) else { return };
+            Packet::Data { block: on_wire(block), bytes }.write(&mut self.packet);
+            self.send_packet().await;
+        }
+    }
+
+    /// A packet that cannot be sent is a lost packet: the timer sends it again, or gives up.
+    async fn send_packet(&self) {
+        if let Err(error) = self.socket.send_to(&self.packet, self.peer).await {
+            tracing::debug!(peer = %self.peer, %error, "cannot send to a peer");
+        }
+    }
+}
+
+impl Over {
+    /// A short fixed word for the record.
+    pub(super) const fn code(&self) -> &'static str {
+        match self {
+            Self::PeerError(_) => "peer_error",
+            Self::Restarted => "restarted",
+            Self::Timeout => "timeout",
+        }
+    }
+
+    /// A sentence for the record.
+    pub(super) fn detail(&self) -> &str {
+        match self {
+            Self::PeerError(text) => text,
+            Self::Restarted => "the peer sent another request from the same port",
+            Self::Timeout => "the peer did not answer any more",
+        }
+    }
+}

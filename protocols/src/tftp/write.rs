@@ -1,0 +1,229 @@
+//! WRQ: a file comes from the peer, and the last ACK says that it is stored.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use provost_core::{ClientAddr, Operation, Proofs};
+use provost_tenants::uploads::{Spool, Stored, Target, UploadError};
+
+use super::netascii::Decoder;
+use super::packet::{Mode, Packet, Request};
+use super::read::detail_of;
+use super::receiver::{Receiver, Taken};
+use super::refuse::{self, TftpError};
+use super::timing::{Due, Pace};
+use super::transfer::{Event, Over, Transfer};
+use crate::front::{Exchange, Front};
+use crate::record::Outcome;
+
+/// How many bytes are spooled at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Serves a request.
+pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Request, mut transfer: Transfer) {
+    let exchange = front.exchange(client, request.method(), &request.name);
+    let Some(mode) = request.mode else {
+        exchange.finish(Outcome::Rejected, Some("mode"));
+        return transfer.send(&refuse::ILLEGAL_OPERATION).await;
+    };
+    // Translated text has another length than the peer announces.
+    let expected = match mode {
+        Mode::Octet => request.asked.size,
+        Mode::Netascii => None,
+    };
+    let beginning = Arc::clone(&front);
+    // It ends early only if it panics, and then the exchange has written its record.
+    let begun = tokio::task::spawn_blocking(move || begin(&beginning, exchange, expected)).await;
+    let (exchange, spool) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
+        Ok(begun) => begun,
+        Err(Some(error)) => return transfer.send(&error).await,
+        Err(None) => return,
+    };
+    let (granted, option_ack) = request.asked.grant(Operation::Write, None, front.limits());
+    transfer.expect_blocks(&granted);
+    let writing = Writing {
+        transfer,
+        option_ack,
+        receiver: Receiver::new(granted.block, granted.window),
+        pace: Pace::new(granted.timeout, front.limits(), Instant::now()),
+        body: Body { spool: Some(spool), pending: Vec::new(), decoder: Decoder::default(), mode },
+    };
+    writing.run(exchange).await;
+}
+
+/// Decides and begins the upload, in one hop off the runtime.
+fn begin(front: &Front, mut exchange: Exchange, expected: Option<u64>) -> Result<(Exchange, Spool), Option<TftpError>> {
+    let permit = exchange.decide(Operation::Write, &Proofs::none()).map_err(refuse::of_refusal)?;
+    match front.tenant().uploads.begin(permit, expected) {
+        Ok(spool) => Ok((exchange, spool)),
+        Err(error) => Err(Some(refused(&mut exchange, &error))),
+    }
+}
+
+/// Records that an upload is not stored; what the peer is told.
+fn refused(exchange: &mut Exchange, error: &UploadError) -> TftpError {
+    let (answer, outcome, reason) = refuse::of_upload(error);
+    exchange.detail(detail_of(error));
+    exchange.end(outcome, Some(reason));
+    answer
+}
+
+struct Writing {
+    transfer: Transfer,
+    option_ack: Option<Vec<u8>>,
+    receiver: Receiver,
+    pace: Pace,
+    body: Body,
+}
+
+enum Failure {
+    Over(Over),
+    Upload(UploadError),
+}
+
+impl Writing {
+    async fn run(mut self, mut exchange: Exchange) {
+        match self.receive_file(&mut exchange).await {
+            Ok(stored) => {
+                exchange.finish(Outcome::Stored, stored.note);
+                self.acknowledge().await;
+                self.dally().await;
+            }
+            Err(Failure::Over(over)) => {
+                exchange.detail(over.detail());
+                exchange.finish(Outcome::Aborted, Some(over.code()));
+            }
+            Err(Failure::Upload(error)) => {
+                let answer = refused(&mut exchange, &error);
+                self.transfer.send(&answer).await;
+            }
+        }
+    }
+
+    async fn receive_file(&mut self, exchange: &mut Exchange) -> Result<Stored, Failure> {
+        self.transfer.forget_repeats().await;
+        self.acknowledge().await;
+        self.pace.sent(Instant::now());
+        loop {
+            match self.transfer.next(self.pace.due()).await {
+                Event::Data(number) => {
+                    if self.received(number, exchange).await? == Taken::Last {
+                        return self.body.finish().await.map_err(Failure::Upload);
+                    }
+                }
+                Event::Again if !self.transfer.running().is_answered() && self.pace.may_repeat() => self.repeat().await,
+                Event::Expired => match self.pace.expired(Instant::now()) {
+                    Due::Repeat => self.repeat().await,
+                    Due::GiveUp => return Err(Failure::Over(Over::Timeout)),
+                },
+                Event::Over(over) => return Err(Failure::Over(over)),
+                Event::Again | Event::Ack(_) => {}
+            }
+        }
+    }
+
+    async fn received(&mut self, number: u16, exchange: &mut Exchange) -> Result<Taken, Failure> {
+        let taken = self.receiver.received(number, self.transfer.payload().len());
+        match taken {
+            Taken::Nothing => {}
+            Taken::Acknowledge => self.repeat().await,
+            Taken::Keep | Taken::Last => self.keep(exchange).await?,
+            Taken::KeepAndAcknowledge => {
+                self.keep(exchange).await?;
+                self.acknowledge().await;
+                self.pace.sent(Instant::now());
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn keep(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
+        self.transfer.running().answered();
+        self.pace.progressed(Instant::now());
+        let bytes = self.transfer.payload();
+        exchange.add_bytes(bytes.len() as u64);
+        self.body.add(bytes).await.map_err(Failure::Upload)
+    }
+
+    async fn repeat(&mut self) {
+        self.receiver.acknowledged();
+        self.acknowledge().await;
+        self.pace.repeated(Instant::now());
+    }
+
+    /// Says what has arrived. Before the first block that is the OACK, or ACK 0.
+    async fn acknowledge(&mut self) {
+        match &self.option_ack {
+            Some(options) if !self.transfer.running().is_answered() => {
+                self.transfer.send(&Packet::OptionAck(options)).await;
+            }
+            Some(_) | None => self.transfer.send(&Packet::Ack(self.receiver.arrived())).await,
+        }
+    }
+
+    /// Waits for the last block once more: if the last ACK was lost, the peer would take its upload for failed
+    /// (RFC 1350 section 6).
+    async fn dally(&mut self) {
+        let end = Instant::now() + self.pace.dally();
+        loop {
+            match self.transfer.next(end).await {
+                Event::Data(number) => match self.receiver.received(number, self.transfer.payload().len()) {
+                    Taken::Acknowledge => self.acknowledge().await,
+                    Taken::Nothing | Taken::Keep | Taken::KeepAndAcknowledge | Taken::Last => {}
+                },
+                Event::Ack(_) | Event::Again => {}
+                Event::Expired | Event::Over(_) => return,
+            }
+        }
+    }
+}
+
+/// The body on its way to the spool, in pieces that are worth a hop off the runtime.
+struct Body {
+    /// Absent only while it is being written, and after an error.
+    spool: Option<Spool>,
+    pending: Vec<u8>,
+    decoder: Decoder,
+    mode: Mode,
+}
+
+impl Body {
+    async fn add(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
+        match self.mode {
+            Mode::Octet => self.pending.extend_from_slice(bytes),
+            Mode::Netascii => self.decoder.decode(bytes, &mut self.pending),
+        }
+        if self.pending.len() < PIECE_BYTES {
+            return Ok(());
+        }
+        let spool = self.with_spool(|mut spool, pending| spool.write(pending).map(|()| spool)).await?;
+        self.spool = Some(spool);
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<Stored, UploadError> {
+        self.decoder.finish(&mut self.pending);
+        self.with_spool(|mut spool, pending| {
+            spool.write(pending)?;
+            spool.apply(Target::Whole)
+        })
+        .await
+    }
+
+    async fn with_spool<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(Spool, &[u8]) -> Result<T, UploadError> + Send + 'static,
+    ) -> Result<T, UploadError> {
+        let gone = || UploadError::Io { operation: "write the spool", source: std::io::ErrorKind::BrokenPipe.into() };
+        let spool = self.spool.take().ok_or_else(gone)?;
+        let mut pending = std::mem::take(&mut self.pending);
+        let work = move || {
+            let result = work(spool, &pending);
+            pending.clear();
+            (result, pending)
+        };
+        let (result, pending) = tokio::task::spawn_blocking(work).await.map_err(|_| gone())?;
+        self.pending = pending;
+        result
+    }
+}
