@@ -124,7 +124,7 @@ fn engine(tenant: &Tenant, listener: &Listener, front: Arc<Front>) -> io::Result
         }
         Protocol::Tftp => {
             let socket = tenant.network.udp_socket(listener.address)?;
-            Ok((socket.local_addr()?, Box::pin(hold((front, socket)))))
+            Ok((socket.local_addr()?, Box::pin(crate::tftp::serve(front, socket))))
         }
     }
 }
