@@ -18,8 +18,10 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::front::Front;
+use crate::https;
 use crate::listen::Slots;
 use crate::record::RecordLog;
+use crate::tls::TlsFront;
 
 /// How often the tenants' device files are looked at, so that a blocked phone is refused soon.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -118,7 +120,16 @@ impl Server {
 /// Binds one listener in its tenant's network. The engine runs once it is polled.
 fn engine(tenant: &Tenant, listener: &Listener, front: Arc<Front>) -> io::Result<(SocketAddr, Engine)> {
     match listener.policy.protocol {
-        Protocol::Https | Protocol::Http | Protocol::Ftp => {
+        Protocol::Https => {
+            let tls = TlsFront::new(&tenant.policy, listener, https::ALPN).map_err(io::Error::other)?;
+            let socket = tenant.network.tcp_listener(listener.address)?;
+            Ok((socket.local_addr()?, Box::pin(https::serve(front, socket, Arc::new(tls)))))
+        }
+        Protocol::Http => {
+            let socket = tenant.network.tcp_listener(listener.address)?;
+            Ok((socket.local_addr()?, Box::pin(https::serve_plain(front, socket))))
+        }
+        Protocol::Ftp => {
             let socket = tenant.network.tcp_listener(listener.address)?;
             Ok((socket.local_addr()?, Box::pin(hold((front, socket)))))
         }
