@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod front;
+pub mod ftp;
 pub mod https;
 pub mod listen;
 pub mod record;

@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::front::Front;
-use crate::https;
 use crate::listen::Slots;
 use crate::record::RecordLog;
 use crate::tls::TlsFront;
+use crate::{ftp, https, tftp};
 
 /// How often the tenants' device files are looked at, so that a blocked phone is refused soon.
 const REFRESH: Duration = Duration::from_secs(2);
@@ -131,19 +131,13 @@ fn engine(tenant: &Tenant, listener: &Listener, front: Arc<Front>) -> io::Result
         }
         Protocol::Ftp => {
             let socket = tenant.network.tcp_listener(listener.address)?;
-            Ok((socket.local_addr()?, Box::pin(hold((front, socket)))))
+            Ok((socket.local_addr()?, Box::pin(ftp::serve(front, socket))))
         }
         Protocol::Tftp => {
             let socket = tenant.network.udp_socket(listener.address)?;
-            Ok((socket.local_addr()?, Box::pin(crate::tftp::serve(front, socket))))
+            Ok((socket.local_addr()?, Box::pin(tftp::serve(front, socket))))
         }
     }
-}
-
-/// Keeps a socket bound.
-async fn hold<T>(socket: T) {
-    std::future::pending::<()>().await;
-    drop(socket);
 }
 
 /// Looks at the tenant's device file now and then, off the runtime: a slow disk delays nobody's request.

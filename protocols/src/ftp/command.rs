@@ -1,0 +1,169 @@
+//! Commands: a verb and its argument (RFC 959 section 5.3).
+//!
+//! Arguments stay the bytes that the peer sent. What they mean is said in the file of the verb's family.
+
+use std::fmt;
+
+/// A verb that this server knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[rustfmt::skip]
+pub(super) enum Verb {
+    // Login.
+    User, Pass, Acct, Smnt, Rein, Quit, Auth, Pbsz, Prot, Ccc,
+    // Folders and names.
+    Pwd, Cwd, Cdup, Mkd, Rmd, Dele, Rnfr, Rnto,
+    // Settings.
+    Type, Mode, Stru, Opts, Allo, Rest,
+    // Data connections.
+    Pasv, Epsv, Port, Eprt,
+    // Files.
+    Retr, Size, Mdtm, Stor, Appe, Stou, List, Nlst, Mlsd, Mlst,
+    // The session.
+    Abor, Feat, Syst, Stat, Help, Noop, Site,
+    /// Anything else.
+    Unknown,
+}
+
+/// The verbs as they are spelled, the ones of RFC 775 beside those that they stand for.
+#[rustfmt::skip]
+pub(super) const VERBS: [(&str, Verb); 50] = [
+    ("ABOR", Verb::Abor), ("ACCT", Verb::Acct), ("ALLO", Verb::Allo), ("APPE", Verb::Appe), ("AUTH", Verb::Auth),
+    ("CCC", Verb::Ccc), ("CDUP", Verb::Cdup), ("CWD", Verb::Cwd), ("DELE", Verb::Dele), ("EPRT", Verb::Eprt),
+    ("EPSV", Verb::Epsv), ("FEAT", Verb::Feat), ("HELP", Verb::Help), ("LIST", Verb::List), ("MDTM", Verb::Mdtm),
+    ("MKD", Verb::Mkd), ("MLSD", Verb::Mlsd), ("MLST", Verb::Mlst), ("MODE", Verb::Mode), ("NLST", Verb::Nlst),
+    ("NOOP", Verb::Noop), ("OPTS", Verb::Opts), ("PASS", Verb::Pass), ("PASV", Verb::Pasv), ("PBSZ", Verb::Pbsz),
+    ("PORT", Verb::Port), ("PROT", Verb::Prot), ("PWD", Verb::Pwd), ("QUIT", Verb::Quit), ("REIN", Verb::Rein),
+    ("REST", Verb::Rest), ("RETR", Verb::Retr), ("RMD", Verb::Rmd), ("RNFR", Verb::Rnfr), ("RNTO", Verb::Rnto),
+    ("SITE", Verb::Site), ("SIZE", Verb::Size), ("SMNT", Verb::Smnt), ("STAT", Verb::Stat), ("STOR", Verb::Stor),
+    ("STOU", Verb::Stou), ("STRU", Verb::Stru), ("SYST", Verb::Syst), ("TYPE", Verb::Type), ("USER", Verb::User),
+    ("XCUP", Verb::Cdup), ("XCWD", Verb::Cwd), ("XMKD", Verb::Mkd), ("XPWD", Verb::Pwd), ("XRMD", Verb::Rmd),
+];
+
+/// One command. Its argument may be a password and is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    pub(super) verb: Verb,
+    pub(super) argument: Vec<u8>,
+}
+
+impl Command {
+    /// Reads a line. One space stands between verb and argument; more belong to the argument, as names may begin with one.
+    pub(super) fn parse(line: &[u8]) -> Self {
+        let (verb, argument) = match line.iter().position(|byte| *byte == b' ') {
+            Some(space) => (line.get(..space), line.get(space + 1..)),
+            None => (Some(line), None),
+        };
+        let verb = verb.unwrap_or_default();
+        let known = VERBS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(verb));
+        Self { verb: known.map_or(Verb::Unknown, |(_, verb)| *verb), argument: argument.unwrap_or_default().to_vec() }
+    }
+}
+
+impl Verb {
+    /// Whether it is answered before login.
+    pub(super) const fn needs_no_login(self) -> bool {
+        match self {
+            Self::User
+            | Self::Pass
+            | Self::Acct
+            | Self::Rein
+            | Self::Quit
+            | Self::Feat
+            | Self::Help
+            | Self::Noop
+            | Self::Syst
+            | Self::Opts
+            | Self::Auth
+            | Self::Pbsz
+            | Self::Prot
+            | Self::Ccc
+            | Self::Unknown => true,
+            Self::Smnt
+            | Self::Pwd
+            | Self::Cwd
+            | Self::Cdup
+            | Self::Mkd
+            | Self::Rmd
+            | Self::Dele
+            | Self::Rnfr
+            | Self::Rnto
+            | Self::Type
+            | Self::Mode
+            | Self::Stru
+            | Self::Allo
+            | Self::Rest
+            | Self::Pasv
+            | Self::Epsv
+            | Self::Port
+            | Self::Eprt
+            | Self::Retr
+            | Self::Size
+            | Self::Mdtm
+            | Self::Stor
+            | Self::Appe
+            | Self::Stou
+            | Self::List
+            | Self::Nlst
+            | Self::Mlsd
+            | Self::Mlst
+            | Self::Abor
+            | Self::Stat
+            | Self::Site => false,
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").field("verb", &self.verb).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_verb_and_an_argument() {
+        let rows: [(&[u8], Verb, &[u8]); 14] = [
+            (b"NOOP", Verb::Noop, b""),
+            (b"noop", Verb::Noop, b""),
+            (b"NOOP ", Verb::Noop, b""),
+            (b"Retr sip.cfg", Verb::Retr, b"sip.cfg"),
+            (b"RETR  sip.cfg", Verb::Retr, b" sip.cfg"),
+            (b"RETR a b.cfg ", Verb::Retr, b"a b.cfg "),
+            (b"RETR \xff\xfe", Verb::Retr, b"\xff\xfe"),
+            (b"XPWD", Verb::Pwd, b""),
+            (b"XCUP", Verb::Cdup, b""),
+            (b"", Verb::Unknown, b""),
+            (b" NOOP", Verb::Unknown, b"NOOP"),
+            (b"NOOPS", Verb::Unknown, b""),
+            (b"RETR\tsip.cfg", Verb::Unknown, b""),
+            (b"GET / HTTP/1.1", Verb::Unknown, b"/ HTTP/1.1"),
+        ];
+        for (line, verb, argument) in rows {
+            assert_eq!(Command::parse(line), Command { verb, argument: argument.to_vec() }, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_is_read_as_its_verb() {
+        for (name, verb) in VERBS {
+            assert_eq!(Command::parse(name.as_bytes()).verb, verb, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        assert!(!format!("{:?}", Command::parse(b"PASS secret")).contains("secret"));
+        assert!(!format!("{:?}", Command::parse(b"PASS secret")).contains("115"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_a_command_no_longer_than_itself(line in proptest::collection::vec(0_u8.., 0..600)) {
+            let command = Command::parse(&line);
+            proptest::prop_assert!(line.ends_with(&command.argument));
+        }
+    }
+}

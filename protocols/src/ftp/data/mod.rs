@@ -1,0 +1,152 @@
+//! Data connections: PASV and EPSV, PORT and EPRT (RFC 959 section 4.1.2, RFC 2428).
+//!
+//! One end of every data connection is the peer of the control connection: a stranger who connects to a passive port is
+//! turned away without using it up, and PORT to anybody else is refused, so that this server bounces nothing and scans
+//! nobody. All sockets are made in the tenant's network.
+
+mod active;
+mod passive;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use provost_core::ClientAddr;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::transfer::Progress;
+use crate::front::Front;
+
+/// How the next data connection comes about.
+#[derive(Debug, Default)]
+pub(super) enum Plan {
+    /// The peer has not said.
+    #[default]
+    None,
+    /// The peer connects to us.
+    Passive(TcpListener),
+    /// We connect to the peer.
+    Active(SocketAddr),
+}
+
+/// What a session has settled about data connections.
+#[derive(Debug, Default)]
+pub(super) struct DataSetup {
+    pub(super) plan: Plan,
+    pub(super) commands: SetupCommands,
+}
+
+/// Which commands may settle it (RFC 2428 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum SetupCommands {
+    /// PASV, EPSV, PORT and EPRT.
+    #[default]
+    All,
+    /// EPSV alone, after EPSV ALL.
+    EpsvAlone,
+}
+
+/// The two ends of the control connection, and the network for sockets between them.
+#[derive(Debug, Clone)]
+pub(super) struct Ends {
+    pub(super) front: Arc<Front>,
+    /// The address that the peer reached, IPv4-mapped ones as IPv4.
+    pub(super) local: SocketAddr,
+    pub(super) client: ClientAddr,
+}
+
+/// Why bytes stopped on their way.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DataError {
+    /// There is no connection.
+    #[error("open the data connection")]
+    Open(#[source] io::Error),
+    /// It broke.
+    #[error("carry the data connection")]
+    Broken(#[source] io::Error),
+    /// Nothing moved for too long.
+    #[error("the data connection stalled")]
+    Stalled,
+}
+
+/// A data connection. Dropped before it was finished, it is reset, so that the peer cannot take a part for the whole.
+#[derive(Debug)]
+pub(super) struct Data {
+    stream: TcpStream,
+    stall: Duration,
+    finished: bool,
+}
+
+impl Plan {
+    /// Opens the data connection.
+    ///
+    /// # Errors
+    /// - [`DataError::Open`]: the peer did not come or cannot be reached, in time
+    pub(super) async fn open(self, ends: &Ends) -> Result<Data, DataError> {
+        let stall = ends.front.limits().stall;
+        let stream = timeout(stall, async {
+            match self {
+                Self::None => Err(io::ErrorKind::NotConnected.into()),
+                Self::Passive(listener) => passive::accept(listener, ends.client).await,
+                Self::Active(peer) => active::connect(ends, peer).await,
+            }
+        });
+        let stream = stream.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DataError::Open)?;
+        // Only a broken connection refuses it, and the transfer will find out.
+        let _ = stream.set_nodelay(true);
+        Ok(Data { stream, stall, finished: false })
+    }
+}
+
+impl Data {
+    /// Sends all of it.
+    ///
+    /// # Errors
+    /// - [`DataError::Broken`], [`DataError::Stalled`]
+    pub(super) async fn send(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
+        while !bytes.is_empty() {
+            let sent = timeout(self.stall, self.stream.write(bytes)).await.map_err(|_| DataError::Stalled)?;
+            let sent = sent.map_err(DataError::Broken)?;
+            progress.add(sent);
+            bytes = bytes.get(sent..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Adds what comes next to `buffer`, as far as it has room; 0 bytes at the end of the stream.
+    ///
+    /// # Errors
+    /// - [`DataError::Broken`], [`DataError::Stalled`]
+    pub(super) async fn receive(&mut self, buffer: &mut Vec<u8>, progress: &Progress) -> Result<usize, DataError> {
+        let received = timeout(self.stall, self.stream.read_buf(buffer)).await.map_err(|_| DataError::Stalled)?;
+        let received = received.map_err(DataError::Broken)?;
+        progress.add(received);
+        Ok(received)
+    }
+
+    /// Ends the stream: in stream mode that tells the peer that the file is complete (RFC 959 section 3.4.1).
+    ///
+    /// # Errors
+    /// - [`DataError::Broken`], [`DataError::Stalled`]
+    pub(super) async fn finish(mut self) -> Result<(), DataError> {
+        timeout(self.stall, self.stream.shutdown())
+            .await
+            .map_err(|_| DataError::Stalled)?
+            .map_err(DataError::Broken)?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if !self.finished {
+            // An error means that the connection is gone already.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! LIST, NLST, MLSD, MLST.
+//!
+//! > LIST (LIST): This command causes a list to be sent from the server to the passive DTP. […] NAME LIST (NLST): […] to
+//! > return information that can be used by a program to further process the files automatically. (RFC 959 section 4.1.3)
+//!
+//! MLSD and MLST are RFC 3659 section 7. What a list shows is said by its permit, name by name; a folder that shows
+//! nothing and one that is not there look the same.
+
+use jiff::Timestamp;
+use provost_core::{Operation, Proofs};
+use provost_tenants::Tenant;
+use provost_tenants::files::{Entry, FileError};
+
+use super::data::{Ends, Plan};
+use super::facts::{Fact, by_facts, long};
+use super::refuse::{Aim, Failure};
+use super::reply::Reply;
+use super::retrieve::describe;
+use super::session::{End, Session};
+use super::transfer::{Carried, Progress};
+use crate::front::Exchange;
+use crate::record::Outcome;
+
+/// How the names are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    Long,
+    /// The names behind what the peer asked for, so that it can ask for them as they are listed.
+    Names {
+        folder: String,
+    },
+    Facts(Vec<Fact>),
+}
+
+impl Session {
+    pub(super) async fn list(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        self.send_list("LIST", without_options(argument), Form::Long).await
+    }
+
+    pub(super) async fn nlst(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        let argument = without_options(argument);
+        let folder = match argument.last() {
+            None => String::new(),
+            Some(b'/') => String::from_utf8_lossy(argument).into_owned(),
+            Some(_) => format!("{}/", String::from_utf8_lossy(argument)),
+        };
+        self.send_list("NLST", argument, Form::Names { folder }).await
+    }
+
+    pub(super) async fn mlsd(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        let facts = self.settings.facts.clone();
+        self.send_list("MLSD", argument, Form::Facts(facts)).await
+    }
+
+    async fn send_list(&mut self, verb: &'static str, argument: &[u8], form: Form) -> Result<Reply, End> {
+        self.settings.take_restart();
+        let mut exchange = self.exchange(verb, argument);
+        let Some(plan) = self.take_plan(&mut exchange) else { return Ok(Reply::NO_DATA_CONNECTION) };
+        let make = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
+            look(exchange, tenant, proofs).map(|found| text(&found, &form))
+        };
+        let (mut exchange, text) = self.off_runtime(exchange, make).await?;
+        let text = match text {
+            Ok(text) => text,
+            Err(failure) => {
+                self.data.plan = plan;
+                return failure.conclude(exchange, Aim::Read);
+            }
+        };
+        self.control.reply(&Reply::fixed(150, "Here comes the list.")).await?;
+        let progress = Progress::default();
+        let carried = self.carry(&progress, send_text(plan, self.ends.clone(), text, progress.clone())).await;
+        if let Carried::Done(Ok(())) = carried {
+            exchange.end(Outcome::Listed, None);
+        }
+        self.fail(exchange, carried, Aim::Read).await
+    }
+
+    /// STAT with a path: the list goes over the control connection (RFC 959 section 4.1.3).
+    pub(super) async fn stat_path(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        let make = |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| look(exchange, tenant, proofs);
+        let (exchange, found) = self.off_runtime(self.exchange("STAT", without_options(argument)), make).await?;
+        match found {
+            Ok(found) => {
+                exchange.finish(Outcome::Listed, None);
+                let now = Timestamp::now();
+                let lines = found.entries().iter().map(|entry| long(entry, now)).collect();
+                Ok(Reply::lines(213, "Status follows:", lines, "End of status."))
+            }
+            Err(failure) => failure.conclude(exchange, Aim::Read),
+        }
+    }
+
+    pub(super) async fn mlst(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        let chosen = self.settings.facts.clone();
+        let (exchange, line) = self
+            .off_runtime(self.exchange("MLST", argument), move |exchange, tenant, proofs| {
+                let facts =
+                    if is_folder(exchange, tenant, proofs) { None } else { Some(describe(exchange, tenant, proofs)?) };
+                let path = exchange.path().map(ToString::to_string).unwrap_or_default();
+                Ok::<_, Failure>(by_facts(&path, facts.as_ref(), &chosen))
+            })
+            .await?;
+        match line {
+            Ok(line) => {
+                exchange.finish(Outcome::Listed, None);
+                Ok(Reply::lines(250, "Facts:", vec![line], "End."))
+            }
+            Err(failure) => failure.conclude(exchange, Aim::Read),
+        }
+    }
+}
+
+/// What stands at a path.
+#[derive(Debug)]
+enum Found {
+    /// The entries of a folder; none where there is no folder.
+    Folder(Vec<Entry>),
+    /// The path itself.
+    File(Entry),
+}
+
+impl Found {
+    fn entries(&self) -> &[Entry] {
+        match self {
+            Self::Folder(entries) => entries,
+            Self::File(entry) => std::slice::from_ref(entry),
+        }
+    }
+}
+
+fn look(exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs) -> Result<Found, Failure> {
+    let listing = exchange.list(proofs, |permit| {
+        let entries = tenant.files.list(permit)?;
+        let may_be_file = entries.is_empty() && !permit.folder().is_root() && permit.shows_file(permit.folder());
+        Ok::<_, FileError>((entries, may_be_file, permit.folder().base_name().to_owned()))
+    });
+    let (entries, may_be_file, name) = listing.map_err(Failure::Refused)??;
+    if !may_be_file {
+        return Ok(Found::Folder(entries));
+    }
+    let permit = exchange.decide(Operation::Read, proofs).map_err(Failure::Refused)?;
+    match tenant.files.describe(&permit) {
+        Ok(facts) => Ok(Found::File(Entry { name, facts: Some(facts) })),
+        Err(FileError::NotFound) => Ok(Found::Folder(Vec::new())),
+        Err(error @ FileError::Io { .. }) => Err(error.into()),
+    }
+}
+
+/// Whether the path is the root, or a folder that shows something.
+fn is_folder(exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs) -> bool {
+    if exchange.path().is_ok_and(provost_core::RequestPath::is_root) {
+        return true;
+    }
+    let listing = exchange.list(proofs, |permit| tenant.files.list(permit));
+    listing.is_ok_and(|entries| entries.is_ok_and(|entries| !entries.is_empty()))
+}
+
+fn text(found: &Found, form: &Form) -> String {
+    let now = Timestamp::now();
+    let mut text = String::new();
+    for entry in found.entries() {
+        match (form, found) {
+            (Form::Long, _) => text.push_str(&long(entry, now)),
+            (Form::Names { folder }, Found::Folder(_)) => {
+                text.push_str(folder);
+                text.push_str(&entry.name);
+            }
+            (Form::Names { folder }, Found::File(_)) => text.push_str(folder.trim_end_matches('/')),
+            (Form::Facts(facts), _) => text.push_str(&by_facts(&entry.name, entry.facts.as_ref(), facts)),
+        }
+        text.push_str("\r\n");
+    }
+    text
+}
+
+async fn send_text(plan: Plan, ends: Ends, text: String, progress: Progress) -> Result<(), Failure> {
+    let mut data = plan.open(&ends).await?;
+    data.send(text.as_bytes(), &progress).await?;
+    Ok(data.finish().await?)
+}
+
+/// Options as of `ls` are passed over: many clients send `-la` (RFC 959 knows none).
+fn without_options(mut argument: &[u8]) -> &[u8] {
+    while argument.first() == Some(&b'-') {
+        let end = argument.iter().position(|byte| *byte == b' ').unwrap_or(argument.len());
+        argument = argument.get(end..).unwrap_or_default().trim_ascii_start();
+    }
+    argument
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_before_the_path_are_passed_over() {
+        let rows: [(&[u8], &[u8]); 6] = [
+            (b"", b""),
+            (b"-la", b""),
+            (b"-l -a logs", b"logs"),
+            (b"logs", b"logs"),
+            (b"a -b", b"a -b"),
+            (b"-a  logs of mine", b"logs of mine"),
+        ];
+        for (argument, path) in rows {
+            assert_eq!(without_options(argument), path, "{argument:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! USER, PASS, ACCT, SMNT.
+//!
+//! > PASSWORD (PASS): The argument field is a Telnet string specifying the user's password. This command must be
+//! > immediately preceded by the user name command. (RFC 959 section 4.1.1)
+//!
+//! Where no password is required any user and password log in; a wrong pair proves nothing then, and a right one is kept
+//! as a proof. Where one is required, wrong ones are slowed and end the session. No password reaches a record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use provost_core::{Exception, ListenerPolicy, ProofKind, Proofs};
+
+use super::reply::Reply;
+use super::session::{End, Session};
+use crate::record::{Outcome, text_of};
+
+/// Wrong passwords after which the session ends.
+const MAX_WRONG: u32 = 4;
+/// The pause after the first wrong password. It doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(125);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// How far a session has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Login {
+    /// No user was named.
+    Nobody,
+    /// A user was named, and the password is awaited.
+    Named(Vec<u8>),
+    /// It may ask for files.
+    In,
+}
+
+impl Session {
+    /// USER begins anew: what was proven before holds no longer.
+    pub(super) fn user(&mut self, argument: &[u8]) -> Reply {
+        if argument.is_empty() {
+            return Reply::BAD_PARAMETER;
+        }
+        self.proofs = Arc::new(Proofs::none());
+        self.leave(Login::Named(argument.to_vec()));
+        Reply::PASSWORD_PLEASE
+    }
+
+    pub(super) async fn pass(&mut self, argument: Vec<u8>) -> Result<Reply, End> {
+        let Login::Named(user) = std::mem::replace(&mut self.login, Login::Nobody) else {
+            // Some clients send a second PASS by themselves; it changes nothing.
+            let reply = if self.login == Login::In { Reply::SUPERFLUOUS } else { Reply::BAD_SEQUENCE };
+            return Ok(reply);
+        };
+        let name = text_of(&user);
+        let tenant = Arc::clone(self.front.tenant());
+        let verify = move || tenant.users.verify(&tenant.devices, &user, &argument);
+        let proof = tokio::task::spawn_blocking(verify).await.map_err(|_| End::Failed)?;
+        if proof.holds() || !requires_password(&self.front.listener().policy) {
+            self.proofs = Arc::new(Proofs { password: proof, ..Proofs::none() });
+            self.enter();
+            return Ok(Reply::LOGGED_IN);
+        }
+        self.wrong_password(&name).await
+    }
+
+    async fn wrong_password(&mut self, user: &str) -> Result<Reply, End> {
+        let mut exchange = self.front.exchange(self.client, "PASS", b"");
+        exchange.detail(format!("user {user}"));
+        exchange.finish(Outcome::Handshake, Some("wrong_password"));
+        let doublings = self.wrong_passwords;
+        self.wrong_passwords = self.wrong_passwords.saturating_add(1);
+        tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << doublings.min(8)).min(MAX_PAUSE)).await;
+        if self.wrong_passwords >= MAX_WRONG {
+            return Err(End::WrongPasswords);
+        }
+        Ok(Reply::LOGIN_INCORRECT)
+    }
+}
+
+/// Whether nobody passes this listener without a password, by its own requirement or an exception's.
+fn requires_password(listener: &ListenerPolicy) -> bool {
+    let does_without =
+        |exception: &Exception| exception.report_only || exception.require.can_do_without(ProofKind::Password);
+    !listener.require.can_do_without(ProofKind::Password) && !listener.exceptions.iter().any(does_without)
+}

@@ -1,0 +1,36 @@
+//! FTP (RFC 959, 1123, 2389, 2428, 3659): our own engine. One file a family of verbs, with the RFC's words on top.
+//!
+//! A session is a control connection with lines in and replies out, and at most one data connection between the same two
+//! hosts. Whatever names a file becomes an exchange of [`crate::front`]; no rule stands here. There is no FTP over TLS.
+
+mod ascii;
+mod command;
+mod control;
+mod data;
+mod facts;
+mod line;
+mod list;
+mod login;
+mod navigate;
+mod refuse;
+mod reply;
+mod retrieve;
+mod session;
+mod settings;
+mod status;
+mod store;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::front::Front;
+use crate::listen;
+
+/// Serves FTP on a listening socket until the task is dropped.
+pub async fn serve(front: Arc<Front>, listener: TcpListener) {
+    listen::accept(front, listener, session::serve).await;
+}

@@ -1,0 +1,200 @@
+//! RETR, SIZE, MDTM.
+//!
+//! > RETRIEVE (RETR): This command causes the server-DTP to transfer a copy of the file, specified in the pathname, to the
+//! > server- or user-DTP at the other end of the data connection. (RFC 959 section 4.1.3)
+//!
+//! SIZE and MDTM are RFC 3659, sections 4 and 3; they count as reads.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use provost_core::{Operation, Proofs};
+use provost_tenants::Tenant;
+use provost_tenants::files::FileFacts;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::ascii::ToNetwork;
+use super::data::{Ends, Plan};
+use super::facts::modified;
+use super::refuse::{Aim, Failure};
+use super::reply::Reply;
+use super::session::{End, Session};
+use super::settings::Representation;
+use super::transfer::{Carried, Progress};
+use crate::front::Exchange;
+use crate::record::Outcome;
+
+/// How much is read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A file on its way: the first chunk is there, the rest is read while the one before is sent.
+#[derive(Debug)]
+struct Body {
+    file: Arc<File>,
+    chunk: Vec<u8>,
+    offset: u64,
+    end: u64,
+}
+
+impl Session {
+    pub(super) async fn retr(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        let restart = self.settings.take_restart();
+        if argument.is_empty() {
+            return Ok(Reply::BAD_PARAMETER);
+        }
+        let representation = self.settings.representation;
+        let mut exchange = self.exchange("RETR", argument);
+        let Some(plan) = self.take_plan(&mut exchange) else { return Ok(Reply::NO_DATA_CONNECTION) };
+        let open = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
+            Body::open(exchange, tenant, proofs, restart, representation)
+        };
+        let (mut exchange, body) = self.off_runtime(exchange, open).await?;
+        let body = match body {
+            Ok(body) => body,
+            Err(failure) => {
+                // The peer may try another name with the same data connection.
+                self.data.plan = plan;
+                return failure.conclude(exchange, Aim::Read);
+            }
+        };
+        self.control.reply(&opening(representation, body.length())).await?;
+        let progress = Progress::default();
+        let work = send_file(plan, self.ends.clone(), body, representation, progress.clone());
+        let carried = self.carry(&progress, work).await;
+        exchange.add_bytes(progress.bytes());
+        if let Carried::Done(Ok(())) = carried {
+            exchange.end(Outcome::Served, None);
+        }
+        self.fail(exchange, carried, Aim::Read).await
+    }
+
+    pub(super) async fn size(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        if self.settings.representation == Representation::Ascii {
+            return Ok(Reply::fixed(550, "SIZE not allowed in ASCII mode."));
+        }
+        self.describe("SIZE", argument, |facts| facts.size.to_string()).await
+    }
+
+    pub(super) async fn mdtm(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        self.describe("MDTM", argument, |facts| modified(facts.modified)).await
+    }
+
+    async fn describe(
+        &mut self,
+        verb: &'static str,
+        argument: &[u8],
+        answer: impl Fn(FileFacts) -> String,
+    ) -> Result<Reply, End> {
+        if argument.is_empty() {
+            return Ok(Reply::BAD_PARAMETER);
+        }
+        let (exchange, facts) = self.off_runtime(self.exchange(verb, argument), describe).await?;
+        match facts {
+            Ok(facts) => {
+                exchange.finish(Outcome::Served, None);
+                Ok(Reply::with(213, answer(facts)))
+            }
+            Err(failure) => failure.conclude(exchange, Aim::Read),
+        }
+    }
+
+    /// How the data connection comes about; without one the record says so.
+    pub(super) fn take_plan(&mut self, exchange: &mut Exchange) -> Option<Plan> {
+        match std::mem::take(&mut self.data.plan) {
+            Plan::None => {
+                exchange.end(Outcome::Rejected, Some("no_data_connection"));
+                None
+            }
+            plan @ (Plan::Passive(_) | Plan::Active(_)) => Some(plan),
+        }
+    }
+}
+
+/// What is known of a file that may be read.
+pub(super) fn describe(exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs) -> Result<FileFacts, Failure> {
+    let permit = exchange.decide(Operation::Read, proofs).map_err(Failure::Refused)?;
+    Ok(tenant.files.describe(&permit)?)
+}
+
+/// 150 with the size, where it is known beforehand.
+fn opening(representation: Representation, length: u64) -> Reply {
+    match representation {
+        Representation::Image => Reply::with(150, format!("Opening the data connection ({length} bytes).")),
+        Representation::Ascii => Reply::fixed(150, "Opening the data connection."),
+    }
+}
+
+impl Body {
+    fn open(
+        exchange: &mut Exchange,
+        tenant: &Tenant,
+        proofs: &Proofs,
+        restart: u64,
+        representation: Representation,
+    ) -> Result<Self, Failure> {
+        let permit = exchange.decide(Operation::Read, proofs).map_err(Failure::Refused)?;
+        let open = tenant.files.open(&permit)?;
+        let end = open.facts.size;
+        // An offset counts bytes as they are, and in ASCII they are others on the wire.
+        if restart > end || (restart > 0 && representation == Representation::Ascii) {
+            return Err(Failure::Restart);
+        }
+        let mut body = Self { file: Arc::new(open.file), chunk: Vec::new(), offset: restart, end };
+        let length = body.advance();
+        body.chunk = read(&body.file, Vec::new(), restart, length).map_err(Failure::Read)?;
+        Ok(body)
+    }
+
+    /// How many bytes are sent in all. It is asked before the first is.
+    fn length(&self) -> u64 {
+        let first = u64::try_from(self.chunk.len()).unwrap_or(u64::MAX);
+        (self.end - self.offset).saturating_add(first)
+    }
+
+    /// The length of the chunk that comes next, which is behind us then.
+    fn advance(&mut self) -> usize {
+        let length = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        self.offset = self.offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX)).min(self.end);
+        length
+    }
+
+    /// Begins to read the chunk behind the present one; `None` at the end.
+    fn read_ahead(&mut self, buffer: Vec<u8>) -> Option<JoinHandle<io::Result<Vec<u8>>>> {
+        let offset = self.offset;
+        let length = self.advance();
+        let file = Arc::clone(&self.file);
+        (length > 0).then(|| spawn_blocking(move || read(&file, buffer, offset, length)))
+    }
+}
+
+/// Reads exactly `length` bytes. A file that has become shorter is an error: the peer must not take it for complete.
+fn read(file: &File, mut buffer: Vec<u8>, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    buffer.resize(length, 0);
+    file.read_exact_at(&mut buffer, offset)?;
+    Ok(buffer)
+}
+
+async fn send_file(
+    plan: Plan,
+    ends: Ends,
+    mut body: Body,
+    representation: Representation,
+    progress: Progress,
+) -> Result<(), Failure> {
+    let mut data = plan.open(&ends).await?;
+    let mut ascii = ToNetwork::default();
+    let mut spare = Vec::new();
+    loop {
+        let ahead = body.read_ahead(spare);
+        match representation {
+            Representation::Image => data.send(&body.chunk, &progress).await?,
+            Representation::Ascii => data.send(&ascii.convert(&body.chunk), &progress).await?,
+        }
+        let Some(ahead) = ahead else { break };
+        let next = ahead.await.map_err(io::Error::other).flatten().map_err(Failure::Read)?;
+        spare = std::mem::replace(&mut body.chunk, next);
+    }
+    Ok(data.finish().await?)
+}

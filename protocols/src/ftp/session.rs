@@ -1,0 +1,228 @@
+//! A session: commands in order, each with its reply.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use provost_core::{ClientAddr, Proofs};
+use provost_tenants::Tenant;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::command::{Command, Verb};
+use super::control::Control;
+use super::data::{DataSetup, Ends};
+use super::line::Line;
+use super::login::Login;
+use super::navigate::Folder;
+use super::reply::Reply;
+use super::settings::Settings;
+use crate::front::{Exchange, Front};
+use crate::listen::{Connection, Slot};
+
+/// One control connection and all that was settled on it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) front: Arc<Front>,
+    pub(super) client: ClientAddr,
+    pub(super) ends: Ends,
+    pub(super) control: Control,
+    /// Lines that came during a transfer and wait for its end.
+    pub(super) waiting: VecDeque<Line>,
+    pub(super) login: Login,
+    pub(super) wrong_passwords: u32,
+    pub(super) proofs: Arc<Proofs>,
+    pub(super) folder: Folder,
+    pub(super) settings: Settings,
+    pub(super) data: DataSetup,
+    login_until: Instant,
+    _slot: Slot,
+}
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// QUIT.
+    Quit,
+    /// The peer closed the control connection, or it broke.
+    Gone,
+    /// No command came in time.
+    Idle,
+    /// The login took too long.
+    SlowLogin,
+    /// A command line without end.
+    Endless,
+    /// Too many wrong passwords.
+    WrongPasswords,
+    /// The peer may not speak to this listener any more.
+    TurnedAway,
+    /// A task of this server failed.
+    Failed,
+}
+
+impl End {
+    /// The last words.
+    fn reply(self) -> Option<Reply> {
+        match self {
+            Self::Quit => Some(Reply::GOODBYE),
+            Self::Gone => None,
+            Self::Idle | Self::SlowLogin => Some(Reply::TOO_SLOW),
+            Self::Endless => Some(Reply::TOO_LONG),
+            Self::WrongPasswords => Some(Reply::TOO_MANY_PASSWORDS),
+            Self::TurnedAway | Self::Failed => Some(Reply::CLOSING),
+        }
+    }
+}
+
+/// Serves one control connection.
+pub(super) async fn serve(front: Arc<Front>, connection: Connection) {
+    let mut session = Session::new(front, connection);
+    let Err(end) = session.converse().await;
+    if let Some(reply) = end.reply() {
+        // The session ends either way.
+        let _ = session.control.reply(&reply).await;
+    }
+    session.control.close().await;
+}
+
+impl Session {
+    fn new(front: Arc<Front>, connection: Connection) -> Self {
+        let Connection { stream, client, local, slot } = connection;
+        let local = canonical(local);
+        let limits = front.limits();
+        Self {
+            control: Control::new(stream, limits.command_bytes_before_login, limits.stall),
+            login_until: Instant::now() + limits.login,
+            ends: Ends { front: Arc::clone(&front), local, client },
+            client,
+            waiting: VecDeque::new(),
+            login: Login::Nobody,
+            wrong_passwords: 0,
+            proofs: Arc::new(Proofs::none()),
+            folder: Folder::root(),
+            settings: Settings::default(),
+            data: DataSetup::default(),
+            front,
+            _slot: slot,
+        }
+    }
+
+    async fn converse(&mut self) -> Result<Infallible, End> {
+        self.control.reply(&Reply::GREETING).await?;
+        loop {
+            let reply = match self.next_line().await? {
+                Line::Complete(line) => self.answer(Command::parse(&line)).await?,
+                Line::TooLong => Reply::TOO_LONG,
+                Line::Endless => return Err(End::Endless),
+            };
+            self.control.reply(&reply).await?;
+        }
+    }
+
+    async fn next_line(&mut self) -> Result<Line, End> {
+        if let Some(line) = self.waiting.pop_front() {
+            return Ok(line);
+        }
+        let next = self.control.next();
+        if self.login == Login::In {
+            timeout(self.front.limits().idle, next).await.unwrap_or(Err(End::Idle))
+        } else {
+            timeout_at(self.login_until, next).await.unwrap_or(Err(End::SlowLogin))
+        }
+    }
+
+    /// The session may ask for files from here on.
+    pub(super) fn enter(&mut self) {
+        self.login = Login::In;
+        self.control.limit = self.front.limits().command_bytes;
+    }
+
+    /// It may not, until it logs in again.
+    pub(super) fn leave(&mut self, login: Login) {
+        if self.login == Login::In {
+            self.login_until = Instant::now() + self.front.limits().login;
+        }
+        self.login = login;
+        self.control.limit = self.front.limits().command_bytes_before_login;
+    }
+
+    async fn answer(&mut self, command: Command) -> Result<Reply, End> {
+        let Command { verb, argument } = command;
+        if self.login != Login::In && !verb.needs_no_login() {
+            return Ok(Reply::LOGIN_FIRST);
+        }
+        let argument = argument.as_slice();
+        Ok(match verb {
+            Verb::User => self.user(argument),
+            Verb::Pass => self.pass(argument.to_vec()).await?,
+            Verb::Acct | Verb::Smnt => Reply::SUPERFLUOUS,
+            Verb::Quit => return Err(End::Quit),
+            Verb::Rein | Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc | Verb::Stou | Verb::Site => {
+                Reply::NOT_IMPLEMENTED
+            }
+            Verb::Pwd => self.pwd(),
+            Verb::Cwd => self.cwd(argument),
+            Verb::Cdup => self.cdup(),
+            Verb::Mkd => self.mkd(argument),
+            Verb::Rmd | Verb::Dele | Verb::Rnfr => Self::refuse_change(argument),
+            Verb::Rnto => Reply::BAD_SEQUENCE,
+            Verb::Type => self.set_type(argument),
+            Verb::Mode => Self::set_mode(argument),
+            Verb::Stru => Self::set_structure(argument),
+            Verb::Opts => self.opts(argument),
+            Verb::Allo => Self::allo(argument),
+            Verb::Rest => self.rest(argument),
+            Verb::Pasv => self.pasv(),
+            Verb::Epsv => self.epsv(argument),
+            Verb::Port => self.port(argument),
+            Verb::Eprt => self.eprt(argument),
+            Verb::Retr => Box::pin(self.retr(argument)).await?,
+            Verb::Size => self.size(argument).await?,
+            Verb::Mdtm => self.mdtm(argument).await?,
+            Verb::Stor => Box::pin(self.stor(argument)).await?,
+            Verb::Appe => Box::pin(self.appe(argument)).await?,
+            Verb::List => Box::pin(self.list(argument)).await?,
+            Verb::Nlst => Box::pin(self.nlst(argument)).await?,
+            Verb::Mlsd => Box::pin(self.mlsd(argument)).await?,
+            Verb::Mlst => self.mlst(argument).await?,
+            Verb::Abor => self.abor(),
+            Verb::Feat => self.feat(),
+            Verb::Syst => Self::syst(),
+            Verb::Stat => self.stat(argument).await?,
+            Verb::Help => Self::help(argument),
+            Verb::Noop => Reply::OK,
+            Verb::Unknown => Reply::NOT_UNDERSTOOD,
+        })
+    }
+
+    /// Begins the record of a command that is about a file or a folder.
+    pub(super) fn exchange(&self, verb: &'static str, argument: &[u8]) -> Exchange {
+        self.front.exchange(self.client, verb, &self.folder.join(argument))
+    }
+
+    /// Does what blocks on the file system where it holds up nobody.
+    ///
+    /// # Errors
+    /// - [`End::Failed`]: the work panicked
+    pub(super) async fn off_runtime<T: Send + 'static>(
+        &self,
+        mut exchange: Exchange,
+        work: impl FnOnce(&mut Exchange, &Tenant, &Proofs) -> T + Send + 'static,
+    ) -> Result<(Exchange, T), End> {
+        let tenant = Arc::clone(self.front.tenant());
+        let proofs = Arc::clone(&self.proofs);
+        let work = move || {
+            let outcome = work(&mut exchange, &tenant, &proofs);
+            (exchange, outcome)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| End::Failed)
+    }
+}
+
+/// The address that was reached; an IPv4-mapped one is the IPv4 address that it stands for.
+fn canonical(local: SocketAddr) -> SocketAddr {
+    match local.ip().to_canonical() {
+        ip if ip == local.ip() => local,
+        ip => SocketAddr::new(ip, local.port()),
+    }
+}
