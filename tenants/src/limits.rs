@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// From the first byte to the end of the TLS handshake. Default 10 s.
     pub handshake: Duration,
-    /// Until the ClientHello is complete. Default 3 s.
+    /// Until the `ClientHello` is complete. Default 3 s.
     pub client_hello: Duration,
     /// From the first byte of an HTTP request to the end of its header. Default 10 s.
     pub header: Duration,
@@ -45,7 +45,7 @@ impl Default for Limits {
             header: Duration::from_secs(10),
             header_bytes: 16 * 1024,
             stall: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             login: Duration::from_secs(30),
             command_bytes_before_login: 512,
             command_bytes: 4 * 1024,

@@ -4,11 +4,38 @@
 //! of it, each tenant by itself and all beside each other. It changes nothing on the disk, so that a check is
 //! harmless; what a server needs on the disk is made by [`crate::Settings::create_state`]. It does not watch files.
 
+mod assemble;
+mod authorities;
+mod beside;
+mod field;
+mod find;
+mod limits;
+mod listener;
+mod main_file;
+mod node;
+mod overlay;
+mod places;
 mod problem;
+mod require;
+mod rule;
+mod section;
+mod tenant;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod trust;
+mod units;
+mod users;
 
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 
 use std::path::Path;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use node::{Node, Place};
+use problem::Collector;
 
 use crate::deployment::Deployment;
 
@@ -27,5 +54,58 @@ pub struct Loaded {
 /// - [`Problems`]: provost.toml, its environment overlay or a file that it needs has errors, so that nothing can be served.
 ///   The problems of the tenants are among them.
 pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Problems> {
-    todo!()
+    let now = SystemTime::now();
+    let mut document = read_document(path).map_err(Problems::from_iter)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let main_problems = Collector::default();
+    for problem in overlay::environment(&mut document, environment, folder) {
+        main_problems.push(problem);
+    }
+    let main = main_file::read(&document, &main_problems);
+    let trust_problems = Collector::default();
+    let trust = trust::read(&document, &trust_problems, now);
+    let documents = tenant_documents(&document, &main, folder);
+    let common = tenant::Common { trust: &trust, now, today: Timestamp::now().to_zoned(TimeZone::UTC).date() };
+    let tenants: Vec<_> = documents
+        .iter()
+        .filter_map(|tenant| Some(tenant::read(tenant.document.as_ref()?, &tenant.problems, &common)))
+        .collect();
+    beside::check(&tenants, &main.settings.state);
+    let tenants = tenants.into_iter().filter_map(|tenant| assemble::tenant(tenant, &main.settings)).collect();
+    let deployment = Deployment { settings: main.settings, tenants };
+    let refused = main_problems.errors() > 0;
+    let of_tenants = documents.into_iter().flat_map(|tenant| tenant.problems.into_problems());
+    let of_main = main_problems.into_problems().into_iter().chain(trust_problems.into_problems());
+    let problems: Problems = of_main.chain(of_tenants).collect();
+    if refused { Err(problems) } else { Ok(Loaded { deployment, problems }) }
+}
+
+/// A tenant's file over `[defaults]`, and what is wrong with it.
+struct TenantDocument {
+    /// Absent where the file is not TOML: then there is nothing more to say of it.
+    document: Option<Node>,
+    problems: Collector,
+}
+
+fn tenant_documents(document: &Node, main: &main_file::Main<'_>, folder: &Path) -> Vec<TenantDocument> {
+    let defaults = document.table().and_then(|table| table.get("defaults")).map(|entry| &entry.node);
+    main.tenant_files(folder).iter().map(|path| tenant_document(path, defaults)).collect()
+}
+
+fn tenant_document(path: &Path, defaults: Option<&Node>) -> TenantDocument {
+    let origin = Origin::file(path);
+    let problems = Collector::for_tenant(origin.clone());
+    let document = read_document(path).map_err(|errors| errors.into_iter().for_each(|error| problems.push(error)));
+    let document = document.ok().map(|document| match defaults {
+        Some(defaults) => overlay::over_defaults(defaults, document),
+        None => document,
+    });
+    TenantDocument { document, problems }
+}
+
+fn read_document(path: &Path) -> Result<Node, Vec<Problem>> {
+    let origin = Origin::file(path);
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![Place::whole(&origin).error("", format!("cannot read the file: {error}"))])?;
+    node::parse(&text, &origin)
 }

@@ -122,8 +122,9 @@ impl Collector {
         self.problems.borrow_mut().push(problem);
     }
 
-    pub(super) fn has_errors(&self) -> bool {
-        self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)
+    /// How many errors there are up to here.
+    pub(super) fn errors(&self) -> usize {
+        self.problems.borrow().iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {

@@ -1,0 +1,91 @@
+//! From what a tenant's file says to the tenant. What its folders and its inventory hold is found wrong here.
+
+use std::sync::Arc;
+
+use provost_core::DevicePolicy;
+
+use super::field::Field;
+use super::node::Place;
+use super::problem::{Collector, Origin, Position, Problem, Severity};
+use super::tenant::TenantRead;
+use crate::deployment::{Settings, Tenant};
+use crate::devices::{DeviceFileError, Devices, DevicesSettings};
+use crate::files::{Files, FilesSettings};
+use crate::network::NetworkStack;
+use crate::uploads::{Uploads, UploadsSettings};
+use crate::users::Users;
+
+/// What the quota of a tenant that serves any device counts with.
+const DEVICES_OF_AN_OPEN_TENANT: u64 = 1024;
+
+/// The tenant; absent where anything of it has an error, which is noted.
+pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Tenant>> {
+    let devices = devices(&read);
+    if read.problems.errors() > 0 {
+        return None;
+    }
+    let (policy, devices, root) = (read.policy?, devices?, read.files.root?);
+    let count = match policy.devices {
+        DevicePolicy::Listed => u64::try_from(devices.len()).unwrap_or(u64::MAX).max(1),
+        DevicePolicy::Any => DEVICES_OF_AN_OPEN_TENANT,
+    };
+    let uploads = Arc::new(Uploads::new(UploadsSettings {
+        directory: settings.state.join("uploads").join(&policy.name),
+        device_quota: read.uploads.device_quota,
+        device_files: read.uploads.device_files,
+        quota: read.uploads.quota.unwrap_or(read.uploads.device_quota.saturating_mul(count)),
+        max_upload: read.uploads.max_upload,
+        max_log: read.uploads.max_log,
+        keep: read.uploads.keep,
+        min_free: read.uploads.min_free,
+        durability: read.uploads.durability,
+        case: read.files.case,
+    }));
+    let shared = read.files.shared.into_iter().map(|folder| folder.path).collect();
+    let folders = FilesSettings { root: root.path, shared, case: read.files.case };
+    let files = Files::open_roots(folders, uploads.clone());
+    let files = files.map_err(|error| root.field.refuse(with_source(&error))).ok()?;
+    warn_of_links(&files, &root.field);
+    Some(Arc::new(Tenant {
+        policy,
+        network: NetworkStack::Host,
+        files,
+        uploads,
+        devices: Arc::new(devices),
+        users: Users::new(read.users),
+        listeners: read.listeners.into_iter().map(Arc::new).collect(),
+        limits: read.limits,
+    }))
+}
+
+fn devices(read: &TenantRead<'_>) -> Option<Devices> {
+    let file = match &read.devices.file {
+        // Without the path, the error has been noted.
+        Some(field) => Some(field.path()?),
+        None => None,
+    };
+    let loaded = Devices::load(DevicesSettings { list: read.devices.list.clone(), file });
+    loaded.map_err(|errors| errors.into_iter().for_each(|error| note(error, read.problems))).ok()
+}
+
+fn note(error: DeviceFileError, problems: &Collector) {
+    let position = usize::try_from(error.line).ok().filter(|line| *line > 0).map(|line| Position { line, column: 1 });
+    let place = Place { origin: Arc::new(Origin::File { path: error.file }), position };
+    problems.push_as_is(Problem { severity: Severity::Error, ..place.error("", error.problem) });
+}
+
+fn warn_of_links(files: &Files, field: &Field<'_>) {
+    match files.links_that_lead_out() {
+        Ok(links) => {
+            for link in links {
+                field.warn(format!("the link {} leads out of its folder and is not followed", link.display()));
+            }
+        }
+        Err(error) => field.warn(format!("cannot look for links that lead out: {}", with_source(&error))),
+    }
+}
+
+fn with_source(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{source}")
+}

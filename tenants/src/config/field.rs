@@ -1,0 +1,186 @@
+//! One value that is being read: as a text, a number, a size, a path, a list. What is wrong with it is noted with its
+//! place, and the reader goes on without it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+
+use super::node::{Node, Value};
+use super::problem::{Collector, Origin, Problem, Severity};
+use super::section::Section;
+use super::units::{Size, Span};
+
+/// A value that is being read.
+#[derive(Clone)]
+pub(super) struct Field<'a> {
+    key: String,
+    node: &'a Node,
+    problems: &'a Collector,
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn new(key: String, node: &'a Node, problems: &'a Collector) -> Self {
+        Self { key, node, problems }
+    }
+
+    pub(super) fn value(&self) -> &'a Value {
+        &self.node.value
+    }
+
+    fn problem(&self, severity: Severity, message: String) -> Problem {
+        let problem = self.node.place.error(&self.key, message);
+        Problem { severity, value: self.node.shown(&self.key), ..problem }
+    }
+
+    /// Notes that the value is wrong.
+    pub(super) fn refuse(&self, message: impl fmt::Display) {
+        self.problems.push(self.problem(Severity::Error, message.to_string()));
+    }
+
+    /// Notes what the operator should know of the value.
+    pub(super) fn warn(&self, message: impl fmt::Display) {
+        self.problems.push(self.problem(Severity::Warning, message.to_string()));
+    }
+
+    /// The key, with all that it stands in.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The file it stands in.
+    pub(super) fn origin(&self) -> &'a Origin {
+        &self.node.place.origin
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.node.text().is_some_and(|text| !text.is_empty())
+    }
+
+    /// The folder from which relative paths in the value count.
+    pub(super) fn folder(&self) -> &'a std::path::Path {
+        self.node.place.origin.folder()
+    }
+
+    fn otherwise<T>(&self, value: Option<T>, expected: &str) -> Option<T> {
+        if value.is_none() {
+            self.refuse(format!("expected {expected}"));
+        }
+        value
+    }
+
+    /// The value as text. Where it is something else, `expected` is said.
+    pub(super) fn text(&self, expected: &str) -> Option<&'a str> {
+        self.otherwise(self.node.text(), expected)
+    }
+
+    /// The value, read from text.
+    pub(super) fn parsed<T: FromStr>(&self, expected: &str) -> Option<T> {
+        self.otherwise(self.node.text().and_then(|text| text.parse().ok()), expected)
+    }
+
+    /// The value, read from text, where the error says what was expected.
+    pub(super) fn explained<T: FromStr>(&self, expected: &str) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        self.text(expected)?.parse().map_err(|error: T::Err| self.refuse(error)).ok()
+    }
+
+    /// One of several words.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let chosen = self.node.text().and_then(|text| choices.iter().find(|(word, _)| *word == text));
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+        self.otherwise(chosen.map(|(_, value)| *value), &words.join(" or "))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = match (&self.node.value, &*self.node.place.origin) {
+            (Value::Flag(flag), _) => Some(*flag),
+            // The environment knows texts only.
+            (Value::Text(text), Origin::Variable { .. }) => text.parse().ok(),
+            _ => None,
+        };
+        self.otherwise(flag, "true or false")
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn number<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(&self, least: T, most: T) -> Option<T> {
+        let number = match (&self.node.value, &*self.node.place.origin) {
+            (Value::Integer(number), _) => *number,
+            (Value::Text(text), Origin::Variable { .. }) => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.and_then(|number| T::try_from(number).ok());
+        self.otherwise(
+            number.filter(|number| (&least..=&most).contains(&number)),
+            &format!("a whole number from {least} to {most}"),
+        )
+    }
+
+    /// A size in bytes.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.parsed::<Size>("a size with its unit (B, KiB, MiB, GiB, TiB), such as \"16MiB\"").map(|size| size.0)
+    }
+
+    /// A length of time.
+    pub(super) fn span(&self) -> Option<std::time::Duration> {
+        self.parsed::<Span>("a duration with its unit (ms, s, m, h, d), such as \"30s\"").map(|span| span.0)
+    }
+
+    /// A day.
+    pub(super) fn date(&self) -> Option<Date> {
+        let date = match &self.node.value {
+            Value::Date(toml::value::Datetime { date: Some(date), time: None, .. }) => Some(date),
+            Value::Date(_)
+            | Value::Text(_)
+            | Value::Integer(_)
+            | Value::Float
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_) => None,
+        };
+        let date = date.and_then(|date| {
+            let year = i16::try_from(date.year).ok()?;
+            Date::new(year, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
+        });
+        self.otherwise(date, "a date without quotes, such as 2027-03-31")
+    }
+
+    /// A path. A relative one counts from the file that it stands in.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        let text = self.text("a path")?;
+        let path = self.otherwise((!text.is_empty()).then_some(text), "a path")?;
+        Some(self.node.place.origin.folder().join(path))
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self) -> Vec<Self> {
+        let item = |(index, node)| Self { key: format!("{}[{index}]", self.key), node, problems: self.problems };
+        match &self.node.value {
+            Value::List(nodes) => nodes.iter().enumerate().map(item).collect(),
+            Value::Text(_) | Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::Table(_) => {
+                self.refuse("expected a list, such as [\"…\"]");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The value as a list, or alone where it is none.
+    pub(super) fn one_or_more(&self) -> Vec<Self> {
+        match &self.node.value {
+            Value::List(_) => self.items(),
+            Value::Text(_) | Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::Table(_) => {
+                vec![self.clone()]
+            }
+        }
+    }
+
+    /// The value as a table.
+    pub(super) fn section(&self) -> Option<Section<'a>> {
+        let table = self.otherwise(self.node.table(), "a table")?;
+        Some(Section::new(self.key.clone(), table, &self.node.place, self.problems))
+    }
+}

@@ -1,0 +1,91 @@
+//! The files that a glob names. `*`, `?` and `[…]` stand for parts of one segment; `**` is not known here, and names
+//! that begin with a dot are found only by a pattern that does, too.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// Why a glob finds nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FindError {
+    #[error("expected a glob: {0}")]
+    NotGlob(String),
+    #[error("cannot list {}: {source}", folder.display())]
+    Unreadable { folder: PathBuf, source: io::Error },
+}
+
+/// Whether it stands for more than one name.
+pub(super) fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '[', '{'])
+}
+
+/// The files that `pattern` names, sorted; relative ones count from `folder`. No file is no error.
+///
+/// # Errors
+/// - [`FindError`]: not a glob, or a folder that is there cannot be listed
+pub(super) fn files(pattern: &str, folder: &Path) -> Result<Vec<PathBuf>, FindError> {
+    let mut found = vec![folder.to_path_buf()];
+    for component in Path::new(pattern).components() {
+        let segment = component.as_os_str().to_str().unwrap_or_default();
+        match component {
+            Component::Normal(_) if is_glob(segment) => found = expand(&found, segment)?,
+            _ => found.iter_mut().for_each(|path| path.push(component)),
+        }
+    }
+    found.retain(|path| path.is_file());
+    found.sort();
+    Ok(found)
+}
+
+fn expand(folders: &[PathBuf], segment: &str) -> Result<Vec<PathBuf>, FindError> {
+    let matcher = matcher(segment)?;
+    let mut found = Vec::new();
+    for folder in folders {
+        let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let unreadable = |source| FindError::Unreadable { folder: listed.to_path_buf(), source };
+        let entries = match listed.read_dir() {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            entries => entries.map_err(unreadable)?,
+        };
+        for entry in entries {
+            let name = entry.map_err(unreadable)?.file_name();
+            let hidden = name.as_encoded_bytes().starts_with(b".") && !segment.starts_with('.');
+            if !hidden && matcher.is_match(Path::new(&name)) {
+                found.push(folder.join(name));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn matcher(segment: &str) -> Result<GlobMatcher, FindError> {
+    let glob = GlobBuilder::new(segment).literal_separator(true).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| FindError::NotGlob(error.kind().to_string()))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_finds_files_in_order_and_leaves_hidden_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b/2.pem", "a/1.pem", "a/.hidden.pem", "a/x.crl", "3.pem"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let found = |pattern: &str| -> Vec<String> {
+            let found = files(pattern, folder.path()).unwrap();
+            found.iter().map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string()).collect()
+        };
+        assert_eq!(found("*/*.pem"), ["a/1.pem", "b/2.pem"]);
+        assert_eq!(found("a/.*"), ["a/.hidden.pem"]);
+        assert_eq!(found("3.pem"), ["3.pem"]);
+        assert_eq!(found("a"), [""; 0]);
+        assert_eq!(found("none/*.pem"), [""; 0]);
+        assert!(matches!(files("a[", folder.path()), Err(FindError::NotGlob(_))));
+    }
+}

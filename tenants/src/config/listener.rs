@@ -1,0 +1,194 @@
+//! Listeners: `[[listener]]`.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use provost_core::policy::{Unbound, UnboundWrite};
+use provost_core::{ListenerPolicy, Prefixes, Protocol};
+use std::time::SystemTime;
+
+use super::field::Field;
+use super::require;
+use super::section::Section;
+use super::tls;
+use super::trust::TrustSets;
+use crate::deployment::{Listener, Passive};
+
+/// What a listener needs to know of its tenant.
+pub(super) struct Surroundings<'t> {
+    pub(super) allow: Option<&'t Prefixes>,
+    pub(super) trust: &'t TrustSets,
+    pub(super) now: SystemTime,
+}
+
+/// A listener, and what others must not have.
+pub(super) struct Read<'a> {
+    /// Absent where it has errors.
+    pub(super) listener: Option<Listener>,
+    pub(super) name: Option<(String, Field<'a>)>,
+    pub(super) address: Option<(SocketAddr, Field<'a>)>,
+    pub(super) protocol: Protocol,
+    pub(super) enabled: bool,
+    pub(super) unbound: Unbound,
+    /// Files that no phone may read, each with the key that names it.
+    pub(super) secrets: Vec<Field<'a>>,
+}
+
+const PROTOCOLS: [(&str, Protocol); 4] =
+    [("https", Protocol::Https), ("http", Protocol::Http), ("tftp", Protocol::Tftp), ("ftp", Protocol::Ftp)];
+
+pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>) -> Option<Read<'a>> {
+    let protocol_field = section.need("protocol", "`https`, `http`, `tftp` or `ftp`");
+    let Some(protocol) = protocol_field.as_ref().and_then(|field| field.choice(&PROTOCOLS)) else {
+        // Which keys belong here depends on it.
+        return None;
+    };
+    let name_field = section.take("name");
+    let name = match &name_field {
+        Some(field) => field.text("a name").filter(|name| is_name(name) || refuse_name(field)).map(str::to_owned),
+        None => Some(protocol.name().to_owned()),
+    };
+    let address_field = section.need("address", "an address with a port, such as \"10.0.0.1:443\"");
+    let address = address_field.as_ref().and_then(|field| address(field));
+    let enabled = section.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
+    let allow = section.take("allow").map(|field| prefixes(&field));
+    let terms = require::read(&mut section, protocol);
+    if let Some(what) = terms.address_alone
+        && allow.is_none()
+        && surroundings.allow.is_none()
+    {
+        section.missing(
+            "allow",
+            format!(
+                "is missing: {what} asks for nothing but an address, so say which, here or in the tenant's `allow`"
+            ),
+        );
+    }
+    warn_outside(&mut section, allow.as_ref(), surroundings.allow);
+    let unbound = section.take("unbound");
+    let unbound = unbound.and_then(|field| field.choice(&[("refuse", Unbound::Refuse), ("listed", Unbound::Listed)]));
+    let unbound = unbound.unwrap_or(protocol.default_unbound());
+    let unbound_write = unbound_write(&mut section);
+    let secrets = section.take("key");
+    let tls = tls::read(&mut section, protocol, &terms, surroundings);
+    let passive = passive(&mut section, protocol);
+    if enabled {
+        warn_unbound(&section, unbound, unbound_write, protocol);
+    }
+    section.finish();
+    let (require, exceptions) = (terms.require, terms.exceptions);
+    let policy = |name| ListenerPolicy { name, protocol, enabled, allow, require, unbound, unbound_write, exceptions };
+    let listener = name.clone().map(policy).zip(address).zip(tls);
+    let listener = listener.map(|((policy, address), tls)| Listener { policy, address, tls: tls.settings, passive });
+    let holder = name_field.or(protocol_field)?;
+    Some(Read {
+        listener,
+        name: name.map(|name| (name, holder)),
+        address: address.zip(address_field),
+        protocol,
+        enabled,
+        unbound,
+        secrets: secrets.into_iter().collect(),
+    })
+}
+
+/// Whether `name` is 1 to 63 of `a-z`, `0-9` and `-`.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// Notes that the text is no name; `false`, for filters.
+pub(super) fn refuse_name(field: &Field<'_>) -> bool {
+    field.refuse("expected 1 to 63 of a-z, 0-9 and -");
+    false
+}
+
+fn address(field: &Field<'_>) -> Option<SocketAddr> {
+    let address: SocketAddr = field.parsed("an address with a port, such as \"10.0.0.1:443\" or \"[fd00::1]:443\"")?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// The prefixes of an `allow`.
+pub(super) fn prefixes(field: &Field<'_>) -> Prefixes {
+    let items = field.items();
+    if items.is_empty() {
+        field.refuse("an empty list lets nobody in: expected prefixes, such as [\"10.0.0.0/8\"]");
+    }
+    items.iter().filter_map(prefix).collect()
+}
+
+fn prefix(item: &Field<'_>) -> Option<IpNet> {
+    let expected = "a prefix, such as \"10.0.0.0/8\" or \"fd00:a::/32\"";
+    let prefix = match item.text(expected)?.parse::<std::net::IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => item.parsed::<IpNet>(expected)?,
+    };
+    // A slip in the length of a prefix lets in more than was meant.
+    if prefix.trunc() != prefix {
+        item.refuse(format!(
+            "bits behind the prefix length are set: expected \"{}\", or a longer prefix",
+            prefix.trunc()
+        ));
+        return None;
+    }
+    Some(prefix)
+}
+
+fn warn_outside(section: &mut Section<'_>, own: Option<&Prefixes>, tenant: Option<&Prefixes>) {
+    let (Some(own), Some(tenant)) = (own, tenant) else { return };
+    let overlaps =
+        |prefix: &&IpNet| tenant.iter().any(|wider| wider.contains(&prefix.addr()) || prefix.contains(&wider.addr()));
+    let outside: Vec<String> = own.iter().filter(|prefix| !overlaps(prefix)).map(ToString::to_string).collect();
+    if !outside.is_empty()
+        && let Some(field) = section.take("allow")
+    {
+        field.warn(format!("{} lies outside the tenant's `allow`, so nobody is let in by it", outside.join(", ")));
+    }
+}
+
+fn unbound_write(section: &mut Section<'_>) -> UnboundWrite {
+    let choices = [("nobody", UnboundWrite::Nobody), ("logs", UnboundWrite::Logs), ("listed", UnboundWrite::Listed)];
+    let unbound_write = section.take("unbound_write");
+    unbound_write.and_then(|field| field.choice(&choices)).unwrap_or(UnboundWrite::Logs)
+}
+
+fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, protocol: Protocol) {
+    let reads = match unbound {
+        Unbound::Refuse => None,
+        Unbound::Listed => Some("whoever meets `require` reads the files of any listed device by its MAC alone"),
+    };
+    let writes = match write {
+        UnboundWrite::Nobody => None,
+        UnboundWrite::Logs => Some("sends logs in its name"),
+        UnboundWrite::Listed => Some("sends whatever a rule lets the device send, in its name"),
+    };
+    match (reads, writes) {
+        (Some(reads), Some(writes)) => section.warn(format!("unbound ({protocol}): {reads}, and {writes}")),
+        (Some(reads), None) => section.warn(format!("unbound ({protocol}): {reads}")),
+        // Where own files need a binding proof, so does all but a log, and a log tells nobody anything.
+        (None, _) => {}
+    }
+}
+
+fn passive(section: &mut Section<'_>, protocol: Protocol) -> Passive {
+    match protocol {
+        Protocol::Ftp => {}
+        Protocol::Https | Protocol::Http | Protocol::Tftp => {
+            section.misplaced("passive_ports", "is of ftp listeners only");
+            section.misplaced("passive_address", "is of ftp listeners only");
+            return Passive::default();
+        }
+    }
+    let ports = section.take("passive_ports").and_then(|field| {
+        let expected = "a range of ports from 1024, such as \"30000-30999\"";
+        let (first, last) = field.text(expected)?.split_once('-').unwrap_or_default();
+        let range = first.trim().parse::<u16>().ok().zip(last.trim().parse().ok());
+        let range = range.filter(|(first, last)| first <= last && *first >= 1024);
+        if range.is_none() {
+            field.refuse(format!("expected {expected}"));
+        }
+        range.map(|(first, last)| first..=last)
+    });
+    let address = section.take("passive_address").and_then(|field| field.parsed("an address, such as \"192.0.2.1\""));
+    Passive { ports, address }
+}

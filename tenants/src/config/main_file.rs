@@ -1,0 +1,84 @@
+//! provost.toml: what is not of one tenant.
+
+use std::path::{Path, PathBuf};
+
+use super::field::Field;
+use super::find;
+use super::node::Node;
+use super::problem::Collector;
+use super::section::Section;
+use crate::deployment::{LogFormat, Settings};
+
+/// The default of `tenants`.
+const TENANTS: &str = "tenants.d/*.toml";
+/// The default of `state`.
+const STATE: &str = "/var/lib/provost";
+
+/// What provost.toml says beside its trust sets.
+pub(super) struct Main<'a> {
+    pub(super) settings: Settings,
+    /// The glob of the tenants' files.
+    tenants: String,
+    tenants_field: Option<Field<'a>>,
+    problems: &'a Collector,
+    document: &'a Node,
+}
+
+impl Main<'_> {
+    /// The files of the tenants, sorted by name.
+    pub(super) fn tenant_files(&self, folder: &Path) -> Vec<PathBuf> {
+        match (find::files(&self.tenants, folder), &self.tenants_field) {
+            (Ok(files), _) => {
+                if files.is_empty() {
+                    Section::root(self.document, self.problems)
+                        .warn(format!("no tenant: no file is `{}`", self.tenants));
+                }
+                files
+            }
+            (Err(error), Some(field)) => {
+                field.refuse(error);
+                Vec::new()
+            }
+            (Err(error), None) => {
+                Section::root(self.document, self.problems).refuse(error);
+                Vec::new()
+            }
+        }
+    }
+}
+
+pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> {
+    let mut root = Section::root(document, problems);
+    let tenants_field = root.take("tenants");
+    let tenants = tenants_field.as_ref().and_then(|field| field.text("a glob of files, such as \"tenants.d/*.toml\""));
+    let state = root.take("state").and_then(|field| field.path());
+    let admin_socket = admin(root.table("admin"));
+    let log = log(root.table("log"));
+    defaults(&mut root);
+    // Read by `trust`, whose errors concern the tenants that use the set.
+    let _ = root.take("trust");
+    let settings = Settings { state: state.unwrap_or_else(|| PathBuf::from(STATE)), log, admin_socket };
+    let tenants = tenants.unwrap_or(TENANTS).to_owned();
+    root.finish();
+    Main { settings, tenants, tenants_field, problems, document }
+}
+
+fn admin(mut admin: Section<'_>) -> Option<PathBuf> {
+    let socket = admin.take("socket").and_then(|field| field.path());
+    admin.unsupported("metrics");
+    admin.finish();
+    socket
+}
+
+fn log(mut log: Section<'_>) -> LogFormat {
+    let format = log.take("format");
+    let format = format.and_then(|field| field.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    log.finish();
+    format.unwrap_or_default()
+}
+
+fn defaults(root: &mut Section<'_>) {
+    let mut defaults = root.table("defaults");
+    // Everything else is checked where it stands under a tenant.
+    defaults.misplaced("name", "a name is of one tenant: it stands in the tenant's file");
+}

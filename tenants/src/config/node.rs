@@ -1,0 +1,169 @@
+//! The tree of values that a TOML document holds, each with its place.
+//!
+//! It owns its values, so that trees of several files can be laid over each other. No `Debug`: passwords stand in it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use toml::value::Datetime;
+
+use super::problem::{Origin, Position, Problem, Severity};
+
+/// More syntax errors than these are mostly echoes of the first.
+const MOST_SYNTAX_ERRORS: usize = 8;
+
+pub(super) type Table = BTreeMap<String, Entry>;
+
+/// A value and its place.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) place: Place,
+}
+
+/// A key's place and its value.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) key_place: Place,
+    pub(super) node: Node,
+}
+
+#[derive(Clone)]
+pub(super) enum Value {
+    Text(String),
+    Integer(Option<i64>),
+    Float,
+    Flag(bool),
+    Date(Datetime),
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// Where a value stands.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) origin: Arc<Origin>,
+    pub(super) position: Option<Position>,
+}
+
+impl Origin {
+    pub(super) fn file(path: &Path) -> Arc<Self> {
+        Arc::new(Self::File { path: path.to_path_buf() })
+    }
+
+    /// The folder from which relative paths count.
+    pub(super) fn folder(&self) -> &Path {
+        match self {
+            Self::File { path } => path.parent().unwrap_or(Path::new("")),
+            Self::Variable { folder, .. } => folder,
+        }
+    }
+}
+
+impl Place {
+    /// The origin as a whole.
+    pub(super) fn whole(origin: &Arc<Origin>) -> Self {
+        Self { origin: origin.clone(), position: None }
+    }
+
+    pub(super) fn error(&self, key: &str, message: String) -> Problem {
+        Problem {
+            severity: Severity::Error,
+            origin: self.origin.clone(),
+            position: self.position,
+            key: key.to_owned(),
+            value: None,
+            message,
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::List(_) | Value::Table(_) => {
+                None
+            }
+        }
+    }
+
+    pub(super) fn table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            Value::Text(_) | Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::List(_) => {
+                None
+            }
+        }
+    }
+
+    /// What the operator wrote, as TOML spells it; nothing of tables and lists, and nothing of secrets.
+    pub(super) fn shown(&self, key: &str) -> Option<String> {
+        let value = match &self.value {
+            Value::Text(text) => toml::Value::from(text.as_str()).to_string(),
+            Value::Integer(Some(number)) => number.to_string(),
+            Value::Flag(flag) => flag.to_string(),
+            Value::Date(date) => date.to_string(),
+            Value::Integer(None) | Value::Float | Value::List(_) | Value::Table(_) => return None,
+        };
+        let secret = key.rsplit('.').next().is_some_and(|last| {
+            last.contains("password") && !last.contains("password_file") || last.starts_with("users")
+        });
+        Some(if secret { "[redacted]".to_owned() } else { value })
+    }
+}
+
+/// Reads `text` as TOML.
+pub(super) fn parse(text: &str, origin: &Arc<Origin>) -> Result<Node, Vec<Problem>> {
+    let lines = Lines { text, origin };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        let value = Value::Table(lines.table(document.into_inner()));
+        return Ok(Node { value, place: Place::whole(origin) });
+    }
+    let problem = |error: toml::de::Error| {
+        let place = error.span().map_or_else(|| Place::whole(origin), |span| lines.place(&span));
+        place.error("", format!("not TOML: {}", error.message()))
+    };
+    Err(errors.into_iter().take(MOST_SYNTAX_ERRORS).map(problem).collect())
+}
+
+struct Lines<'a> {
+    text: &'a str,
+    origin: &'a Arc<Origin>,
+}
+
+impl Lines<'_> {
+    fn place(&self, span: &Range<usize>) -> Place {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Place { origin: self.origin.clone(), position: Some(Position { line, column }) }
+    }
+
+    fn table(&self, table: DeTable<'_>) -> Table {
+        let entry = |(key, value): (Spanned<toml::de::DeString<'_>>, Spanned<DeValue<'_>>)| {
+            let key_place = self.place(&key.span());
+            (key.into_inner().into_owned(), Entry { key_place, node: self.node(value) })
+        };
+        table.into_iter().map(entry).collect()
+    }
+
+    fn node(&self, value: Spanned<DeValue<'_>>) -> Node {
+        let place = self.place(&value.span());
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Integer(number) => Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()),
+            DeValue::Float(_) => Value::Float,
+            DeValue::Boolean(flag) => Value::Flag(flag),
+            DeValue::Datetime(date) => Value::Date(date),
+            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            DeValue::Table(table) => Value::Table(self.table(table)),
+        };
+        Node { value, place }
+    }
+}

@@ -1,0 +1,134 @@
+//! Where a tenant's files lie, what its phones may store, and which devices it has: `[files]`, `[uploads]`, `[devices]`.
+
+use std::path::{Path, PathBuf};
+
+use provost_core::path::{Case, Strip};
+use provost_core::{DevicePolicy, Mac};
+
+use super::field::Field;
+use super::section::Section;
+use crate::uploads::Durability;
+
+const MIB: u64 = 1 << 20;
+
+/// A folder as the operator named it, and as the system does.
+#[derive(Clone)]
+pub(super) struct Folder<'a> {
+    pub(super) path: PathBuf,
+    pub(super) canonical: PathBuf,
+    pub(super) field: Field<'a>,
+}
+
+/// `[files]`.
+pub(super) struct FilesRead<'a> {
+    pub(super) root: Option<Folder<'a>>,
+    pub(super) shared: Vec<Folder<'a>>,
+    pub(super) strip: Strip,
+    pub(super) case: Case,
+}
+
+/// `[uploads]`; sizes in bytes.
+pub(super) struct UploadsRead {
+    pub(super) device_quota: u64,
+    pub(super) device_files: u32,
+    /// Absent: `device_quota` times the number of devices.
+    pub(super) quota: Option<u64>,
+    pub(super) max_upload: u64,
+    pub(super) max_log: u64,
+    pub(super) keep: u32,
+    pub(super) min_free: u64,
+    pub(super) durability: Durability,
+}
+
+/// `[devices]`.
+pub(super) struct DevicesRead<'a> {
+    pub(super) policy: DevicePolicy,
+    pub(super) list: Vec<Mac>,
+    pub(super) file: Option<Field<'a>>,
+}
+
+pub(super) fn files(mut section: Section<'_>) -> FilesRead<'_> {
+    let root = section.need("root", "the folder of the tenant's files").and_then(|field| folder(&field));
+    let shared = section.take("shared").map(|field| field.items()).unwrap_or_default();
+    let shared = shared.iter().filter_map(folder).collect();
+    let case = section.take("case").and_then(|field| field.choice(&[("exact", Case::Exact), ("ignore", Case::Ignore)]));
+    let case = case.unwrap_or_default();
+    let strip = section.take("strip").map(|field| field.items()).unwrap_or_default();
+    let strip: Vec<&str> = strip.iter().filter_map(prefix).collect();
+    section.finish();
+    FilesRead { root, shared, strip: Strip::new(strip, case), case }
+}
+
+fn folder<'a>(field: &Field<'a>) -> Option<Folder<'a>> {
+    let path = field.path()?;
+    match path.canonicalize() {
+        Ok(canonical) if canonical.is_dir() => Some(Folder { path, canonical, field: field.clone() }),
+        Ok(_) => {
+            field.refuse("expected a folder");
+            None
+        }
+        Err(error) => {
+            field.refuse(format!("expected a folder that exists: {error}"));
+            None
+        }
+    }
+}
+
+fn prefix<'a>(field: &Field<'a>) -> Option<&'a str> {
+    let text = field.text("a prefix of paths, such as \"/tftpboot\"")?;
+    if text.split(['/', '\\']).all(str::is_empty) || text.split(['/', '\\']).any(|segment| segment == "..") {
+        field.refuse("expected a prefix of paths, such as \"/tftpboot\"");
+        return None;
+    }
+    Some(text)
+}
+
+pub(super) fn uploads(mut section: Section<'_>) -> UploadsRead {
+    let mut size = |key| section.take(key).and_then(|field| field.size());
+    let device_quota = size("device_quota").unwrap_or(16 * MIB);
+    let quota = size("quota");
+    let max_upload = size("max_upload").unwrap_or(32 * MIB);
+    let max_log = size("max_size").unwrap_or(MIB / 2);
+    let min_free = size("min_free").unwrap_or(64 * MIB);
+    let device_files = section.take("device_files").and_then(|field| field.number(1, 100_000_u32)).unwrap_or(64);
+    let keep = section.take("keep").and_then(|field| field.number(0, 100_u32)).unwrap_or(3);
+    let durability = section.take("durability");
+    let durability =
+        durability.and_then(|field| field.choice(&[("disk", Durability::Disk), ("cache", Durability::Cache)]));
+    section.finish();
+    let durability = durability.unwrap_or_default();
+    UploadsRead { device_quota, device_files, quota, max_upload, max_log, keep, min_free, durability }
+}
+
+pub(super) fn devices(mut section: Section<'_>) -> DevicesRead<'_> {
+    let policy = section.take("policy");
+    let policy = policy.and_then(|field| field.choice(&[("listed", DevicePolicy::Listed), ("any", DevicePolicy::Any)]));
+    let list = section.take("list").map(|field| field.items()).unwrap_or_default();
+    let list: Vec<Mac> = list.iter().filter_map(device).collect();
+    let file = section.take("file");
+    let policy = policy.unwrap_or_default();
+    if policy == DevicePolicy::Listed && list.is_empty() && file.is_none() {
+        section.warn("no device is listed and `policy` is \"listed\", so none is served");
+    }
+    section.finish();
+    DevicesRead { policy, list, file }
+}
+
+fn device(field: &Field<'_>) -> Option<Mac> {
+    let mac = field.explained::<Mac>("a MAC address, such as \"0004f2aabbcc\"")?;
+    if mac.oui() == provost_core::Oui::NONE {
+        field.refuse("the OUI 000000 stands for no device");
+        return None;
+    }
+    Some(mac)
+}
+
+/// The path as the system names it. Of one that is not there yet, the part that is.
+pub(super) fn canonical(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let existing = absolute.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    match existing {
+        Some((ancestor, canonical)) => canonical.join(absolute.strip_prefix(ancestor).unwrap_or(Path::new(""))),
+        None => absolute,
+    }
+}

@@ -1,0 +1,146 @@
+//! What a listener requires, and the exceptions from it: `require` and `[[listener.exception]]`.
+
+use provost_core::require::AlternativeError;
+use provost_core::{Alternative, Exception, ProofKind, Protocol, Require};
+
+use super::field::Field;
+use super::section::Section;
+use super::trust::ouis;
+
+/// What one listener asks of a request.
+pub(super) struct Terms {
+    pub(super) require: Require,
+    pub(super) exceptions: Vec<Exception>,
+    /// What lets in by address alone, where something does.
+    pub(super) address_alone: Option<&'static str>,
+    /// Whether a certificate is asked for anywhere.
+    pub(super) certificate: bool,
+}
+
+pub(super) fn read(section: &mut Section<'_>, protocol: Protocol) -> Terms {
+    let require = match section.take("require") {
+        Some(field) => alternatives(&field, protocol),
+        None => default_require(protocol),
+    };
+    let exceptions = section.tables("exception");
+    let exceptions: Vec<Exception> = exceptions.into_iter().map(|section| exception(section, protocol)).collect();
+    let alone = |require: &Require| require.iter().any(Alternative::is_address_alone);
+    let excepted = exceptions.iter().any(|exception| exception.report_only || alone(&exception.require));
+    let address_alone = match (alone(&require), excepted) {
+        (true, _) => Some("`require`"),
+        (false, true) => Some("an exception"),
+        (false, false) => None,
+    };
+    let certificate = require.mentions(ProofKind::Certificate)
+        || exceptions.iter().any(|exception| exception.require.mentions(ProofKind::Certificate));
+    Terms { require, exceptions, address_alone, certificate }
+}
+
+fn default_require(protocol: Protocol) -> Require {
+    let kind = match protocol {
+        Protocol::Https => "certificate",
+        Protocol::Http | Protocol::Tftp | Protocol::Ftp => "address",
+    };
+    kind.parse::<Alternative>().into_iter().collect()
+}
+
+fn alternatives(field: &Field<'_>, protocol: Protocol) -> Require {
+    let items = field.items();
+    if items.is_empty() {
+        field.refuse("an empty list lets nobody in: expected proofs, such as [\"certificate\"]");
+    }
+    let mut read: Vec<Alternative> = Vec::new();
+    for item in &items {
+        let Some(alternative) = alternative(item, protocol) else { continue };
+        read.push(alternative);
+    }
+    if read.len() == items.len() {
+        refuse_idle(&items, &read);
+    }
+    read.into_iter().collect()
+}
+
+fn refuse_idle(items: &[Field<'_>], alternatives: &[Alternative]) {
+    for (index, (item, idle)) in items.iter().zip(alternatives).enumerate() {
+        // Of two that say the same, the second is idle.
+        let wider = alternatives.iter().enumerate().find(|(other, wider)| {
+            *other != index && wider.subsumes(idle) && (!idle.subsumes(wider) || *other < index)
+        });
+        if let Some((_, wider)) = wider {
+            item.refuse(format!("is idle: whatever meets it meets `{wider}`, too"));
+        }
+    }
+}
+
+fn alternative(item: &Field<'_>, protocol: Protocol) -> Option<Alternative> {
+    let text = item.text("proofs, such as \"certificate\" or \"certificate+password\"")?;
+    let alternative = match text.parse::<Alternative>() {
+        Ok(alternative) => alternative,
+        Err(AlternativeError::UnknownProof) => {
+            item.refuse("expected `address`, `certificate` or `password`, or several joined by `+`");
+            return None;
+        }
+        Err(error @ AlternativeError::Repeated) => {
+            item.refuse(error);
+            return None;
+        }
+    };
+    match refused(&alternative, protocol) {
+        Some(why) => {
+            item.refuse(why);
+            None
+        }
+        None => Some(alternative),
+    }
+}
+
+/// Why the protocol cannot carry the proofs.
+fn refused(alternative: &Alternative, protocol: Protocol) -> Option<String> {
+    if alternative.needs(ProofKind::Link) {
+        return Some("`link` is not supported by this version".to_owned());
+    }
+    let certificate = alternative.needs(ProofKind::Certificate);
+    let password = alternative.needs(ProofKind::Password);
+    match protocol {
+        Protocol::Http if password => Some(
+            "a password over plain http would be readable by anyone on the way; this version has no Digest".to_owned(),
+        ),
+        Protocol::Tftp if password => Some("tftp has no passwords".to_owned()),
+        Protocol::Http | Protocol::Tftp | Protocol::Ftp if certificate => {
+            Some(format!("no certificate on {protocol}: only https has them"))
+        }
+        Protocol::Https | Protocol::Http | Protocol::Tftp | Protocol::Ftp => None,
+    }
+}
+
+fn exception(mut section: Section<'_>, protocol: Protocol) -> Exception {
+    let ouis = section.take("ouis").map(|field| ouis(&field));
+    let shared = section.take("shared").and_then(|field| field.flag()).unwrap_or(false);
+    let report_only = section.take("report_only").and_then(|field| field.flag()).unwrap_or(false);
+    if ouis.is_none() && !shared {
+        section.refuse("is for nobody: expected `ouis`, or `shared = true` for files that name no device");
+    }
+    let require = section.take("require");
+    if require.is_none() && !report_only {
+        section.missing("require", "is missing: expected what these devices show instead, such as [\"password\"]");
+    }
+    let require = require.map(|field| alternatives(&field, protocol)).unwrap_or_default();
+    let ouis = ouis.unwrap_or_default();
+    warn(&section, &ouis, shared, report_only, &require);
+    section.finish();
+    Exception { ouis, require, shared, report_only }
+}
+
+fn warn(section: &Section<'_>, ouis: &[provost_core::Oui], shared: bool, report_only: bool, require: &Require) {
+    let ouis: Vec<String> = ouis.iter().map(ToString::to_string).collect();
+    let files = match (ouis.as_slice(), shared) {
+        ([], _) => "files that name no device".to_owned(),
+        (ouis, false) => format!("files of {}", ouis.join(", ")),
+        (ouis, true) => format!("files of {} and files that name no device", ouis.join(", ")),
+    };
+    if report_only {
+        section.warn(format!("opens {files} to whoever comes from inside `allow`: nobody is refused, only recorded"));
+    } else {
+        section.warn(format!("opens {files} to whoever shows {require}"));
+    }
+}

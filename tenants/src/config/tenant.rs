@@ -1,0 +1,147 @@
+//! One tenant's file.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use jiff::civil::Date;
+use provost_core::policy::Unbound;
+use provost_core::{Prefixes, ProofKind, Protocol, RuleSet, TenantPolicy};
+
+use super::field::Field;
+use super::listener::{self, Surroundings, is_name, prefixes, refuse_name};
+use super::node::Node;
+use super::places::{self, DevicesRead, FilesRead, Folder, UploadsRead};
+use super::problem::Collector;
+use super::section::Section;
+use super::trust::TrustSets;
+use super::{limits, rule, users};
+use crate::deployment::Listener;
+use crate::limits::Limits;
+use crate::users::Credential;
+
+/// What all tenants are read with.
+pub(super) struct Common<'t> {
+    pub(super) trust: &'t TrustSets,
+    pub(super) now: SystemTime,
+    pub(super) today: Date,
+}
+
+/// A tenant as its file says. It is complete where the file has no error.
+pub(super) struct TenantRead<'a> {
+    pub(super) problems: &'a Collector,
+    pub(super) policy: Option<TenantPolicy>,
+    pub(super) files: FilesRead<'a>,
+    pub(super) uploads: UploadsRead,
+    pub(super) devices: DevicesRead<'a>,
+    pub(super) users: Vec<Credential>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) limits: Limits,
+    pub(super) claims: Claims<'a>,
+}
+
+/// What no other tenant may have too. A tenant with errors claims what could be read of it: else its address would go to
+/// the next one, and its phones with it.
+pub(super) struct Claims<'a> {
+    pub(super) name: Option<(String, Field<'a>)>,
+    pub(super) addresses: Vec<(Protocol, SocketAddr, Field<'a>)>,
+    /// Listeners that read files without a binding proof.
+    pub(super) unbound: Vec<(SocketAddr, Field<'a>)>,
+    /// Files that no phone may read.
+    pub(super) secrets: Vec<Field<'a>>,
+}
+
+impl<'a> TenantRead<'a> {
+    /// The folders that its phones read.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Folder<'a>> {
+        self.files.root.iter().chain(&self.files.shared)
+    }
+}
+
+pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector, common: &Common<'_>) -> TenantRead<'a> {
+    let mut root = Section::root(document, problems);
+    let name = root.need("name", "the tenant's name, 1 to 63 of a-z, 0-9 and -");
+    let name = name.and_then(|field| {
+        let name = field.text("1 to 63 of a-z, 0-9 and -")?;
+        (is_name(name) || refuse_name(&field)).then(|| (name.to_owned(), field))
+    });
+    let enabled = root.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
+    network(root.table("network"));
+    let allow = root.take("allow").map(|field| prefixes(&field));
+    let files = places::files(root.table("files"));
+    let uploads = places::uploads(root.table("uploads"));
+    let devices = places::devices(root.table("devices"));
+    let (users, mut secrets) = users::read(root.tables("users"), common.today);
+    secrets.extend(devices.file.clone());
+    let rules = rule::read(root.tables("rule"));
+    let rules = RuleSet::new(rules, files.case).map_err(|error| root.missing("rule", error)).ok();
+    let limits = limits::read(root.table("limits"));
+    let listeners = listeners(&mut root, allow.as_ref(), common);
+    warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());
+    root.finish();
+    let mut claims = claims(&listeners, enabled);
+    claims.secrets.extend(secrets);
+    let policy = name.clone().zip(rules).map(|((name, _), rules)| TenantPolicy {
+        name,
+        enabled,
+        allow,
+        strip: files.strip.clone(),
+        rules,
+        devices: devices.policy,
+    });
+    claims.name = name;
+    let listeners = listeners.into_iter().filter_map(|read| read.listener).collect();
+    TenantRead { problems, policy, files, uploads, devices, users, listeners, limits, claims }
+}
+
+fn network(mut network: Section<'_>) {
+    for key in ["namespace", "vrf", "interface"] {
+        network.unsupported(key);
+    }
+    network.finish();
+}
+
+fn listeners<'a>(root: &mut Section<'a>, allow: Option<&Prefixes>, common: &Common<'_>) -> Vec<listener::Read<'a>> {
+    let surroundings = Surroundings { allow, trust: common.trust, now: common.now };
+    let sections = root.tables("listener");
+    if sections.is_empty() {
+        root.warn("the tenant has no listener, so no phone reaches it");
+    }
+    let read: Vec<_> = sections.into_iter().filter_map(|section| listener::read(section, &surroundings)).collect();
+    for (index, listener) in read.iter().enumerate() {
+        let Some((name, field)) = &listener.name else { continue };
+        let earlier = read.iter().take(index).filter_map(|other| other.name.as_ref());
+        if earlier.into_iter().any(|(other, _)| other == name) {
+            field.refuse(format!("another listener of this tenant is named `{name}`: expected a `name` of its own"));
+        }
+    }
+    read
+}
+
+fn claims<'a>(listeners: &[listener::Read<'a>], enabled: bool) -> Claims<'a> {
+    let mut claims = Claims { name: None, addresses: Vec::new(), unbound: Vec::new(), secrets: Vec::new() };
+    for listener in listeners {
+        claims.secrets.extend(listener.secrets.iter().cloned());
+        let Some((address, field)) = &listener.address else { continue };
+        if !(enabled && listener.enabled) {
+            continue;
+        }
+        claims.addresses.push((listener.protocol, *address, field.clone()));
+        match listener.unbound {
+            Unbound::Listed => claims.unbound.push((*address, field.clone())),
+            Unbound::Refuse => {}
+        }
+    }
+    claims
+}
+
+fn warn_of_passwords(root: &Section<'_>, listeners: &[listener::Read<'_>], none: bool) {
+    let needed = listeners.iter().filter_map(|read| read.listener.as_ref()).any(|listener| {
+        let exceptions = listener.policy.exceptions.iter().map(|exception| &exception.require);
+        exceptions.chain([&listener.policy.require]).any(|require| require.mentions(ProofKind::Password))
+    });
+    if needed && none {
+        root.warn(
+            "a listener asks for a password, and there is none: expected `[[users]]`, or passwords in `devices.file`",
+        );
+    }
+}

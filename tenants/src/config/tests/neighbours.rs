@@ -1,0 +1,121 @@
+//! Tenants beside each other.
+
+use super::Site;
+
+fn said_of(globex: &str) -> Vec<String> {
+    let site = Site::new();
+    site.write("password", "p\n");
+    site.write_secret("files/acme/password", "p\n");
+    site.acme("[[listener]]\nprotocol = \"tftp\"\naddress = \"127.0.0.1:1069\"\n");
+    site.write("tenants.d/globex.toml", globex);
+    let loaded = site.load().unwrap();
+    let names: Vec<&str> = loaded.deployment.tenants.iter().map(|tenant| tenant.policy.name.as_str()).collect();
+    let errors = site.lines(loaded.problems.errors());
+    let both = if errors.is_empty() { 2 } else { 1 };
+    assert_eq!(names.len(), both, "{errors:?}");
+    assert_eq!(names.first(), Some(&"acme"));
+    errors.into_iter().map(|line| line.trim_start_matches("tenants.d/globex.toml:").to_owned()).collect()
+}
+
+#[test]
+fn what_another_tenant_holds_is_refused_to_the_newcomer() {
+    let tenant = |name: &str, root: &str, more: &str| {
+        format!("name = {name:?}\nallow = [\"10.0.0.0/8\"]\nfiles.root = {root:?}\ndevices.policy = \"any\"\n{more}")
+    };
+    let listener =
+        |protocol: &str, address: &str| format!("[[listener]]\nprotocol = {protocol:?}\naddress = {address:?}\n");
+    let (globex, root) = ("globex", "../files/globex");
+    for (text, expected) in [
+        (tenant(globex, root, ""), None),
+        (tenant(globex, root, &listener("tftp", "127.0.0.1:1070")), None),
+        (tenant(globex, root, &listener("ftp", "127.0.0.1:1069")), None),
+        (tenant(globex, root, &format!("{}enabled = false\n", listener("tftp", "127.0.0.1:1069"))), None),
+        (tenant("acme", root, ""), Some("1: name = \"acme\": the tenant of tenants.d/acme.toml has this name")),
+        (
+            tenant(globex, root, &listener("tftp", "127.0.0.1:1069")),
+            Some("7: listener[0].address = \"127.0.0.1:1069\": a listener of the tenant `acme` has this address"),
+        ),
+        (
+            tenant(globex, root, &listener("tftp", "0.0.0.0:1069")),
+            Some("7: listener[0].address = \"0.0.0.0:1069\": a listener of the tenant `acme` has this address"),
+        ),
+        (
+            tenant(globex, root, &listener("tftp", "[::]:1069")),
+            Some("7: listener[0].address = \"[::]:1069\": a listener of the tenant `acme` has this address"),
+        ),
+        (
+            tenant(globex, root, &format!("{}{}", listener("ftp", "127.0.0.1:21"), listener("http", "127.0.0.1:21"))),
+            Some("10: listener[1].address = \"127.0.0.1:21\": listener[0].address of this tenant has this address"),
+        ),
+        (
+            tenant(globex, "../files/acme", ""),
+            Some(
+                "3: files.root = \"../files/acme\": nests with files/acme of the tenant `acme`: phones of one would read files of the other",
+            ),
+        ),
+        (
+            tenant(globex, "../files", ""),
+            Some(
+                "3: files.root = \"../files\": nests with files/acme of the tenant `acme`: phones of one would read files of the other",
+            ),
+        ),
+        (
+            tenant(globex, root, "files.shared = [\"../files\"]\n"),
+            Some(
+                "5: files.shared[0] = \"../files\": nests with files/acme of the tenant `acme`: phones of one would read files of the other",
+            ),
+        ),
+        (
+            tenant(globex, root, "users = [{ name = \"a\", password_file = \"../files/acme/password\" }]\n"),
+            Some(
+                "5: users[0].password_file = \"../files/acme/password\": lies in files/acme, where phones could read it",
+            ),
+        ),
+    ] {
+        let text = text.replace("tenants.d/../", "");
+        let said: Vec<String> = said_of(&text).into_iter().map(|line| line.replace("tenants.d/../", "")).collect();
+        assert_eq!(said, expected.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{text}");
+    }
+}
+
+#[test]
+fn a_tenant_with_errors_still_holds_what_is_its_own() {
+    let site = Site::new();
+    let listener = "[[listener]]\nprotocol = \"tftp\"\naddress = \"127.0.0.1:1069\"\n";
+    site.acme(&format!("enabled = 1\n{listener}"));
+    site.write(
+        "tenants.d/globex.toml",
+        &format!("name = \"globex\"\nallow = [\"10.0.0.0/8\"]\nfiles.root = \"../files/globex\"\ndevices.policy = \"any\"\n{listener}"),
+    );
+    let loaded = site.load().unwrap();
+    assert_eq!(loaded.deployment.tenants.len(), 0, "{}", loaded.problems);
+}
+
+#[test]
+fn phones_never_read_the_state_folder() {
+    let site = Site::new();
+    site.write("provost.toml", "state = \"files\"\n");
+    assert_eq!(
+        site.refused("").first().map(|line| line.replace("tenants.d/../", "")),
+        Some(
+            "3: files.root = \"../files/acme\": nests with `state`, files: phones would read what others sent"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn unbound_listeners_of_two_tenants_on_the_host_network_are_warned_of() {
+    let site = Site::new();
+    let listener = |last: u8| format!("[[listener]]\nprotocol = \"tftp\"\naddress = \"192.0.2.{last}:69\"\n");
+    site.acme(&listener(1));
+    let common = "allow = [\"10.0.0.0/8\"]\nfiles.root = \"../files/globex\"\ndevices.policy = \"any\"\n";
+    site.write("tenants.d/globex.toml", &format!("name = \"globex\"\n{common}{}", listener(2)));
+    let said = site.said();
+    for expected in [
+        "tenants.d/acme.toml:7: warning: listener[0].address = \"192.0.2.1:69\": this machine answers for it on every interface, and the tenant `globex` has an unbound listener, too: keep `allow` of both apart",
+        "tenants.d/globex.toml:7: warning: listener[0].address = \"192.0.2.2:69\": this machine answers for it on every interface, and the tenant `acme` has an unbound listener, too: keep `allow` of both apart",
+    ] {
+        assert!(said.iter().any(|line| line == expected), "{expected}\nin\n{}", said.join("\n"));
+    }
+}

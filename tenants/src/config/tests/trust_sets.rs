@@ -1,0 +1,131 @@
+//! Trust sets: what is refused, and that it refuses the tenants that use the set alone.
+
+use std::fs;
+
+use super::{HTTPS, Site};
+
+const MAC: &str = "mac = { attribute = \"CN\", pattern = \"^([0-9A-F]{12})$\" }";
+
+fn said_of(set: &str) -> Vec<String> {
+    let site = Site::new();
+    let leaf = rcgen::generate_simple_self_signed(["leaf".to_owned()]).unwrap();
+    site.write("trust/leaf.pem", &leaf.cert.pem());
+    site.write("trust/none.pem", "nothing\n");
+    fs::write(site.path("trust/ca.der"), super::authority().der()).unwrap();
+    site.write("provost.toml", &format!("state = \"state\"\n[trust.poly]\n{set}\n"));
+    site.acme("");
+    let loaded = site.load().unwrap();
+    assert_eq!(loaded.deployment.tenants.len(), 1, "a tenant that does not use the set is served");
+    site.lines(loaded.problems.errors()).into_iter().map(|line| line.replace("provost.toml:", "")).collect()
+}
+
+/// A list in PEM that names nobody, of the first of January of `from` to that of `to`.
+pub(super) fn revocation_list(from: i32, to: i32, issuer: &rcgen::Issuer<'_, rcgen::KeyPair>) -> String {
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(from, 1, 1),
+        next_update: rcgen::date_time_ymd(to, 1, 1),
+        crl_number: rcgen::SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    list.signed_by(issuer).unwrap().pem().unwrap()
+}
+
+#[test]
+fn each_bad_form_is_refused() {
+    let good = "anchors = [\"trust/ca.pem\"]";
+    for (set, expected) in [
+        (format!("{good}\n{MAC}"), None),
+        (format!("anchors = [\"trust/ca.*\"]\n{MAC}\nouis = [\"0004f2\"]"), None),
+        (
+            MAC.to_owned(),
+            Some(
+                "2: trust.poly.anchors: is missing: expected globs of CA certificates, such as [\"trust/poly/*.pem\"]",
+            ),
+        ),
+        (
+            format!("anchors = [\"trust/x*.pem\"]\n{MAC}"),
+            Some("3: trust.poly.anchors[0] = \"trust/x*.pem\": no file is there"),
+        ),
+        (
+            format!("anchors = [\"trust/[\"]\n{MAC}"),
+            Some("3: trust.poly.anchors[0] = \"trust/[\": expected a glob: unclosed character class; missing ']'"),
+        ),
+        (
+            format!("anchors = [\"trust/leaf.pem\"]\n{MAC}"),
+            Some(
+                "3: trust.poly.anchors[0] = \"trust/leaf.pem\": trust/leaf.pem: `CN=rcgen self signed cert` is not a CA certificate",
+            ),
+        ),
+        (
+            format!("anchors = [\"trust/none.pem\"]\n{MAC}"),
+            Some("3: trust.poly.anchors[0] = \"trust/none.pem\": trust/none.pem: expected certificate in PEM or DER"),
+        ),
+        (
+            format!("{good}\n{MAC}\ncrls = [\"trust/none.pem\"]"),
+            Some("5: trust.poly.crls[0] = \"trust/none.pem\": trust/none.pem: expected revocation list in PEM or DER"),
+        ),
+        (
+            format!("{good}\n{MAC}\nlegacy = [\"sha1\"]"),
+            Some("5: trust.poly.legacy: `legacy` is not supported by this version"),
+        ),
+        (
+            format!("{good}\n{MAC}\nouis = []"),
+            Some("5: trust.poly.ouis: names no vendor: expected OUIs, such as [\"00:04:f2\"]"),
+        ),
+        (format!("{good}\nmac = []"), Some("4: trust.poly.mac: names no place where the MAC stands")),
+        (
+            format!("{good}\nmac = [{{ attribute = \"DN\", pattern = \"^(.*)$\" }}]"),
+            Some(
+                "4: trust.poly.mac[0].attribute = \"DN\": expected a subject attribute: CN, ST, L, O, OU or serialNumber",
+            ),
+        ),
+        (
+            format!("{good}\nmac = {{ attribute = \"CN\", pattern = \"([0-9A-F]{{12}})\" }}"),
+            Some("4: trust.poly.mac.pattern = \"([0-9A-F]{12})\": expected a pattern from `^` to `$`"),
+        ),
+    ] {
+        let said = said_of(&set);
+        assert_eq!(said.first().map(String::as_str), expected, "{set}: {said:?}");
+    }
+}
+
+#[test]
+fn a_tenant_that_uses_a_bad_set_is_told_so() {
+    let site = Site::new();
+    site.write("provost.toml", &format!("state = \"state\"\n[trust.poly]\nanchors = [\"none\"]\n{MAC}\n"));
+    assert_eq!(
+        site.refused(&format!("{HTTPS}trust = [\"poly\"]\n")),
+        [
+            "provost.toml:3: trust.poly.anchors[0] = \"none\": no file is there",
+            "10: listener[0].trust[0] = \"poly\": [trust.poly] in provost.toml has errors",
+        ]
+    );
+}
+
+#[test]
+fn a_list_that_has_expired_still_revokes_and_is_warned_of() {
+    let site = Site::new();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    parameters.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign, rcgen::KeyUsagePurpose::KeyCertSign];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let authority = parameters.self_signed(&key).unwrap();
+    let issuer = rcgen::Issuer::new(parameters, key);
+    site.write("trust/ca.pem", &authority.pem());
+    site.write("trust/list.crl", &revocation_list(2020, 2021, &issuer));
+    let set = format!("[trust.poly]\nanchors = [\"trust/ca.pem\"]\ncrls = [\"trust/*.crl\"]\n{MAC}\n");
+    site.write("provost.toml", &format!("state = \"state\"\n{set}"));
+    site.acme(&format!("{HTTPS}trust = [\"poly\"]\n"));
+    let loaded = site.load().unwrap();
+    assert_eq!(
+        site.lines(loaded.problems.iter()),
+        [
+            "provost.toml:4: warning: trust.poly.crls[0] = \"trust/*.crl\": trust/list.crl: the list has expired; what it names stays revoked, what was revoked since is not"
+        ]
+    );
+    let tenant = loaded.deployment.tenants.first().unwrap();
+    let tls = tenant.listeners.first().and_then(|listener| listener.tls.as_ref()).unwrap();
+    assert_eq!(tls.trust.first().map(|set| set.crls.len()), Some(1));
+}

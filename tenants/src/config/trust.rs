@@ -1,0 +1,94 @@
+//! Trust sets: `[trust.NAME]`.
+//!
+//! An error here refuses the tenants that name the set, not the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use provost_core::Oui;
+use provost_core::identity::{MacPlace, MacRule};
+use provost_core::proof::Attribute;
+use std::time::SystemTime;
+
+use super::authorities;
+use super::field::Field;
+use super::find;
+use super::node::Node;
+use super::problem::Collector;
+use super::section::Section;
+use crate::trust::TrustSet;
+
+/// The trust sets by name; `None` for one that has errors.
+pub(super) type TrustSets = HashMap<String, Option<Arc<TrustSet>>>;
+
+pub(super) fn read(document: &Node, problems: &Collector, now: SystemTime) -> TrustSets {
+    let mut root = Section::root(document, problems);
+    let Some(sets) = root.take("trust").and_then(|field| field.section()) else { return TrustSets::new() };
+    let read = |(name, field): (&str, Field<'_>)| {
+        let before = problems.errors();
+        let set = field.section().map(|section| trust_set(name, section, now));
+        (name.to_owned(), set.filter(|_| problems.errors() == before).map(Arc::new))
+    };
+    sets.all().into_iter().map(read).collect()
+}
+
+fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet {
+    let mut anchors = Vec::new();
+    if let Some(field) = section.need("anchors", "globs of CA certificates, such as [\"trust/poly/*.pem\"]") {
+        for (item, path) in field.items().iter().flat_map(files_of) {
+            anchors.extend(authorities::anchors(&path, &item, now));
+        }
+    }
+    let mut crls = Vec::new();
+    for (item, path) in section.take("crls").iter().flat_map(Field::items).flat_map(|item| files_of(&item)) {
+        crls.extend(authorities::crls(&path, &anchors, &item, now));
+    }
+    let ouis = section.take("ouis").map(|field| ouis(&field));
+    let places =
+        section.need("mac", "where the MAC stands, such as { attribute = \"CN\", pattern = \"^([0-9A-Fa-f]{12})$\" }");
+    let places = places.map(|field| places_of(&field)).unwrap_or_default();
+    section.unsupported("legacy");
+    section.finish();
+    TrustSet { name: name.into(), anchors, crls, mac: MacRule::new(places, ouis) }
+}
+
+fn places_of(field: &Field<'_>) -> Vec<MacPlace> {
+    let items = field.one_or_more();
+    if items.is_empty() {
+        field.refuse("names no place where the MAC stands");
+    }
+    items.iter().filter_map(place).collect()
+}
+
+fn place(field: &Field<'_>) -> Option<MacPlace> {
+    let mut section = field.section()?;
+    let attribute = section.need("attribute", "a subject attribute, such as \"CN\"");
+    let attribute = attribute.and_then(|field| field.explained::<Attribute>("a subject attribute, such as \"CN\""));
+    let pattern = section.need("pattern", "a regular expression with one capture, such as \"^([0-9A-Fa-f]{12})$\"");
+    let place = pattern.and_then(|field| {
+        let pattern = field.text("a regular expression")?;
+        MacPlace::new(attribute?, pattern).map_err(|error| field.refuse(error)).ok()
+    });
+    section.finish();
+    place
+}
+
+/// A list of vendors. An empty one would be for nobody.
+pub(super) fn ouis(field: &Field<'_>) -> Vec<Oui> {
+    let items = field.items();
+    if items.is_empty() {
+        field.refuse("names no vendor: expected OUIs, such as [\"00:04:f2\"]");
+    }
+    items.iter().filter_map(|item| item.explained::<Oui>("an OUI, such as \"00:04:f2\"")).collect()
+}
+
+/// The files of one glob, each with the field that names it.
+fn files_of<'a>(item: &Field<'a>) -> Vec<(Field<'a>, std::path::PathBuf)> {
+    let Some(pattern) = item.text("a glob of files, such as \"trust/poly/*.pem\"") else { return Vec::new() };
+    match find::files(pattern, item.folder()) {
+        Ok(files) if files.is_empty() => item.refuse("no file is there"),
+        Ok(files) => return files.into_iter().map(|file| (item.clone(), file)).collect(),
+        Err(error) => item.refuse(error),
+    }
+    Vec::new()
+}
