@@ -1,4 +1,15 @@
 //! The files that phones read. Only a permit opens one.
+//!
+//! A root is a capability: what is looked up below it cannot leave it, whatever links stand in the way. This module decides
+//! nothing; it opens what a permit names, looking at the places in their order.
+
+mod folded;
+mod links;
+mod listing;
+mod lookup;
+mod root;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -7,13 +18,21 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use provost_core::path::Case;
-use provost_core::{ListPermit, Permit, RequestPath};
+use provost_core::{Kind, ListPermit, Operation, Permit, RequestPath};
 
 use crate::uploads::Uploads;
 
+use lookup::Places;
+use root::Root;
+
 /// What a tenant's phones can read: their uploads, the tenant's root, the shared roots.
 #[derive(Debug)]
-pub struct Files {}
+pub struct Files {
+    root: Root,
+    shared: Vec<Root>,
+    uploads: Arc<Uploads>,
+    case: Case,
+}
 
 /// Where a tenant's phones read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,24 +108,18 @@ impl Files {
     /// # Errors
     /// - [`FilesError`]: a root is no folder, or cannot be opened
     pub fn open_roots(settings: FilesSettings, uploads: Arc<Uploads>) -> Result<Self, FilesError> {
-        todo!()
-    }
-
-    /// The links in the roots that lead out of them and so are not followed, for `provost check`. It blocks.
-    ///
-    /// # Errors
-    /// - [`FileError::Io`]: a folder cannot be read
-    pub fn links_that_lead_out(&self) -> Result<Vec<PathBuf>, FileError> {
-        todo!()
+        let FilesSettings { root, shared, case } = settings;
+        let shared = shared.into_iter().map(Root::open).collect::<Result<_, _>>()?;
+        Ok(Self { root: Root::open(root)?, shared, uploads, case })
     }
 
     /// Opens the file that the permit is for. It blocks: call it off the runtime.
     ///
     /// # Errors
-    /// - [`FileError::NotFound`]: nowhere in the uploads, the root or the shared roots
+    /// - [`FileError::NotFound`]: nowhere in the uploads, the root or the shared roots, or the permit is not one to read
     /// - [`FileError::Io`]: it is there and cannot be opened
     pub fn open(&self, permit: &Permit) -> Result<OpenFile, FileError> {
-        todo!()
+        self.look_up(permit, Places::InOrder(permit.rule().prefer))
     }
 
     /// Describes the file that the permit is for, as HEAD, SIZE and MDTM ask. A log is looked for in the uploads
@@ -115,7 +128,11 @@ impl Files {
     /// # Errors
     /// - as [`Files::open`]
     pub fn describe(&self, permit: &Permit) -> Result<FileFacts, FileError> {
-        todo!()
+        let places = match permit.rule().kind {
+            Kind::Log => Places::UploadsAlone,
+            Kind::File | Kind::Settings => Places::InOrder(permit.rule().prefer),
+        };
+        self.look_up(permit, places).map(|file| file.facts)
     }
 
     /// Lists a folder: the names that the permit shows, sorted, each once. It blocks.
@@ -123,11 +140,37 @@ impl Files {
     /// # Errors
     /// - [`FileError::Io`]: a folder is there and cannot be read. A folder that is not there is empty.
     pub fn list(&self, permit: &ListPermit<'_>) -> Result<Vec<Entry>, FileError> {
-        todo!()
+        listing::list(self, permit)
     }
 
-    /// Does the work of looking for a file that is not there, so that a refusal costs what a missing file costs.
+    /// Does the work of looking for a file that is not there, so that a refusal costs what a missing file costs, whether
+    /// the file that was refused is there or not.
     pub fn feign(&self, path: &RequestPath) {
-        todo!()
+        lookup::feign(self, path);
+    }
+
+    /// The links in the roots that lead out of them and so are not followed, for `provost check`. It blocks.
+    ///
+    /// # Errors
+    /// - [`FileError::Io`]: a folder cannot be read
+    pub fn links_that_lead_out(&self) -> Result<Vec<PathBuf>, FileError> {
+        links::that_lead_out(self.roots())
+    }
+
+    fn look_up(&self, permit: &Permit, places: Places) -> Result<OpenFile, FileError> {
+        let Operation::Read = permit.operation() else { return Err(FileError::NotFound) };
+        lookup::look_up(self, permit.path(), permit.device(), places)?.ok_or(FileError::NotFound)
+    }
+
+    /// The tenant's root, then the shared ones.
+    fn roots(&self) -> impl DoubleEndedIterator<Item = &Root> {
+        std::iter::once(&self.root).chain(&self.shared)
+    }
+}
+
+impl FileError {
+    fn io(operation: &'static str, path: &str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { operation, path, source }
     }
 }

@@ -1,0 +1,85 @@
+//! The names of folders without regard to case, kept while the folders do not change.
+//!
+//! Most names that phones ask for are missing by design; without this, each of them would read the whole folder.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use cap_std::fs::{Dir, OpenOptions};
+use lru::LruCache;
+
+use super::root::present;
+
+/// Folders that are remembered of each root, the oldest out first.
+const MAX_FOLDERS: usize = 64;
+/// Names that are read of one folder.
+const MAX_NAMES: usize = 100_000;
+/// A folder that changed so recently may change again within the same tick of its time stamp.
+const STILL_CHANGING: Duration = Duration::from_secs(2);
+
+/// The names of one root's folders.
+#[derive(Debug)]
+pub(super) struct FoldedNames(Mutex<LruCache<String, Arc<Folder>>>);
+
+/// A folder as it was at `version`.
+#[derive(Debug)]
+struct Folder {
+    version: Version,
+    /// By their lower-case form, sorted.
+    names: HashMap<String, Vec<String>>,
+}
+
+/// What changes when a name comes or goes: inode and time of change, in nanoseconds.
+type Version = (u64, u64, i64, i64);
+
+impl Default for FoldedNames {
+    fn default() -> Self {
+        // Unbounded, and bounded below: a bounded cache allocates all of its table at once, for every root.
+        Self(Mutex::new(LruCache::unbounded()))
+    }
+}
+
+impl FoldedNames {
+    /// The name that `segment` finds in the folder at `path`.
+    pub(super) fn find(&self, root: &Dir, path: &str, segment: &str) -> io::Result<Option<String>> {
+        let Some(folder) = self.folder(root, path)? else { return Ok(None) };
+        let Some(names) = folder.names.get(&segment.to_ascii_lowercase()) else { return Ok(None) };
+        Ok(names.iter().find(|name| *name == segment).or(names.first()).cloned())
+    }
+
+    fn folder(&self, root: &Dir, path: &str) -> io::Result<Option<Arc<Folder>>> {
+        let here = if path.is_empty() { "." } else { path };
+        let mut options = OpenOptions::new();
+        let Some(opened) = present(root.open_with(here, options.read(true)))? else { return Ok(None) };
+        let facts = opened.into_std().metadata()?;
+        let version = (facts.dev(), facts.ino(), facts.mtime(), facts.mtime_nsec());
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        if let Some(folder) = known.filter(|folder| folder.version == version) {
+            return Ok(Some(folder));
+        }
+        let Some(entries) = present(root.read_dir(here))? else { return Ok(None) };
+        let mut names: HashMap<String, Vec<String>> = HashMap::new();
+        for entry in entries.take(MAX_NAMES) {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.entry(name.to_ascii_lowercase()).or_default().push(name);
+            }
+        }
+        for names in names.values_mut() {
+            names.sort_unstable();
+        }
+        let folder = Arc::new(Folder { version, names });
+        let age =
+            facts.modified().and_then(|modified| SystemTime::now().duration_since(modified).map_err(io::Error::other));
+        if age.is_ok_and(|age| age >= STILL_CHANGING) {
+            let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            folders.put(path.to_owned(), Arc::clone(&folder));
+            if folders.len() > MAX_FOLDERS {
+                folders.pop_lru();
+            }
+        }
+        Ok(Some(folder))
+    }
+}

@@ -1,0 +1,85 @@
+//! Listings: the names of all places in one, as far as the permit shows them.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use cap_std::fs::{Dir, DirEntry, Metadata, MetadataExt};
+use provost_core::path::Case;
+use provost_core::{ListPermit, NamedDevice};
+
+use super::root::present;
+use super::{Entry, FileError, FileFacts, Files};
+
+/// Names that are read for one listing, over all places; the rest is left out.
+const MAX_NAMES: usize = 100_000;
+
+struct Listing<'l> {
+    permit: &'l ListPermit<'l>,
+    entries: BTreeMap<String, Entry>,
+    left: usize,
+}
+
+pub(super) fn list(files: &Files, permit: &ListPermit<'_>) -> Result<Vec<Entry>, FileError> {
+    let mut listing = Listing { permit, entries: BTreeMap::new(), left: MAX_NAMES };
+    let folder = permit.folder();
+    let device = match folder.named() {
+        NamedDevice::One(device) => Some(*device),
+        NamedDevice::None | NamedDevice::Ambiguous => None,
+    };
+    // What is looked for first is read last, and so stands. It comes after the roots for another reason too: how much of a
+    // root is read never depends on what phones have sent.
+    for root in files.roots().rev() {
+        let name = folder.as_str();
+        let spelled = match files.case {
+            Case::Exact => None,
+            Case::Ignore if folder.is_root() => None,
+            Case::Ignore => root.spelled(name).map_err(FileError::io("look for", name))?,
+        };
+        listing.read(&root.dir, spelled.as_deref().unwrap_or(name))?;
+    }
+    if let Some((uploads, name)) = files.uploads.reading(folder, device) {
+        listing.read(uploads, &name)?;
+    }
+    Ok(listing.entries.into_values().collect())
+}
+
+impl Listing<'_> {
+    fn read(&mut self, dir: &Dir, folder: &str) -> Result<(), FileError> {
+        let failed = || FileError::io("list", folder);
+        let here = if folder.is_empty() { "." } else { folder };
+        let Some(entries) = present(dir.read_dir(here)).map_err(failed())? else { return Ok(()) };
+        for entry in entries {
+            let Some(left) = self.left.checked_sub(1) else { return Ok(()) };
+            self.left = left;
+            let entry = entry.map_err(failed())?;
+            self.see(dir, here, &entry).map_err(failed())?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the permit shows. Names that no request could spell are not shown, temporaries among them.
+    fn see(&mut self, dir: &Dir, folder: &str, entry: &DirEntry) -> std::io::Result<()> {
+        let Ok(name) = entry.file_name().into_string() else { return Ok(()) };
+        let Some(path) = self.permit.folder().child(&name) else { return Ok(()) };
+        let kind = entry.file_type()?;
+        // What is no link is asked for only once it may be shown: most names of a large folder may not.
+        let is_link = kind.is_symlink();
+        let facts = if is_link { present(dir.metadata(format!("{folder}/{name}")))? } else { None };
+        let (is_file, is_dir) =
+            facts.as_ref().map_or((kind.is_file(), kind.is_dir()), |facts| (facts.is_file(), facts.is_dir()));
+        if is_dir && self.permit.shows_folder(&path) {
+            self.entries.entry(name.clone()).or_insert(Entry { name, facts: None });
+        } else if is_file && self.permit.shows_file(&path) {
+            let Some(facts) = facts.map_or_else(|| present(entry.metadata()), |facts| Ok(Some(facts)))? else {
+                return Ok(());
+            };
+            self.entries.insert(name.clone(), Entry { name, facts: Some(describe(&facts)) });
+        }
+        Ok(())
+    }
+}
+
+fn describe(facts: &Metadata) -> FileFacts {
+    let modified = facts.modified().map_or(SystemTime::UNIX_EPOCH, cap_std::time::SystemTime::into_std);
+    FileFacts { size: facts.len(), modified, identity: (facts.dev(), facts.ino()) }
+}

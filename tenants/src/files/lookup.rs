@@ -1,0 +1,101 @@
+//! The order in which a file is looked for.
+
+use provost_core::path::{Case, RESERVED_PREFIX};
+use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
+
+use super::root::{Links, Root, open};
+use super::{FileError, Files, OpenFile};
+
+/// Where to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Places {
+    /// In the uploads, the root and the shared roots; the root before the uploads where the rule prefers it.
+    InOrder(Prefer),
+    /// In the uploads and nowhere else.
+    UploadsAlone,
+}
+
+/// What is looked for: the names in the order in which they are tried.
+struct Wanted<'w> {
+    path: &'w RequestPath,
+    device: Option<Mac>,
+    spellings: Vec<String>,
+}
+
+type Found = Result<Option<OpenFile>, FileError>;
+
+/// Looks for the file at `path`.
+pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, places: Places) -> Found {
+    let wanted = Wanted { path, device, spellings: path.spellings(device) };
+    match places {
+        Places::UploadsAlone => in_uploads(files, &wanted),
+        Places::InOrder(Prefer::Uploads) => {
+            first([&|| in_uploads(files, &wanted), &|| in_root(files, &files.root, &wanted)], files, &wanted)
+        }
+        Places::InOrder(Prefer::Root) => {
+            first([&|| in_root(files, &files.root, &wanted), &|| in_uploads(files, &wanted)], files, &wanted)
+        }
+    }
+}
+
+fn first(own: [&dyn Fn() -> Found; 2], files: &Files, wanted: &Wanted<'_>) -> Found {
+    for place in own {
+        if let Some(file) = place()? {
+            return Ok(Some(file));
+        }
+    }
+    for shared in &files.shared {
+        if let Some(file) = in_root(files, shared, wanted)? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// An upload has one name, whatever the spelling that is asked for; and each belongs to a device.
+fn in_uploads(files: &Files, wanted: &Wanted<'_>) -> Found {
+    let Some(device) = wanted.device else { return Ok(None) };
+    // Where the directory cannot be had, the operator's files are served all the same: phones must boot.
+    let Some((dir, name)) = files.uploads.reading(wanted.path, Some(device)) else { return Ok(None) };
+    open(dir, &name, Links::Refuse).map_err(FileError::io("open the upload", &name))
+}
+
+fn in_root(files: &Files, root: &Root, wanted: &Wanted<'_>) -> Found {
+    for name in &wanted.spellings {
+        if let Some(file) = open(&root.dir, name, Links::Follow).map_err(FileError::io("open", name))? {
+            return Ok(Some(file));
+        }
+    }
+    match files.case {
+        Case::Exact => Ok(None),
+        Case::Ignore => without_case(root, wanted.path.as_str()),
+    }
+}
+
+fn without_case(root: &Root, path: &str) -> Found {
+    let Some(name) = root.spelled(path).map_err(FileError::io("look for", path))? else { return Ok(None) };
+    open(&root.dir, &name, Links::Follow).map_err(FileError::io("open", &name))
+}
+
+/// Looks for a name that no root has, in as many places and spellings as for `path`. The name is the server's own, so that
+/// neither a file nor a folder of the path makes a difference.
+pub(super) fn feign(files: &Files, path: &RequestPath) {
+    let absent = format!("{RESERVED_PREFIX}absent");
+    let device = match path.named() {
+        NamedDevice::One(device) => Some(*device),
+        NamedDevice::None | NamedDevice::Ambiguous => None,
+    };
+    if let Some((uploads, _)) = device.and_then(|device| files.uploads.reading(path, Some(device))) {
+        let _ = open(uploads, &absent, Links::Refuse);
+    }
+    let spellings = path.spellings(device).len();
+    for root in files.roots() {
+        for _ in 0..spellings {
+            let _ = open(&root.dir, &absent, Links::Follow);
+        }
+        match files.case {
+            Case::Exact => {}
+            Case::Ignore => drop(root.spelled(&absent)),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! One root: a folder that nothing leads out of.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::folded::FoldedNames;
+use super::{FileFacts, FilesError, OpenFile};
+
+/// A folder that is held open, and its names without regard to case.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) dir: Dir,
+    path: PathBuf,
+    folded: FoldedNames,
+}
+
+/// Whether a link at the end of a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// Where it stays inside.
+    Follow,
+    /// Never.
+    Refuse,
+}
+
+impl Root {
+    pub(super) fn open(path: PathBuf) -> Result<Self, FilesError> {
+        match Dir::open_ambient_dir(&path, ambient_authority()) {
+            Ok(dir) => Ok(Self { dir, path, folded: FoldedNames::default() }),
+            Err(source) => Err(FilesError { path, source }),
+        }
+    }
+
+    /// Where the operator finds it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of what stands at `path` without regard to case: in each folder the exact name wins, else the first in byte
+    /// order.
+    pub(super) fn spelled(&self, path: &str) -> io::Result<Option<String>> {
+        let mut found = String::new();
+        for segment in path.split('/') {
+            let Some(name) = self.folded.find(&self.dir, &found, segment)? else { return Ok(None) };
+            if !found.is_empty() {
+                found.push('/');
+            }
+            found.push_str(&name);
+        }
+        Ok(Some(found))
+    }
+}
+
+/// Opens the regular file at `path`; `None` where there is none.
+pub(super) fn open(dir: &Dir, path: &str, links: Links) -> io::Result<Option<OpenFile>> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    // Without O_NONBLOCK the open of a pipe waits for a writer, and a phone could hold a thread for good.
+    let flags = match links {
+        Links::Follow => OFlags::NONBLOCK | OFlags::NOCTTY,
+        Links::Refuse => OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW,
+    };
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let Some(file) = present(dir.open_with(path, &options))? else { return Ok(None) };
+    let file = file.into_std();
+    let facts = file.metadata()?;
+    if !facts.is_file() {
+        return Ok(None);
+    }
+    let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    Ok(Some(OpenFile { file, facts: FileFacts { size: facts.len(), modified, identity: (facts.dev(), facts.ino()) } }))
+}
+
+/// What is there, or nothing: missing, no folder on the way, a name that no file system stores, a link in a circle, one that
+/// leads out, a socket, a device without a driver.
+pub(super) fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if leads_out(&error) => Ok(None),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::NXIO | Errno::NODEV) => {
+                Ok(None)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Whether a path led out of its root: cap-std tells it by an error that the system did not give.
+pub(super) fn leads_out(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
+}

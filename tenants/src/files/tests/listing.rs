@@ -1,0 +1,65 @@
+//! Who sees which names.
+
+use super::*;
+use crate::testing::NEIGHBOUR;
+
+fn list(bench: &Bench, device: provost_core::Mac, folder: &str) -> Vec<String> {
+    let entries = bench.site.list(device, folder, |permit| bench.files.list(permit));
+    let name = |entry: super::super::Entry| match entry.facts {
+        Some(facts) => format!("{} {}", entry.name, facts.size),
+        None => format!("{}/", entry.name),
+    };
+    entries.unwrap_or_else(|error| panic!("{error}")).into_iter().map(name).collect()
+}
+
+fn filled(case: Case) -> Bench {
+    let bench = Bench::new(case);
+    for path in [
+        "root/0004f2aabbcc.cfg",
+        "root/0004f2ddeeff.cfg",
+        "root/sip.cfg",
+        "root/0004f2ddeeff/private",
+        "root/0004f2aabbcc/private",
+        "root/logs/note",
+        "root/.provost-1",
+        "shared/sip.cfg",
+        "shared/sip.ld",
+        "outside/secret",
+    ] {
+        bench.write(path);
+    }
+    let root = bench.folder.path().join("root");
+    std::os::unix::fs::symlink("../outside/secret", root.join("leads-out")).unwrap_or_else(|error| panic!("{error}"));
+    std::os::unix::fs::symlink("logs/note", root.join("stays-in")).unwrap_or_else(|error| panic!("{error}"));
+    bench.upload("logs/0004f2aabbcc-app.log");
+    bench.upload("0004f2aabbcc-phone.cfg");
+    bench
+}
+
+#[test]
+fn a_device_sees_its_own_and_what_all_may_read() {
+    let bench = filled(Case::Exact);
+    let expected = [
+        "0004f2aabbcc/",
+        "0004f2aabbcc-phone.cfg 30",
+        "0004f2aabbcc.cfg 21",
+        "logs/",
+        "sip.cfg 12",
+        "sip.ld 13",
+        "stays-in 14",
+    ];
+    assert_eq!(list(&bench, DEVICE, ""), expected);
+    let neighbour = ["0004f2ddeeff/", "0004f2ddeeff.cfg 21", "logs/", "sip.cfg 12", "sip.ld 13", "stays-in 14"];
+    assert_eq!(list(&bench, NEIGHBOUR, ""), neighbour);
+    assert_eq!(list(&bench, DEVICE, "logs"), ["0004f2aabbcc-app.log 33", "note 14"]);
+    assert_eq!(list(&bench, NEIGHBOUR, "logs"), ["note 14"]);
+    assert_eq!(list(&bench, DEVICE, "missing"), [""; 0]);
+    assert_eq!(list(&bench, DEVICE, "sip.cfg"), [""; 0]);
+    assert_eq!(list(&bench, DEVICE, "LOGS"), [""; 0]);
+}
+
+#[test]
+fn folders_are_found_without_regard_to_case_where_the_tenant_says_so() {
+    let bench = filled(Case::Ignore);
+    assert_eq!(list(&bench, DEVICE, "LOGS"), ["0004f2aabbcc-app.log 33", "note 14"]);
+}

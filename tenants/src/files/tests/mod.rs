@@ -1,0 +1,89 @@
+//! Files in real folders.
+
+mod escapes;
+mod listing;
+mod order;
+
+use std::fs;
+use std::io::read_to_string;
+use std::path::Path;
+use std::sync::Arc;
+
+use provost_core::Operation;
+use provost_core::path::Case;
+use tempfile::TempDir;
+
+use super::{FileError, FileFacts, Files, FilesSettings};
+use crate::testing::{DEVICE, Site};
+use crate::uploads::{Durability, Target, Uploads, UploadsSettings};
+
+/// A tenant with a root, a shared root and uploads, in folders that vanish.
+struct Bench {
+    folder: TempDir,
+    site: Site,
+    uploads: Arc<Uploads>,
+    files: Files,
+}
+
+impl Bench {
+    fn new(case: Case) -> Self {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let at = |name: &str| folder.path().join(name);
+        for name in ["root", "shared", "outside"] {
+            fs::create_dir(at(name)).unwrap_or_else(|error| panic!("{error}"));
+        }
+        let uploads = Arc::new(Uploads::new(UploadsSettings {
+            directory: at("uploads"),
+            device_quota: 1 << 20,
+            device_files: 64,
+            quota: 1 << 20,
+            max_upload: 1 << 20,
+            max_log: 1 << 20,
+            keep: 3,
+            min_free: 0,
+            durability: Durability::Cache,
+            case,
+        }));
+        let settings = FilesSettings { root: at("root"), shared: vec![at("shared")], case };
+        let files = Files::open_roots(settings, Arc::clone(&uploads)).unwrap_or_else(|error| panic!("{error}"));
+        Self { site: Site::new(case), folder, uploads, files }
+    }
+
+    /// Writes a file that says its own path, such as `root/a/b.cfg`.
+    fn write(&self, path: &str) {
+        let file = self.folder.path().join(path);
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(folder).and_then(|()| fs::write(&file, path)).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn upload(&self, path: &str) {
+        let permit = self.site.permit(DEVICE, Operation::Write, path);
+        let mut spool = self.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+        spool.write(format!("uploads/{path}").as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let stored = spool.apply(Target::Whole);
+        assert!(stored.is_ok(), "{stored:?}");
+    }
+
+    /// What a phone gets for `path`; `-` for nothing.
+    fn read(&self, path: &str) -> String {
+        match self.files.open(&self.site.permit(DEVICE, Operation::Read, path)) {
+            Ok(open) => {
+                let text = read_to_string(open.file).unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(open.facts.size, text.len() as u64);
+                text
+            }
+            Err(error) => word(&error),
+        }
+    }
+
+    fn describe(&self, path: &str) -> Result<FileFacts, String> {
+        self.files.describe(&self.site.permit(DEVICE, Operation::Read, path)).map_err(|error| word(&error))
+    }
+}
+
+fn word(error: &FileError) -> String {
+    match error {
+        FileError::NotFound => "-".into(),
+        FileError::Io { operation, path, source } => format!("{operation} {path}: {source}"),
+    }
+}
