@@ -129,3 +129,30 @@ fn a_failed_body_gives_back_what_it_had_reserved() {
     }
     assert_eq!(word(&bench.send(SETTINGS, &[0; 800], Target::Whole)), "created");
 }
+
+#[test]
+#[ignore = "needs an empty file system of 1 MiB (mount -t tmpfs -o size=1m), its folder in PROVOST_TINY"]
+fn a_disk_that_is_full_leaves_what_was_there() {
+    let tiny = std::env::var_os("PROVOST_TINY").map(PathBuf::from).unwrap_or_else(|| panic!("PROVOST_TINY is not set"));
+    let mut bench = Bench::with(|settings| {
+        settings.directory = tiny.join("acme");
+        settings.max_log = 1 << 20;
+    });
+    // The disk is not asked how full it is, so that it says so itself.
+    let Some(state) = std::sync::Arc::get_mut(&mut bench.uploads.state) else { panic!("shared") };
+    state.free = |_| Ok(u64::MAX);
+    let read = |name: &str| fs::read(tiny.join("acme").join(name)).unwrap_or_default();
+    assert_eq!(word(&bench.send(LOG, &[b'x'; 300_000], Target::Whole)), "created");
+    assert_eq!(word(&bench.send(SETTINGS, b"settings", Target::Whole)), "created");
+    // The body fits, beside it the longer log does not.
+    assert_eq!(word(&bench.send(LOG, &[b'y'; 400_000], Target::End)), "no space");
+    assert_eq!(word(&bench.range(LOG, &[b'y'; 400_000], 10, None)), "no space");
+    // The body does not fit.
+    for target in [Target::Whole, Target::End] {
+        assert_eq!(word(&bench.send(SETTINGS, &[b'y'; 800_000], target)), "no space");
+    }
+    assert_eq!((read(LOG), read(SETTINGS)), (vec![b'x'; 300_000], b"settings".to_vec()));
+    assert!(fs::read_dir(tiny.join("acme")).is_ok_and(|entries| entries.count() == 2));
+    // A disk that has room again takes it.
+    assert_eq!(word(&bench.send(LOG, &[b'y'; 100_000], Target::End)), "stored");
+}
