@@ -108,7 +108,8 @@ impl Phone {
         self.ask(text).await;
         let first = self.get().await;
         assert!(matches!(first, Got::Ack(0) | Got::OptionAck(_)), "{first:?}");
-        let blocks: Vec<&[u8]> = file.chunks(block).chain((file.len() % block == 0).then_some(&[][..])).collect();
+        let blocks: Vec<&[u8]> =
+            file.chunks(block).chain(file.len().is_multiple_of(block).then_some(&[][..])).collect();
         for (number, bytes) in (1..).zip(blocks) {
             self.send(Packet::Data { block: number, bytes }).await;
             assert_eq!(self.get().await, Got::Ack(number));

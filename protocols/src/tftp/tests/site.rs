@@ -61,10 +61,10 @@ impl Default for Plan {
 impl Site {
     /// Serves a tenant with these files in its root.
     pub(super) fn with(files: &[(&str, &[u8])]) -> Self {
-        Self::planned(Plan::default(), files)
+        Self::planned(&Plan::default(), files)
     }
 
-    pub(super) fn planned(plan: Plan, files: &[(&str, &[u8])]) -> Self {
+    pub(super) fn planned(plan: &Plan, files: &[(&str, &[u8])]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         std::fs::create_dir(&root).unwrap();
@@ -73,8 +73,8 @@ impl Site {
         }
         let written = Written::default();
         let log = RecordLog::to(written.clone(), LogFormat::Text).unwrap();
-        let listener = Arc::new(listener(&plan));
-        let tenant = Arc::new(tenant(&plan, root, folder.path().join("uploads")));
+        let listener = Arc::new(listener(plan));
+        let tenant = Arc::new(tenant(plan, root, folder.path().join("uploads")));
         let socket = tenant.network.udp_socket(listener.address).unwrap();
         let address = socket.local_addr().unwrap();
         let slots = Arc::new(Slots::default());
