@@ -37,7 +37,7 @@ use jiff::tz::TimeZone;
 use node::{Node, Place};
 use problem::Collector;
 
-use crate::deployment::{Deployment, Tenant};
+use crate::deployment::Deployment;
 
 /// A configuration that can be served: the tenants without errors, and everything that was found.
 #[derive(Debug)]
@@ -78,32 +78,6 @@ pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>
     let of_main = main_problems.into_problems().into_iter().chain(trust_problems.into_problems());
     let problems: Problems = of_main.chain(of_tenants).collect();
     if refused { Err(problems) } else { Ok(Loaded { deployment, problems }) }
-}
-
-impl Loaded {
-    /// Adds a warning for each link in the tenants' folders that leads out of them, and so is not followed. It walks
-    /// them all, which takes its time: it is for a check, not for a server that starts.
-    pub fn look_at_links(&mut self) {
-        let found = self.deployment.tenants.iter().flat_map(|tenant| links(tenant));
-        self.problems = self.problems.iter().cloned().chain(found).collect();
-    }
-}
-
-fn links(tenant: &Tenant) -> Vec<Problem> {
-    let warning = |path: &Path, message: String| {
-        let place = Place::whole(&Origin::file(path));
-        Problem { severity: Severity::Warning, ..place.error("", message) }
-    };
-    match tenant.files.links_that_lead_out() {
-        Ok(links) => {
-            let message = || "this link leads out of the folder that phones read, and is not followed".to_owned();
-            links.iter().map(|link| warning(link, message())).collect()
-        }
-        Err(error) => {
-            let message = format!("cannot look for links in this tenant's folders: {}", assemble::with_source(&error));
-            vec![warning(Path::new(&tenant.policy.name), message)]
-        }
-    }
 }
 
 /// A tenant's file over `[defaults]`, and what is wrong with it.

@@ -119,18 +119,20 @@ impl Files {
     /// - [`FileError::NotFound`]: nowhere in the uploads, the root or the shared roots, or the permit is not one to read
     /// - [`FileError::Io`]: it is there and cannot be opened
     pub fn open(&self, permit: &Permit) -> Result<OpenFile, FileError> {
+        let Operation::Read = permit.operation() else { return Err(FileError::NotFound) };
         self.look_up(permit, Places::InOrder(permit.rule().prefer))
     }
 
     /// Describes the file that the permit is for, as HEAD, SIZE and MDTM ask. A log is looked for in the uploads
-    /// alone: its size tells the phone where to go on.
+    /// alone: its size tells the phone where to go on. A permit to write describes what it would replace, the upload, for
+    /// the conditions of a PUT; of the operator's files it tells nothing.
     ///
     /// # Errors
     /// - as [`Files::open`]
     pub fn describe(&self, permit: &Permit) -> Result<FileFacts, FileError> {
-        let places = match permit.rule().kind {
-            Kind::Log => Places::UploadsAlone,
-            Kind::File | Kind::Settings => Places::InOrder(permit.rule().prefer),
+        let places = match (permit.operation(), permit.rule().kind) {
+            (Operation::Write, _) | (Operation::Read, Kind::Log) => Places::UploadsAlone,
+            (Operation::Read, Kind::File | Kind::Settings) => Places::InOrder(permit.rule().prefer),
         };
         self.look_up(permit, places).map(|file| file.facts)
     }
@@ -158,7 +160,6 @@ impl Files {
     }
 
     fn look_up(&self, permit: &Permit, places: Places) -> Result<OpenFile, FileError> {
-        let Operation::Read = permit.operation() else { return Err(FileError::NotFound) };
         lookup::look_up(self, permit.path(), permit.device(), places)?.ok_or(FileError::NotFound)
     }
 

@@ -120,12 +120,15 @@ fn a_file_that_grows_while_it_is_read_was_described_before() {
 }
 
 #[test]
-fn a_permit_to_write_opens_nothing() {
+fn a_permit_to_write_opens_nothing_and_describes_the_upload_alone() {
     let bench = Bench::new(Case::Exact);
-    bench.upload("0004f2aabbcc-app.log");
-    let permit = bench.site.permit(DEVICE, Operation::Write, "0004f2aabbcc-app.log");
-    assert!(matches!(bench.files.open(&permit), Err(FileError::NotFound)));
-    assert!(matches!(bench.files.describe(&permit), Err(FileError::NotFound)));
+    bench.write("root/0004f2aabbcc-web.cfg");
+    let permit = || bench.site.permit(DEVICE, Operation::Write, "0004f2aabbcc-web.cfg");
+    assert!(matches!(bench.files.open(&permit()), Err(FileError::NotFound)));
+    assert!(matches!(bench.files.describe(&permit()), Err(FileError::NotFound)));
+    bench.upload("0004f2aabbcc-web.cfg");
+    assert!(matches!(bench.files.open(&permit()), Err(FileError::NotFound)));
+    assert!(bench.files.describe(&permit()).is_ok());
 }
 
 #[test]
