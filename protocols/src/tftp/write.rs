@@ -142,9 +142,7 @@ impl Writing {
         self.pace.progressed(Instant::now());
         let bytes = self.transfer.payload();
         exchange.add_bytes(bytes.len() as u64);
-        self.body.add(bytes).await.map_err(Failure::Upload)?;
-        self.pace.waits(Instant::now());
-        Ok(())
+        self.body.add(bytes).await.map_err(Failure::Upload)
     }
 
     async fn repeat(&mut self) {

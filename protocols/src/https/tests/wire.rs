@@ -1,0 +1,140 @@
+//! What stands around a request: methods, hosts, kept connections, and limits.
+
+use std::time::Duration;
+
+use provost_core::Protocol;
+use provost_tenants::Limits;
+
+use super::site::{Answer, DEVICE, Site, Who};
+
+const WHO: Who = Who::Device(DEVICE);
+
+fn limited(limits: Limits) -> Site {
+    let site = Site::new(Protocol::Https, &["certificate"], limits);
+    site.file("a.cfg", b"a");
+    site
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_there_are() {
+    let site = limited(Limits::default());
+    for method in ["OPTIONS", "POST", "DELETE", "PROPFIND", "CONNECT", "get", "TRACE"] {
+        let target = if method == "CONNECT" { "acme:443" } else { "/a.cfg" };
+        let answer = site.ask(WHO, &format!("{method} {target}"), "").await;
+        assert_eq!((answer.status, answer.field("Allow")), (405, Some("GET, HEAD, PUT")), "{method}");
+        let records = site.full_records();
+        assert_eq!((records.len(), &records[0]["method"]), (1, &method.into()));
+    }
+    assert_eq!(site.ask(WHO, "OPTIONS *", "").await.status, 405);
+}
+
+#[tokio::test]
+async fn malformed_requests_are_answered_once_and_recorded_once() {
+    let site = limited(Limits::default());
+    let long = format!("GET /{} HTTP/1.1\r\nHost: acme\r\n\r\n", "a".repeat(16 * 1024));
+    let many = format!("GET / HTTP/1.1\r\nHost: acme\r\n{}\r\n", "a: b\r\n".repeat(200));
+    for (request, status, record) in [
+        ("GET /a.cfg HTTP/1.1\r\n\r\n", 400, "rejected/host_missing"),
+        ("GET /a.cfg HTTP/1.1\r\nHost: acme\r\nHost: acme\r\n\r\n", 400, "rejected/host_several"),
+        ("GET /a.cfg HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "rejected/host_malformed"),
+        ("GET /a.cfg HTTP/1.1\r\nHost: other\r\n\r\n", 421, "rejected/host_misdirected"),
+        ("rubbish\r\n\r\n", 400, "rejected/header_malformed"),
+        ("GET /a.cfg\r\n\r\n", 400, "rejected/header_malformed"),
+        ("GET /a.cfg HTTP/2.0\r\nHost: acme\r\n\r\n", 400, "rejected/header_malformed"),
+        ("GET /a b.cfg HTTP/1.1\r\nHost: acme\r\n\r\n", 400, "rejected/header_malformed"),
+        ("GET /a.cfg HTTP/1.1\r\nHost : acme\r\n\r\n", 400, "rejected/header_malformed"),
+        ("GET /a.cfg HTTP/1.1\r\nHost: acme\r\n folded: x\r\n\r\n", 400, "rejected/header_malformed"),
+        (
+            "PUT /a HTTP/1.1\r\nHost: acme\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            400,
+            "rejected/header_malformed",
+        ),
+        ("PUT /a HTTP/1.1\r\nHost: acme\r\nContent-Length: +1\r\n\r\na", 400, "rejected/header_malformed"),
+        ("PUT /a HTTP/1.1\r\nHost: acme\r\nTransfer-Encoding: gzip\r\n\r\na", 400, "rejected/header_malformed"),
+        ("PUT /a HTTP/1.0\r\nHost: acme\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "rejected/header_malformed"),
+        (&long, 431, "rejected/header_too_large"),
+        (&many, 431, "rejected/header_too_large"),
+    ] {
+        let answer = Answer::of(&site.send(WHO, request).await);
+        assert_eq!(answer.status, status, "{request}");
+        assert_eq!(site.records(), [record], "{request}");
+    }
+}
+
+#[tokio::test]
+async fn length_and_chunks_together_end_the_connection() {
+    let site = limited(Limits::default());
+    let both = "PUT /0004f2aabbcc-app.log HTTP/1.1\r\nHost: acme\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
+                1\r\na\r\n0\r\n\r\n";
+    let answers = site.send(WHO, format!("{both}GET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n")).await;
+    let text = String::from_utf8(answers).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
+    assert!(text.contains("Connection: close"), "{text}");
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request() {
+    let site = limited(Limits::default());
+    let request = "GET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n";
+    let mut wire = site.connect(WHO).await;
+    for _ in 0..3 {
+        wire.write(request).await;
+        assert!(wire.read_until("\r\n\r\na").await.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+    assert_eq!(wire.finish().await, b"");
+    let both = site.send(WHO, format!("{request}{request}")).await;
+    assert_eq!(String::from_utf8(both).unwrap().matches("HTTP/1.1 200 OK").count(), 2);
+    assert_eq!(site.records(), ["served"; 5]);
+}
+
+#[tokio::test]
+async fn http_1_0_is_closed_or_kept_as_it_asks() {
+    let site = limited(Limits::default());
+    let mut wire = site.connect(WHO).await;
+    wire.write("GET /a.cfg HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
+    let kept = Answer::of(&wire.read_until("\r\n\r\na").await);
+    assert_eq!(kept.field("Connection"), Some("keep-alive"));
+    wire.write("GET /a.cfg HTTP/1.0\r\n\r\n").await;
+    let closed = Answer::of(&wire.until_closed().await);
+    assert_eq!((closed.status, closed.text()), (200, "a"));
+}
+
+#[tokio::test]
+async fn a_header_has_its_time_and_a_rest_has_its_own() {
+    let limits = Limits { header: Duration::from_millis(50), idle: Duration::from_hours(1), ..Limits::default() };
+    let site = limited(limits);
+    let mut slow = site.connect(WHO).await;
+    slow.write("GET /a.cfg HTTP/1.1\r\nHo").await;
+    assert_eq!(slow.until_closed().await, b"");
+    assert_eq!(site.records(), ["rejected/header_timeout"]);
+    let limits = Limits { header: Duration::from_hours(1), idle: Duration::from_millis(50), ..Limits::default() };
+    let site = limited(limits);
+    let mut resting = site.connect(WHO).await;
+    resting.write("GET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n").await;
+    let answer = Answer::of(&resting.until_closed().await);
+    assert_eq!(answer.text(), "a");
+    let silent = site.connect(WHO).await;
+    assert_eq!(silent.until_closed().await, b"");
+    assert_eq!(site.records(), ["served"], "a rest that ends is no request");
+}
+
+#[tokio::test]
+async fn a_header_that_breaks_off_is_recorded() {
+    let site = limited(Limits::default());
+    site.send(WHO, "GET /a.cfg HTTP/1.1\r\nHo").await;
+    assert_eq!(site.records(), ["aborted/header_incomplete"]);
+    site.send(WHO, "").await;
+    assert!(site.records().is_empty());
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_dropped() {
+    let site = limited(Limits { stall: Duration::from_millis(50), ..Limits::default() });
+    site.file("sip.ld", &vec![7; 64 << 20]);
+    let mut wire = site.connect(WHO).await;
+    wire.write("GET /sip.ld HTTP/1.1\r\nHost: acme\r\n\r\n").await;
+    wire.join().await;
+    let records = site.full_records();
+    assert_eq!(records[0]["outcome"], "aborted");
+    assert!(records[0]["bytes"].as_u64().unwrap() < 64 << 20);
+}
