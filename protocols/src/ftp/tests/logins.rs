@@ -1,0 +1,102 @@
+//! USER and PASS.
+
+use super::harness::{Options, Server, code_of};
+use super::{OTHER, OWN};
+
+#[tokio::test]
+async fn where_no_password_is_required_any_logs_in_and_where_one_is_only_a_right_one() {
+    let rows = [
+        ("address", "anonymous", "a@b", 230),
+        ("address", "PlcmSpIp", "wrong", 230),
+        ("address", "PlcmSpIp", "shared-secret", 230),
+        ("address", OWN, "own-secret", 230),
+        ("password", "anonymous", "a@b", 530),
+        ("password", "PlcmSpIp", "wrong", 530),
+        ("password", "PlcmSpIp", "shared-secret", 230),
+        ("password", OWN, "own-secret", 230),
+        ("password", OWN, "other-secret", 530),
+        ("password", OTHER, "other-secret", 230),
+        ("address+password", "PlcmSpIp", "", 530),
+    ];
+    for (require, user, password, code) in rows {
+        let server = Server::with(Options { require, ..Options::default() });
+        let mut client = server.connect().await;
+        assert_eq!(client.code(&format!("USER {user}")).await, 331);
+        assert_eq!(client.code(&format!("PASS {password}")).await, code, "{require} {user} {password}");
+        assert_eq!(client.code("PWD").await, if code == 230 { 257 } else { 530 }, "{require} {user} {password}");
+    }
+}
+
+#[tokio::test]
+async fn before_login_little_is_answered() {
+    let server = Server::start();
+    let mut client = server.connect().await;
+    let rows = [
+        ("NOOP", 200),
+        ("SYST", 215),
+        ("FEAT", 211),
+        ("HELP", 214),
+        ("OPTS UTF8 ON", 200),
+        ("ACCT x", 202),
+        ("AUTH TLS", 502),
+        ("PASS x", 503),
+        ("USER", 501),
+        ("PASV", 530),
+        ("PORT 127,0,0,1,200,200", 530),
+        ("RETR sip.cfg", 530),
+        ("SIZE sip.cfg", 530),
+        ("STAT", 530),
+        ("CWD /", 530),
+        ("GARBAGE", 500),
+    ];
+    for (command, code) in rows {
+        assert_eq!(client.code(command).await, code, "{command}");
+    }
+    assert_eq!(client.code("QUIT").await, 221);
+    assert_eq!(client.reply().await, "");
+}
+
+#[tokio::test]
+async fn wrong_passwords_end_the_session_and_never_reach_a_record() {
+    let server = Server::with(Options { require: "password", ..Options::default() });
+    let mut client = server.connect().await;
+    for code in [530, 530, 530, 421] {
+        assert_eq!(client.code("USER PlcmSpIp").await, 331);
+        assert_eq!(client.code("PASS hunter2-guess").await, code);
+    }
+    assert_eq!(client.reply().await, "");
+    let records = server.records().await;
+    assert_eq!(records.matches("method=PASS").count(), 4, "{records}");
+    assert_eq!(records.matches("reason=wrong_password").count(), 4, "{records}");
+    assert!(!records.contains("hunter2"), "{records}");
+}
+
+#[tokio::test]
+async fn a_new_user_command_forgets_what_was_proven() {
+    let server = Server::with(Options { require: "password", ..Options::default() });
+    server.provide("sip.cfg", b"sip");
+    let mut client = server.session_of("PlcmSpIp", "shared-secret").await;
+    assert_eq!(client.code("SIZE sip.cfg").await, 213);
+    assert_eq!(client.code("USER someone").await, 331);
+    assert_eq!(client.code("SIZE sip.cfg").await, 530);
+    assert_eq!(client.code("PASS shared-secret").await, 530);
+    assert_eq!(client.code("SIZE sip.cfg").await, 530);
+}
+
+#[tokio::test]
+async fn a_login_that_takes_too_long_ends() {
+    let limits = provost_tenants::Limits { login: std::time::Duration::from_millis(50), ..Default::default() };
+    let server = Server::with(Options { limits, ..Options::default() });
+    let mut client = server.connect().await;
+    assert_eq!(code_of(&client.reply().await), 421);
+    assert_eq!(client.reply().await, "");
+}
+
+#[tokio::test]
+async fn an_idle_session_ends() {
+    let limits = provost_tenants::Limits { idle: std::time::Duration::from_millis(50), ..Default::default() };
+    let server = Server::with(Options { limits, ..Options::default() });
+    let mut client = server.session().await;
+    assert_eq!(code_of(&client.reply().await), 421);
+    assert_eq!(client.reply().await, "");
+}

@@ -1,0 +1,302 @@
+//! Data connections: RETR, STOR, APPE, lists, ABOR.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use provost_tenants::{Limits, Passive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::harness::{Options, Server, accept, connect_as, read_to_end};
+use super::{OTHER, OWN};
+
+/// More than all the buffers between two sockets hold.
+const LARGE: usize = 64 << 20;
+
+#[tokio::test]
+async fn files_are_sent_whole_from_an_offset_and_with_network_line_ends() {
+    let server = Server::start();
+    let long: Vec<u8> = (0..700_000_u32).flat_map(u32::to_be_bytes).collect();
+    server.provide("firmware/sip.ld", &long);
+    server.provide("sip.cfg", b"one\ntwo\r\n");
+    server.provide("empty.cfg", b"");
+    server.provide(&format!("{OWN}.cfg"), b"own");
+    let mut client = server.session().await;
+    assert_eq!(client.fetch("RETR /firmware/sip.ld").await, (226, long.clone()));
+    assert_eq!(client.fetch("RETR empty.cfg").await, (226, Vec::new()));
+    assert_eq!(client.fetch(&format!("RETR {OWN}.cfg")).await, (226, b"own".to_vec()));
+    assert_eq!(client.code("REST 2799990").await, 350);
+    assert_eq!(client.fetch("RETR /firmware/sip.ld").await, (226, long[2_799_990..].to_vec()));
+    assert_eq!(client.fetch("RETR sip.cfg").await, (226, b"one\ntwo\r\n".to_vec()), "REST holds for one transfer");
+    assert_eq!(client.code("REST 9").await, 350);
+    assert_eq!(client.fetch("RETR sip.cfg").await, (226, Vec::new()));
+    assert_eq!(client.code("REST 10").await, 350);
+    assert_eq!(client.fetch("RETR sip.cfg").await.0, 554);
+    assert_eq!(client.ask("SIZE sip.cfg").await, "213 9\r\n");
+    assert_eq!(client.code("MDTM sip.cfg").await, 213);
+    assert_eq!(client.code("TYPE A").await, 200);
+    assert_eq!(client.fetch("RETR sip.cfg").await, (226, b"one\r\ntwo\r\n".to_vec()));
+    assert_eq!(client.code("SIZE sip.cfg").await, 550);
+    let records = server.records().await;
+    assert!(records.contains("method=RETR path=/firmware/sip.ld outcome=served"), "{records}");
+    assert!(records.contains("bytes=2800000"), "{records}");
+}
+
+#[tokio::test]
+async fn what_may_not_be_had_is_refused_with_one_record_each() {
+    let server = Server::start();
+    server.provide(&format!("{OTHER}.cfg"), b"other");
+    let mut client = server.session_of(OWN, "own-secret").await;
+    let rows = [
+        ("RETR missing.cfg".to_owned(), 550, "outcome=missing"),
+        (format!("RETR {OTHER}.cfg"), 550, "reason=not_own"),
+        ("RETR ../x".to_owned(), 550, "reason=path_leaves_root"),
+        ("STOR sip.cfg".to_owned(), 553, "reason=rule_denies"),
+        (format!("STOR {OTHER}-app.log"), 553, "reason=not_own"),
+        (format!("APPE ../{OWN}-app.log"), 553, "reason=path_leaves_root"),
+    ];
+    for (index, (command, code, word)) in rows.into_iter().enumerate() {
+        assert_eq!(client.fetch(&command).await.0, code, "{command}");
+        let records = server.records().await;
+        let lines: Vec<&str> = records.lines().collect();
+        assert_eq!(lines.len(), index + 1, "{records}");
+        assert!(lines[index].contains(word), "{command}: {records}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_at_the_passive_port_does_not_use_it_up() {
+    let server = Server::start();
+    server.provide("sip.cfg", b"sip");
+    let mut client = server.session().await;
+    let address = client.pasv().await;
+    let first = connect_as([127, 0, 0, 2], address).await;
+    let second = connect_as([127, 0, 0, 3], address).await;
+    assert_eq!(client.code("RETR sip.cfg").await, 150);
+    let data = TcpStream::connect(address).await.unwrap();
+    assert_eq!(read_to_end(data).await.unwrap(), b"sip");
+    assert_eq!(client.next_code().await, 226);
+    for stranger in [first, second] {
+        assert_eq!(read_to_end(stranger).await.unwrap_or_default(), b"");
+    }
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed behind the transfer");
+}
+
+#[tokio::test]
+async fn a_session_has_one_passive_port_at_a_time() {
+    let server = Server::start();
+    let mut client = server.session().await;
+    let first = client.pasv().await;
+    let second = client.pasv().await;
+    assert!(TcpStream::connect(first).await.is_err());
+    assert!(TcpStream::connect(second).await.is_ok());
+}
+
+#[tokio::test]
+async fn passive_ports_come_from_their_range_with_the_address_that_is_told() {
+    // The system's own pick names a port that is free here.
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let told = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+    let passive = Passive { ports: Some(free..=free), address: Some(told) };
+    let server = Server::with(Options { passive, ..Options::default() });
+    let mut client = server.session().await;
+    let address = client.pasv().await;
+    assert_eq!((address.ip(), address.port()), (told, free));
+    let mut other = server.session().await;
+    assert_eq!(other.code("EPSV").await, 425, "the one port is taken");
+    assert_eq!(client.code("ABOR").await, 226);
+    assert_eq!(other.code("EPSV").await, 229);
+}
+
+#[tokio::test]
+async fn active_data_connections_lead_to_the_client() {
+    let server = Server::start();
+    server.provide("sip.cfg", b"sip");
+    let mut client = server.session().await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let [high, low] = listener.local_addr().unwrap().port().to_be_bytes();
+    assert_eq!(client.code(&format!("PORT 127,0,0,1,{high},{low}")).await, 200);
+    assert_eq!(client.code("RETR sip.cfg").await, 150);
+    assert_eq!(read_to_end(accept(&listener).await).await.unwrap(), b"sip");
+    assert_eq!(client.next_code().await, 226);
+    drop(listener);
+    assert_eq!(client.code(&format!("PORT 127,0,0,1,{high},{low}")).await, 200);
+    assert_eq!(client.code("RETR sip.cfg").await, 150);
+    assert_eq!(client.next_code().await, 425, "nobody listens any more");
+    assert_eq!(client.code("NOOP").await, 200);
+}
+
+#[tokio::test]
+async fn a_peer_that_never_connects_or_never_reads_is_given_up() {
+    let limits = Limits { stall: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::with(Options { limits, ..Options::default() });
+    server.provide("large.bin", &vec![7; LARGE]);
+    let mut client = server.session().await;
+    client.pasv().await;
+    assert_eq!(client.code("RETR large.bin").await, 150);
+    assert_eq!(client.next_code().await, 425);
+    let data = client.data().await;
+    assert_eq!(client.code("RETR large.bin").await, 150);
+    assert_eq!(client.next_code().await, 426);
+    assert!(read_to_end(data).await.is_err(), "a part must not look complete");
+    assert!(server.records().await.contains("reason=data_stalled"));
+}
+
+#[tokio::test]
+async fn uploads_are_stored_before_they_are_answered() {
+    let server = Server::start();
+    let mut client = server.session_of(OWN, "own-secret").await;
+    let phone = format!("{OWN}-phone.cfg");
+    let app_log = format!("{OWN}-app.log");
+    assert_eq!(client.store(&format!("STOR {phone}"), b"first").await, 226);
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
+    let long = vec![3; 1_000_000];
+    assert_eq!(client.store(&format!("STOR {phone}"), &long).await, 226);
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, long));
+    assert_eq!(client.store(&format!("STOR {phone}"), b"").await, 226);
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, Vec::new()));
+    assert_eq!(client.store(&format!("APPE {app_log}"), b"one ").await, 226);
+    assert_eq!(client.store(&format!("APPE {app_log}"), b"two ").await, 226);
+    assert_eq!(client.ask(&format!("SIZE {app_log}")).await, "213 8\r\n");
+    assert_eq!(client.code("REST 8").await, 350);
+    assert_eq!(client.store(&format!("STOR {app_log}"), b"three").await, 226);
+    assert_eq!(client.fetch(&format!("RETR {app_log}")).await, (226, b"one two three".to_vec()));
+    assert_eq!(client.code("TYPE A").await, 200);
+    assert_eq!(client.store(&format!("STOR {phone}"), b"a\r\nb\r\n").await, 226);
+    assert_eq!(client.code("REST 3").await, 350);
+    assert_eq!(client.store(&format!("STOR {phone}"), b"x").await, 554);
+    assert_eq!(client.code("TYPE I").await, 200);
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"a\nb\n".to_vec()));
+    assert_eq!(client.code("REST 100").await, 350);
+    assert_eq!(client.store(&format!("STOR {phone}"), b"x").await, 554, "settings have no gaps");
+}
+
+#[tokio::test]
+async fn an_upload_over_the_quota_is_552_and_leaves_what_was_there() {
+    let server = Server::with(Options { quota: 1 << 20, ..Options::default() });
+    let mut client = server.session_of(OWN, "own-secret").await;
+    let phone = format!("{OWN}-phone.cfg");
+    assert_eq!(client.store(&format!("STOR {phone}"), b"first").await, 226);
+    let mut data = client.data().await;
+    assert_eq!(client.code(&format!("STOR {phone}")).await, 150);
+    // The server may reset the data connection before it has all.
+    let _ = data.write_all(&vec![0; 4 << 20]).await;
+    drop(data);
+    assert_eq!(client.next_code().await, 552);
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_what_was_there() {
+    let server = Server::start();
+    let phone = format!("{OWN}-phone.cfg");
+    let mut client = server.session_of(OWN, "own-secret").await;
+    assert_eq!(client.store(&format!("STOR {phone}"), b"first").await, 226);
+
+    let mut data = client.data().await;
+    assert_eq!(client.code(&format!("STOR {phone}")).await, 150);
+    data.write_all(b"second, and then a reset").await.unwrap();
+    socket2::SockRef::from(&data).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(data);
+    assert_eq!(client.next_code().await, 426);
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
+
+    let mut data = client.data().await;
+    assert_eq!(client.code(&format!("STOR {phone}")).await, 150);
+    data.write_all(b"third, and then ABOR").await.unwrap();
+    assert_eq!(client.code("ABOR").await, 426);
+    assert_eq!(client.next_code().await, 226);
+    drop(data);
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
+
+    let mut doomed = server.session_of(OWN, "own-secret").await;
+    let mut data = doomed.data().await;
+    assert_eq!(doomed.code(&format!("STOR {phone}")).await, 150);
+    data.write_all(b"fourth, and then the client is killed").await.unwrap();
+    drop(doomed);
+    assert!(read_to_end(data).await.is_err(), "the server resets the data connection");
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
+    let records = server.records().await;
+    for reason in ["data_broken", "abort", "control_lost"] {
+        assert_eq!(records.matches(&format!("reason={reason}")).count(), 1, "{reason}: {records}");
+    }
+}
+
+#[tokio::test]
+async fn abor_stops_a_transfer_and_the_session_goes_on() {
+    let server = Server::start();
+    server.provide("large.bin", &vec![7; LARGE]);
+    server.provide("sip.cfg", b"sip");
+    let mut client = server.session().await;
+    let mut data = client.data().await;
+    assert_eq!(client.code("RETR large.bin").await, 150);
+    data.read_exact(&mut [0; 4096]).await.unwrap();
+    // As the telnet protocol has it: interrupt, synch, and the last byte urgent.
+    client.send(b"\xff\xf4").await;
+    client.send_urgently(b"\xff\xf2");
+    client.send(b"ABOR\r\n").await;
+    assert_eq!(client.next_code().await, 426);
+    assert_eq!(client.next_code().await, 226);
+    assert!(read_to_end(data).await.is_err(), "a part must not look complete");
+    assert_eq!(client.fetch("RETR sip.cfg").await, (226, b"sip".to_vec()));
+
+    let data = client.data().await;
+    assert_eq!(client.code("RETR large.bin").await, 150);
+    client.send_urgently(b"ABOR\r\n");
+    assert_eq!(client.next_code().await, 426);
+    assert_eq!(client.next_code().await, 226);
+    drop(data);
+    assert_eq!(client.code("NOOP").await, 200);
+}
+
+#[tokio::test]
+async fn during_a_transfer_stat_and_noop_are_answered_and_the_rest_waits() {
+    let server = Server::start();
+    server.provide("large.bin", &vec![7; LARGE]);
+    let mut client = server.session().await;
+    let mut data = client.data().await;
+    assert_eq!(client.code("RETR large.bin").await, 150);
+    data.read_exact(&mut [0; 4096]).await.unwrap();
+    assert_eq!(client.code("STAT").await, 213);
+    assert_eq!(client.code("NOOP").await, 200);
+    client.send(b"PWD\r\nQUIT\r\n").await;
+    assert_eq!(client.code("NOOP").await, 200, "what waits does not hold up what is answered");
+    assert_eq!(read_to_end(data).await.unwrap().len(), LARGE - 4096);
+    for code in [226, 257, 221] {
+        assert_eq!(client.next_code().await, code);
+    }
+}
+
+#[tokio::test]
+async fn lists_show_own_files_to_their_proven_device_alone() {
+    let server = Server::start();
+    for name in ["sip.cfg", "logs/a.txt", &format!("{OWN}.cfg"), &format!("{OTHER}.cfg")] {
+        server.provide(name, b"four");
+    }
+    let names = |list: (u16, Vec<u8>)| {
+        assert_eq!(list.0, 226);
+        let text = String::from_utf8(list.1).unwrap();
+        text.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let own = format!("{OWN}.cfg");
+    let mut anyone = server.session().await;
+    let mut device = server.session_of(OWN, "own-secret").await;
+    for command in ["LIST", "LIST -la", "NLST", "MLSD", "MLSD /", "LIST /x/.."] {
+        assert_eq!(names(anyone.fetch(command).await), ["logs", "sip.cfg"], "{command}");
+        assert_eq!(names(device.fetch(command).await), [own.as_str(), "logs", "sip.cfg"], "{command}");
+    }
+    assert_eq!(names(anyone.fetch("NLST logs").await), ["logs/a.txt"]);
+    assert_eq!(names(anyone.fetch("LIST sip.cfg").await), ["sip.cfg"]);
+    assert_eq!(names(anyone.fetch(&format!("LIST {own}")).await), [""; 0]);
+    assert_eq!(names(device.fetch(&format!("LIST {own}")).await), [own.as_str()]);
+    assert_eq!(names(device.fetch(&format!("LIST {OTHER}.cfg")).await), [""; 0]);
+    assert_eq!(names(device.fetch("LIST nowhere").await), [""; 0]);
+    assert!(!anyone.ask("STAT /").await.contains(OWN));
+    assert!(device.ask("STAT /").await.contains(OWN));
+    let facts = device.ask(&format!("MLST {own}")).await;
+    assert!(facts.contains("type=file;size=4;modify="), "{facts}");
+    assert!(facts.ends_with(&format!(";perm=r; /{own}\r\n250 End.\r\n")), "{facts}");
+    assert!(anyone.ask("MLST logs").await.contains("type=dir;"));
+    assert_eq!(anyone.code("MLST nowhere").await, 550);
+    assert_eq!(device.code(&format!("MLST {OTHER}.cfg")).await, 550);
+}
