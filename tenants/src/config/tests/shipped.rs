@@ -46,6 +46,26 @@ fn write(site: &Site, name: &str, text: &str) {
     site.write(name, &text.replace("/var/lib/provost", &site.path("state").display().to_string()));
 }
 
+/// Every key that the samples show, without what it stands in.
+fn keys() -> Vec<String> {
+    let text = in_full(&shipped("provost.toml")) + "\n" + &in_full(&shipped("tenants.d/example.toml.sample"));
+    let key = |line: &str| {
+        let key = line.split_once(" = ")?.0.rsplit('.').next()?;
+        key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_').then(|| key.to_owned())
+    };
+    text.lines().filter_map(key).collect()
+}
+
+#[test]
+fn the_reference_has_every_key_that_the_samples_show() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let reference = fs::read_to_string(path).unwrap();
+    let keys = keys();
+    assert!(keys.len() > 60, "{keys:?}");
+    let missing: Vec<&String> = keys.iter().filter(|key| !reference.contains(&format!("\n| `{key}` |"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn a_fresh_installation_is_sound_and_has_no_tenant() {
     let site = installed();
