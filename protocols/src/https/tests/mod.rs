@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod reading;
+mod secured;
 mod site;
 mod wire;
 mod writing;
