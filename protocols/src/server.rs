@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_core::Protocol;
-use provost_tenants::devices::Devices;
+use provost_tenants::devices::{Devices, Refresh, Removals};
 use provost_tenants::{Deployment, Listener, Tenant};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -75,7 +75,7 @@ impl Server {
                 let front = Front::new(Arc::clone(tenant), Arc::clone(listener), Arc::clone(&slots), records.clone());
                 server.add(tenant, listener, front);
             }
-            server.tasks.spawn(refresh(Arc::clone(&tenant.devices)));
+            server.tasks.spawn(refresh(tenant.policy.name.clone(), Arc::clone(&tenant.devices)));
         }
         server
     }
@@ -141,11 +141,90 @@ fn engine(tenant: &Tenant, listener: &Listener, front: Arc<Front>) -> io::Result
 }
 
 /// Looks at the tenant's device file now and then, off the runtime: a slow disk delays nobody's request.
-async fn refresh(devices: Arc<Devices>) {
+async fn refresh(tenant: String, devices: Arc<Devices>) {
     let mut ticks = tokio::time::interval(REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = Refresh::Unchanged;
     loop {
         ticks.tick().await;
-        let _ = &devices;
+        let devices = Arc::clone(&devices);
+        let Ok(now) = tokio::task::spawn_blocking(move || devices.refresh(Removals::Refuse)).await else { continue };
+        // A file that cannot be read is tried at every tick, and told once.
+        if now != last {
+            log(&tenant, &now);
+            last = now;
+        }
+    }
+}
+
+fn log(tenant: &str, refresh: &Refresh) {
+    match refresh {
+        Refresh::Unchanged => {}
+        Refresh::Replaced { devices, removed } => {
+            tracing::info!(tenant, devices, removed, "the devices were read again");
+        }
+        Refresh::KeptForErrors { errors, blocked } => {
+            for error in errors {
+                tracing::error!(tenant, blocked, %error, "the device file has errors: the former devices are served");
+            }
+        }
+        Refresh::KeptForRemovals { devices, removed, blocked } => {
+            let message = "the device file lost more than a tenth of the devices: the former ones are served";
+            tracing::error!(tenant, devices, removed, blocked, "{message}");
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::io::sink;
+    use std::net::TcpListener;
+
+    use provost_tenants::LogFormat;
+
+    use super::*;
+
+    fn deployment(dir: &std::path::Path, listeners: &str) -> Deployment {
+        let tenant = "name = \"acme\"\nallow = [\"127.0.0.0/8\"]\n[files]\nroot = \".\"\n";
+        std::fs::write(dir.join("provost.toml"), "tenants = \"acme.toml\"\nstate = \"state\"\n").unwrap();
+        std::fs::write(dir.join("acme.toml"), format!("{tenant}{listeners}")).unwrap();
+        let loaded = provost_tenants::config::load(&dir.join("provost.toml"), []).unwrap();
+        assert!(!loaded.problems.has_errors(), "{}", loaded.problems);
+        loaded.deployment
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_fails_stops_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let listeners = format!(
+            "[[listener]]\nprotocol = \"http\"\naddress = \"{address}\"\n\
+             [[listener]]\nprotocol = \"ftp\"\naddress = \"127.0.0.1:0\"\n\
+             [[listener]]\nprotocol = \"tftp\"\naddress = \"127.0.0.1:0\"\n\
+             [[listener]]\nname = \"off\"\nprotocol = \"http\"\naddress = \"127.0.0.1:0\"\nenabled = false\n"
+        );
+        let records = RecordLog::to(sink(), LogFormat::Text).unwrap();
+        let server = Server::start(&deployment(dir.path(), &listeners), &records);
+        let bound: Vec<_> = server.bound().iter().map(|bound| bound.listener.as_str()).collect();
+        assert_eq!(bound, ["ftp", "tftp"]);
+        assert!(server.bound().iter().all(|bound| bound.address.port() != 0), "{:?}", server.bound());
+        let [failure] = server.failures() else { panic!("{:?}", server.failures()) };
+        assert_eq!(failure.to_string(), format!("cannot listen on {address} for listener http of tenant acme"));
+        assert_eq!(failure.error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn when_stop_returns_nothing_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = RecordLog::to(sink(), LogFormat::Text).unwrap();
+        let listener = "[[listener]]\nprotocol = \"ftp\"\naddress = \"127.0.0.1:0\"\n";
+        let server = Server::start(&deployment(dir.path(), listener), &records);
+        let address = server.bound().first().unwrap().address;
+        assert!(std::net::TcpStream::connect(address).is_ok());
+        server.stop().await;
+        let refused = std::net::TcpStream::connect(address).map_err(|error| error.kind());
+        assert_eq!(refused.map(drop), Err(io::ErrorKind::ConnectionRefused));
     }
 }

@@ -58,6 +58,13 @@ impl Users {
         self.verify_on(today, devices, user, password)
     }
 
+    /// Whether a credential of this name is valid today, for `provost explain`; peers are never told.
+    pub fn has(&self, name: &str) -> bool {
+        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let valid = |credential: &&Shared| credential.expires.is_none_or(|last_day| today <= last_day);
+        self.credentials.iter().filter(valid).any(|credential| &*credential.name == name)
+    }
+
     fn verify_on(&self, today: Date, devices: &Devices, user: &[u8], password: &[u8]) -> PasswordProof {
         let shown = digest(user, password);
         let mut shared = None;

@@ -17,6 +17,8 @@ pub mod sender;
 mod simulation;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod transfer;
 mod write;

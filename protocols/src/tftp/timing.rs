@@ -113,6 +113,11 @@ impl Pace {
 
     fn after_sending(&mut self, now: Instant) {
         self.unanswered = self.unanswered.map(|left| left.saturating_sub(1));
+        self.waits(now);
+    }
+
+    /// The peer has from now on to answer: what lay between was this machine's own work.
+    pub(super) fn waits(&mut self, now: Instant) {
         self.due = now + self.interval.now();
     }
 
@@ -124,7 +129,7 @@ impl Pace {
         self.interval.progressed();
         self.unanswered = None;
         self.progress = now;
-        self.due = now + self.interval.now();
+        self.waits(now);
     }
 
     /// Whether a peer that has not answered yet may be sent its packet once more.

@@ -24,6 +24,10 @@ use crate::record::text_of;
 
 /// Room for what a reader sends: ACKs, padded ones too, and ERROR texts.
 const SMALL_PACKET_BYTES: usize = 1024;
+/// How long packets may keep a timer waiting. A peer that sends without end shall not hold a transfer for ever.
+const GRACE: Duration = Duration::from_secs(1);
+/// What the kernel adds to each packet that waits, in bytes.
+const KERNEL_PACKET_BYTES: usize = 1024;
 /// How long receiving rests after an error of the socket.
 const REST: Duration = Duration::from_millis(100);
 
@@ -81,8 +85,12 @@ impl Transfer {
         // One byte more shows a block that is too long.
         let bytes = granted.block + DATA_HEADER_BYTES + 1;
         self.received.resize(bytes.max(SMALL_PACKET_BYTES), 0);
-        // The kernel counts its own bookkeeping in. With less, a window loses blocks; the system may grant less.
-        let _ = SockRef::from(&self.socket).set_recv_buffer_size(bytes * 2 * usize::from(granted.window));
+        // With less a window loses blocks. It is never made smaller, and the system may grant less.
+        let socket = SockRef::from(&self.socket);
+        let window = (bytes + KERNEL_PACKET_BYTES) * usize::from(granted.window);
+        if socket.recv_buffer_size().is_ok_and(|now| now < window) {
+            let _ = socket.set_recv_buffer_size(window);
+        }
     }
 
     /// What the listener knows of the peer's requests.
@@ -99,15 +107,20 @@ impl Transfer {
         }
     }
 
-    /// Waits for the next event until `due`.
+    /// Waits for the next event until `due`. A packet that is there counts before the time that is up: after a moment in
+    /// which this machine was busy, nothing needs to be sent again.
     pub(super) async fn next(&mut self, due: Instant) -> Event {
         loop {
+            if Instant::now() > due + GRACE {
+                return Event::Expired;
+            }
             let running = self.entry.running();
             let received = tokio::select! {
+                biased;
                 () = running.replaced.notified() => return Event::Over(Over::Restarted),
                 () = running.again.notified() => return Event::Again,
-                () = tokio::time::sleep_until(due.into()) => return Event::Expired,
                 received = self.socket.recv_from(&mut self.received) => received,
+                () = tokio::time::sleep_until(due.into()) => return Event::Expired,
             };
             match received {
                 Ok((length, from)) => {

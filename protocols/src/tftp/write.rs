@@ -142,7 +142,9 @@ impl Writing {
         self.pace.progressed(Instant::now());
         let bytes = self.transfer.payload();
         exchange.add_bytes(bytes.len() as u64);
-        self.body.add(bytes).await.map_err(Failure::Upload)
+        self.body.add(bytes).await.map_err(Failure::Upload)?;
+        self.pace.waits(Instant::now());
+        Ok(())
     }
 
     async fn repeat(&mut self) {

@@ -77,6 +77,11 @@ impl Devices {
         self.set.load().label(mac).map(str::to_owned)
     }
 
+    /// Whether the device has a password of its own, for `provost explain`; peers are never told.
+    pub fn has_password(&self, mac: Mac) -> bool {
+        self.set.load().password(mac).is_some()
+    }
+
     /// Whether it is the password of one device. The work is the same whether the device is listed and has one or not.
     pub fn verify_password(&self, mac: Mac, password: &[u8]) -> bool {
         let shown = password::digest(&mac.octets(), password);

@@ -1,0 +1,206 @@
+//! Files that arrive, and what disturbs them on their way.
+
+use super::super::packet::Packet;
+use super::MAC;
+use super::phone::{Got, Phone};
+use super::site::{Plan, Site};
+
+fn content(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|index| u8::try_from(index % 253).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn files_arrive_with_any_options() {
+    let sizes = [0, 1, 511, 512, 513, 70_000, 600_000];
+    let files: Vec<_> = sizes.iter().map(|size| (format!("{size}.cfg"), content(*size))).collect();
+    let named: Vec<_> = files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+    let site = Site::with(&named);
+    for options in
+        ["", " blksize=8192", " blksize=1428 windowsize=16", " blksize=65464 windowsize=64 tsize=0 timeout=2"]
+    {
+        for (name, content) in &files {
+            let fetched = Phone::of(site.address).await.fetch(&format!("RRQ {name} octet{options}")).await;
+            assert!(fetched == *content, "{name}{options}");
+        }
+    }
+    let records = site.ended().await;
+    assert_eq!(records.len(), files.len() * 4);
+    for (record, bytes) in records.iter().zip(sizes.iter().cycle()) {
+        assert!(record.contains(&format!(" path={bytes}.cfg outcome=served ")), "{record}");
+        assert!(record.contains(&format!(" bytes={bytes} ")), "{record}");
+    }
+}
+
+#[tokio::test]
+async fn names_are_read_as_phones_write_them() {
+    let site = Site::with(&[("sip.cfg", b"x")]);
+    for name in ["sip.cfg", "/sip.cfg", "\\sip.cfg", "//./sip.cfg", "/tftpboot/sip.cfg", "yealink/../sip.cfg"] {
+        assert_eq!(Phone::of(site.address).await.fetch(&format!("RRQ {name} Octet")).await, b"x", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn text_is_translated_both_ways() {
+    let site = Site::with(&[("a.cfg", b"one\ntwo\rthree\n")]);
+    let mut phone = Phone::of(site.address).await;
+    assert_eq!(phone.fetch("RRQ a.cfg netascii tsize=0").await, b"one\r\ntwo\r\0three\r\n");
+    phone.store(&format!("WRQ {MAC}-app.log NetAscii blksize=8"), 8, b"1234567\r\n\r\0x").await;
+    assert_eq!(site.upload(&format!("{MAC}-app.log")).unwrap(), b"1234567\n\rx");
+}
+
+#[tokio::test]
+async fn the_size_is_told() {
+    let site = Site::with(&[("a.cfg", b"one\n"), ("b.cfg", &content(100_000))]);
+    for (request, options) in [
+        ("RRQ a.cfg octet tsize=0", "tsize 4 "),
+        ("RRQ a.cfg netascii tsize=0", "tsize 5 "),
+        ("RRQ b.cfg octet tsize=0", "tsize 100000 "),
+        ("RRQ b.cfg netascii tsize=0 blksize=600", "blksize 600 "),
+    ] {
+        let mut phone = Phone::of(site.address).await;
+        phone.ask(request).await;
+        assert_eq!(phone.get().await, Got::OptionAck(options.into()), "{request}");
+        phone.send(Packet::Error { code: 8, text: b"only the size" }).await;
+    }
+    for record in site.ended().await {
+        assert!(record.contains("outcome=aborted") && record.contains("reason=peer_error"), "{record}");
+        assert!(record.contains("the peer sent error 8: only the size"), "{record}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_on_the_disk_when_its_last_block_is_acknowledged() {
+    let site = Site::with(&[]);
+    let name = format!("{MAC}-boot.log");
+    for size in [0, 512, 700, 200_000] {
+        let mut phone = Phone::of(site.address).await;
+        phone.store(&format!("WRQ {name} octet tsize={size}"), 512, &content(size)).await;
+        assert!(site.upload(&name).unwrap() == content(size), "{size}");
+        let last = u16::try_from(size / 512 + 1).unwrap();
+        let bytes = &content(size)[size / 512 * 512..];
+        phone.send(Packet::Data { block: last, bytes }).await;
+        assert_eq!(phone.get().await, Got::Ack(last), "the last ACK may have been lost");
+    }
+    let records = site.records();
+    assert_eq!(records.iter().filter(|record| record.contains("outcome=stored")).count(), 4, "{records:#?}");
+}
+
+#[tokio::test]
+async fn a_window_of_an_upload_is_acknowledged_as_a_whole() {
+    let site = Site::with(&[]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask(&format!("WRQ {MAC}-app.log octet windowsize=3 blksize=8")).await;
+    assert_eq!(phone.get().await, Got::OptionAck("blksize 8 windowsize 3 ".into()));
+    for block in [1, 2, 3] {
+        phone.send(Packet::Data { block, bytes: b"12345678" }).await;
+    }
+    assert_eq!(phone.get().await, Got::Ack(3));
+    for block in [4, 6, 5, 6, 7] {
+        phone.send(Packet::Data { block, bytes: if block == 7 { b"" } else { b"abcdefgh" } }).await;
+    }
+    assert_eq!(phone.get().await, Got::Ack(4), "5 is missing");
+    assert_eq!(phone.get().await, Got::Ack(7));
+    assert_eq!(site.upload(&format!("{MAC}-app.log")).unwrap().len(), 48);
+}
+
+#[tokio::test]
+async fn a_request_that_comes_twice_is_one_request() {
+    let site = Site::with(&[("a.cfg", b"x")]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask("RRQ a.cfg octet").await;
+    let first = (phone.get().await, phone.transfer);
+    phone.ask("RRQ a.cfg octet").await;
+    assert_eq!((phone.get().await, phone.transfer), first);
+    phone.send(Packet::Ack(1)).await;
+    assert_eq!(site.ended().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_phone_that_begins_anew_on_its_port_is_served_at_once() {
+    let site = Site::with(&[("a.cfg", &content(2000)), ("b.cfg", b"y")]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask("RRQ a.cfg octet").await;
+    phone.get().await;
+    phone.send(Packet::Ack(1)).await;
+    assert!(matches!(phone.get().await, Got::Data(2, _)));
+    let former = phone.transfer;
+    assert!(phone.fetch("RRQ a.cfg octet").await == content(2000));
+    assert_ne!(phone.transfer, former);
+    phone.ask("RRQ a.cfg octet").await;
+    phone.get().await;
+    assert_eq!(phone.fetch("RRQ b.cfg octet").await, b"y", "another request needs no answer before");
+    let records = site.ended().await;
+    assert_eq!(records.iter().filter(|record| record.contains("reason=restarted")).count(), 2, "{records:#?}");
+    assert_eq!(records.iter().filter(|record| record.contains("outcome=served")).count(), 2, "{records:#?}");
+}
+
+#[tokio::test]
+async fn a_repeated_ack_makes_nothing_be_sent_again() {
+    let site = Site::with(&[("a.cfg", &content(1024))]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask("RRQ a.cfg octet").await;
+    phone.get().await;
+    for _ in 0..3 {
+        phone.send(Packet::Ack(1)).await;
+    }
+    let received = [phone.get().await, {
+        phone.send(Packet::Ack(2)).await;
+        phone.get().await
+    }];
+    assert!(matches!(received, [Got::Data(2, _), Got::Data(3, _)]), "{received:?}");
+}
+
+#[tokio::test]
+async fn what_is_lost_is_sent_again() {
+    let site = Site::with(&[("a.cfg", &content(100))]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask("RRQ a.cfg octet blksize=16 windowsize=4").await;
+    phone.get().await;
+    let option_ack = phone.get().await;
+    assert_eq!(option_ack, Got::OptionAck("blksize 16 windowsize 4 ".into()), "the first one was lost");
+    phone.send(Packet::Ack(0)).await;
+    for block in 1..=4 {
+        assert!(matches!(phone.get().await, Got::Data(number, _) if number == block));
+    }
+    phone.send(Packet::Ack(2)).await;
+    for block in 3..=6 {
+        assert!(matches!(phone.get().await, Got::Data(number, _) if number == block));
+    }
+    phone.send(Packet::Ack(2)).await;
+    phone.send(Packet::Ack(6)).await;
+    assert_eq!(phone.get().await, Got::Data(7, content(100)[96..].to_vec()));
+    phone.send(Packet::Ack(7)).await;
+    assert_eq!(site.ended().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_is_turned_away_and_disturbs_nothing() {
+    let site = Site::with(&[("a.cfg", b"x")]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask("RRQ a.cfg octet").await;
+    phone.get().await;
+    let mut stranger = Phone::of(phone.transfer).await;
+    stranger.send(Packet::Error { code: 0, text: b"stop" }).await;
+    stranger.send(Packet::Ack(1)).await;
+    assert_eq!(stranger.get().await, Got::Error(5));
+    assert!(stranger.hears_nothing());
+    phone.send(Packet::Ack(1)).await;
+    let records = site.ended().await;
+    assert!(records.len() == 1 && records[0].contains("outcome=served"), "{records:#?}");
+}
+
+#[tokio::test]
+async fn answers_leave_from_the_address_that_was_asked() {
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let site = Site::planned(&Plan { address, ..Plan::default() }, &[("a.cfg", b"x")]);
+        for asked in ["127.0.0.1", "127.0.0.2"] {
+            let asked: std::net::IpAddr = asked.parse().unwrap();
+            let mut phone = Phone::of((asked, site.address.port()).into()).await;
+            assert_eq!(phone.fetch("RRQ a.cfg octet").await, b"x");
+            assert_eq!(phone.transfer.ip(), asked);
+            let mut lost = Phone::of((asked, site.address.port()).into()).await;
+            lost.send(Packet::Ack(9)).await;
+            assert_eq!((lost.get().await, lost.transfer.ip()), (Got::Error(4), asked));
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The command line as clap reads it: names, options, and help from which a person can learn the product.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use provost_core::{Mac, Operation};
+
+/// Where the configuration is looked for.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/provost/provost.toml";
+
+/// A provisioning server for IP phones that many enterprises share and none can see across.
+///
+/// Each enterprise is a tenant with its own listeners for HTTPS with client certificates, HTTP, TFTP and FTP. A phone gets
+/// what is its own, proves who it is where its listener requires that, and may send back its logs and settings. What it
+/// may have is decided in one place for all protocols, and `provost explain` shows that decision step by step.
+///
+/// To see it work, without root and without a configuration:  provost demo
+#[derive(Debug, Parser)]
+#[command(name = "provost", version, max_term_width = 100, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a complete two-tenant deployment, serve it on loopback, and print commands to try
+    ///
+    /// Makes a certificate authority, certificates of a few phones, two tenants that answer differently for the same path, and
+    /// sample files for Poly, Yealink and Cisco phones; writes a configuration that `provost check` accepts and `provost serve`
+    /// serves; then prints curl, tftp and ftp commands, right and wrong ones, each with what it will answer. It serves
+    /// until it is interrupted, without root. A folder that holds a demo already is served again as it stands.
+    Demo(DemoArgs),
+
+    /// Serve every tenant of the configuration until SIGINT or SIGTERM
+    ///
+    /// One record per request goes to standard output, events to standard error; `[log] format` chooses text or JSON for both,
+    /// `RUST_LOG` the level of events. A tenant whose file has errors is left out, with its errors in the log, and never stops
+    /// the others.
+    ///
+    /// Exit status: 0 after a signal; 1 where provost.toml itself has errors or nothing can be served.
+    Serve(ConfigArgs),
+
+    /// Check the configuration: every error and warning at once
+    ///
+    /// Each line names file, line, key, value and what was expected. Nothing on the disk is changed.
+    ///
+    /// Exit status: 0 where there is no error; 1 otherwise.
+    Check(CheckArgs),
+
+    /// Explain a decision: why this phone gets, or does not get, that file
+    ///
+    /// Walks the same ladder that the server walks, for the configuration on disk, and shows each step up to the first that
+    /// denies; then the verdict: which rule, whose, which file would be served, or what the phone would be told.
+    ///
+    /// Exit status: 0 where it is permitted; 1 where it is denied; 2 where the question is malformed.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+
+    /// Look at what phones have sent: logs, settings, directories
+    Uploads(UploadsArgs),
+
+    /// Look at certificates of vendors and phones, and sort a vendor's pack
+    Trust(TrustArgs),
+
+    /// Print the DHCP options that send a tenant's phones to its listeners
+    ///
+    /// Options 66, 150, 160, 43, 100 and 101, written for the DHCP server that you run, with notes on which phones take which.
+    /// They name what the configuration says; an https listener's first server name stands in its URL.
+    Dhcp(DhcpArgs),
+
+    /// Write man pages or shell completions, for packages
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  provost explain --tenant acme --listener phones --from 10.1.2.3 \\
+      --mac 0004f2aabbcc GET /0004f2aabbcc.cfg
+  provost explain --tenant acme --listener phones --from 10.1.2.3 \\
+      --certificate phone.pem PUT /0004f2aabbcc-app.log
+  provost explain --tenant acme --listener tftp --from 10.1.2.3 RRQ SEP0004F2AABBCC.cnf.xml
+  provost explain --tenant acme --listener ftp --from 10.1.2.3 \\
+      --user PlcmSpIp RETR 000000000000.cfg";
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to make it; a new temporary folder where it is left out
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print each tenant's rules, too, in the order in which they are tried
+    #[arg(long)]
+    pub(crate) rules: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The tenant's name
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The listener's name
+    #[arg(long)]
+    pub(crate) listener: String,
+    /// The address that the phone asks from
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) from: IpAddr,
+    /// The phone's certificate chain, leaf first: which device would it prove?
+    #[arg(long, value_name = "PEM", conflicts_with = "mac")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Suppose that a certificate proved this device
+    #[arg(long)]
+    pub(crate) mac: Option<Mac>,
+    /// Suppose the right password of this user; a MAC stands for that device's own password
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// GET, HEAD, PUT, RRQ, WRQ, RETR, STOR, APPE, SIZE or MDTM
+    #[arg(value_name = "METHOD", ignore_case = true)]
+    pub(crate) method: Method,
+    /// The path as the phone asks for it
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+}
+
+/// What a phone does, in its protocol's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub(crate) enum Method {
+    Get,
+    Head,
+    Put,
+    Rrq,
+    Wrq,
+    Retr,
+    Stor,
+    Appe,
+    Size,
+    Mdtm,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UploadsArgs {
+    #[command(subcommand)]
+    pub(crate) command: UploadsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UploadsCommand {
+    /// List uploads with size and time
+    List(UploadsSelection),
+    /// Write one upload to standard output: the one at a path, or with --mac the only one of a phone
+    Show(UploadsSelection),
+    /// Remove the upload at a path, or with --mac all of one phone
+    Discard(UploadsSelection),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UploadsSelection {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The tenant's name
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// What this phone sent
+    #[arg(long)]
+    pub(crate) mac: Option<Mac>,
+    /// What stands at this path, as `provost uploads list` prints it
+    pub(crate) path: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    #[command(subcommand)]
+    pub(crate) command: TrustCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Show certificates: subject, key, hash, times, legacy options, and the MAC that a leaf would prove
+    Show {
+        /// Files in PEM or DER
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Sort a vendor's pack of CA files into anchors, intermediates and leaves, without duplicates
+    Import {
+        /// The folder to read
+        dir: PathBuf,
+        /// The folder to write to; it is made where it is missing
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DhcpArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The tenant's name
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The DHCP server
+    #[arg(long, value_enum)]
+    pub(crate) format: DhcpFormat,
+}
+
+/// The DHCP servers that options are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DhcpFormat {
+    /// ISC dhcpd
+    Isc,
+    /// Kea (JSON with comments)
+    Kea,
+    /// dnsmasq
+    Dnsmasq,
+    #[value(help = "MikroTik RouterOS")]
+    Mikrotik,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// What to write
+    #[arg(value_enum)]
+    pub(crate) what: Generated,
+    /// The folder to write to; it is made where it is missing
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: PathBuf,
+}
+
+/// What a package needs beside the binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Generated {
+    /// Manual pages, section 1
+    Man,
+    /// Completions for bash, zsh, fish, elvish and PowerShell
+    Completions,
+}
+
+impl Method {
+    /// Its name on the wire.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Put => "PUT",
+            Self::Rrq => "RRQ",
+            Self::Wrq => "WRQ",
+            Self::Retr => "RETR",
+            Self::Stor => "STOR",
+            Self::Appe => "APPE",
+            Self::Size => "SIZE",
+            Self::Mdtm => "MDTM",
+        }
+    }
+
+    /// What the ladder is asked.
+    pub(crate) const fn operation(self) -> Operation {
+        match self {
+            Self::Get | Self::Head | Self::Rrq | Self::Retr | Self::Size | Self::Mdtm => Operation::Read,
+            Self::Put | Self::Wrq | Self::Stor | Self::Appe => Operation::Write,
+        }
+    }
+
+    /// Whether it belongs to the protocol.
+    pub(crate) const fn belongs_to(self, protocol: provost_core::Protocol) -> bool {
+        use provost_core::Protocol;
+        match self {
+            Self::Get | Self::Head | Self::Put => matches!(protocol, Protocol::Https | Protocol::Http),
+            Self::Rrq | Self::Wrq => matches!(protocol, Protocol::Tftp),
+            Self::Retr | Self::Stor | Self::Appe | Self::Size | Self::Mdtm => matches!(protocol, Protocol::Ftp),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

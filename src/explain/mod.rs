@@ -1,0 +1,213 @@
+//! `provost explain`: one decision, step by step, for the configuration on disk.
+//!
+//! It walks the server's own ladder with a witness that prints; nothing here decides, and nothing on the disk changes.
+
+mod ladder;
+mod proofs;
+mod verdict;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use provost_core::{AccessRequest, ClientAddr, walk};
+use provost_tenants::{Listener, Tenant};
+
+use self::ladder::Ladder;
+use crate::cli::ExplainArgs;
+use crate::configuration;
+
+/// A question that cannot be asked: a method that the listener does not know, a certificate where there is no TLS.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Malformed(String);
+
+/// Explains, and tells by the exit status.
+pub(crate) fn run(args: &ExplainArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let loaded = configuration::load(&args.config.config)?;
+    let question = |error: anyhow::Error| {
+        if error.is::<configuration::Refused>() { error } else { Malformed(format!("{error:#}")).into() }
+    };
+    let tenant = configuration::tenant(&loaded, &args.tenant).map_err(question)?;
+    let listener = configuration::listener(tenant, &args.listener).map_err(question)?;
+    explain(args, tenant, listener, output)
+}
+
+fn explain(
+    args: &ExplainArgs,
+    tenant: &Tenant,
+    listener: &Listener,
+    output: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    let protocol = listener.policy.protocol;
+    if !args.method.belongs_to(protocol) {
+        return Err(Malformed(format!(
+            "listener {} speaks {protocol}, which has no {}",
+            args.listener,
+            args.method.name()
+        ))
+        .into());
+    }
+    let supposed = proofs::suppose(args, tenant, listener)?;
+    let path = tenant.policy.path(&proofs::path_on_the_wire(&args.path, protocol));
+    let request = AccessRequest {
+        tenant: &tenant.policy,
+        listener: &listener.policy,
+        devices: tenant.devices.as_ref(),
+        client: ClientAddr::from(SocketAddr::new(args.from, 0)),
+        proofs: &supposed.proofs,
+        operation: args.method.operation(),
+        path: path.as_ref().map_err(|error| *error),
+        throttled: false,
+    };
+    for note in &supposed.notes {
+        writeln!(output, "  {note}")?;
+    }
+    let mut ladder = Ladder::new(output);
+    let decision = walk(&request, &mut ladder);
+    match &decision {
+        Ok(_) => ladder.end()?,
+        Err(denial) => ladder.denied(denial)?,
+    }
+    match decision {
+        Ok(permit) => {
+            verdict::permitted(output, args.method, tenant, &permit)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(denial) => {
+            verdict::denied(output, tenant, listener, &request, &denial)?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    /// The exit status and what is printed, or the error.
+    fn ask(demo: &Path, question: &str) -> Result<(bool, String), String> {
+        let words = question.replace("DEMO", demo.to_str().unwrap());
+        let config = demo.join("provost.toml");
+        let line = ["provost", "explain", "--config", config.to_str().unwrap()].into_iter().chain(words.split(' '));
+        let Command::Explain(args) = Cli::try_parse_from(line).unwrap().command else { panic!("another command") };
+        let mut output = anstream::StripStream::new(Vec::new());
+        let code = run(&args, &mut output).map_err(|error| format!("{error:#}"))?;
+        Ok((code == ExitCode::SUCCESS, String::from_utf8(output.into_inner()).unwrap()))
+    }
+
+    #[test]
+    fn each_verdict_says_why_and_what_the_phone_sees() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        for (question, permitted, says) in [
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc GET /0004f2aabbcc.cfg",
+                true,
+                "/acme/0004f2aabbcc.cfg, 120 bytes",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc GET /sip.ld?x=%2f",
+                true,
+                "/firmware/sip.ld, 1048576 bytes",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc HEAD /0004F2AABBCC-app.log",
+                true,
+                "looked for 0004F2AABBCC-app.log, 0004f2aabbcc-app.log",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc PUT /0004F2AABBCC-app.log",
+                true,
+                "0004f2aabbcc-app.log, below the tenant's uploads",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc GET /0004f2112233.cfg",
+                false,
+                "  8 binding     DENIED the file is of 0004f2112233",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --certificate DEMO/phones/cisco-708105b37234.pem GET /708105b37234.xml",
+                true,
+                "the certificate proves 708105b37234, by trust set cisco",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --certificate DEMO/phones/generic.pem GET /site.cfg",
+                false,
+                "the phone is told: 403 Forbidden",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --certificate DEMO/phones/stranger.pem GET /site.cfg",
+                false,
+                "the TLS handshake is refused",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 GET /%2e%2e/x",
+                false,
+                "  3 path        DENIED the path leaves the root",
+            ),
+            (
+                "--tenant acme --listener phones --from 10.1.1.1 GET /x",
+                false,
+                "the phone is told: nothing, the connection is closed",
+            ),
+            ("--tenant acme --listener tftp --from 127.0.0.1 RRQ 0004f2aabbcc.cfg", false, "ERROR 1, file not found"),
+            (
+                "--tenant acme --listener tftp --from 127.0.0.1 WRQ 001120aabb01-phone.cfg",
+                false,
+                "ERROR 2, access violation",
+            ),
+            ("--tenant acme --listener ftp --from 127.0.0.1 STOR 001120aabb01-phone.cfg", false, "553, not allowed"),
+            ("--tenant globex --listener phones --from 127.0.0.1 GET /00907a000550.cfg", false, "401 Unauthorized"),
+            (
+                "--tenant globex --listener phones --from 127.0.0.1 --user PlcmSpIp GET /00907a000550.cfg",
+                true,
+                "(exception)",
+            ),
+            (
+                "--tenant globex --listener phones --from 127.0.0.1 --user nobody GET /00907a000550.cfg",
+                false,
+                "no valid password of `nobody` is configured",
+            ),
+        ] {
+            let (found, text) = ask(demo.path(), question).unwrap_or_else(|error| panic!("{question}: {error}"));
+            assert_eq!(found, permitted, "{question}\n{text}");
+            assert!(text.contains(says), "{question}\n{text}");
+        }
+    }
+
+    #[test]
+    fn questions_that_make_no_sense_are_told_so() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        for (question, says) in [
+            ("--tenant none --listener tftp --from 127.0.0.1 RRQ x", "no tenant `none`; the tenants are: acme, globex"),
+            ("--tenant acme --listener none --from 127.0.0.1 RRQ x", "no listener `none` in tenant acme"),
+            ("--tenant acme --listener tftp --from 127.0.0.1 GET x", "listener tftp speaks tftp, which has no GET"),
+            ("--tenant acme --listener tftp --from 127.0.0.1 --mac 0004f2aabbcc RRQ x", "listener tftp has no TLS"),
+            ("--tenant acme --listener tftp --from 127.0.0.1 --user PlcmSpIp RRQ x", "TFTP has no passwords"),
+        ] {
+            let error = ask(demo.path(), question).unwrap_err();
+            assert!(error.contains(says), "{question}\n{error}");
+        }
+    }
+
+    #[test]
+    fn asking_changes_nothing_on_the_disk() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        let (permitted, _) = ask(
+            demo.path(),
+            "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc PUT /0004f2aabbcc-app.log",
+        )
+        .unwrap();
+        assert!(permitted);
+        assert!(!demo.path().join("state").exists());
+    }
+}

@@ -1,0 +1,120 @@
+//! What the phone in question is supposed to have shown.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use provost_core::proof::CertificateIdentity;
+use provost_core::{Mac, NoIdentity, PasswordProof, Proofs, Protocol};
+use provost_protocols::tls::identity_of;
+use provost_tenants::trust::certificates_in;
+use provost_tenants::{Listener, Tenant, TlsSettings};
+
+use super::Malformed;
+use crate::cli::ExplainArgs;
+
+/// The proofs, and what is to be said of them.
+pub(super) struct Supposed {
+    pub(super) proofs: Proofs,
+    pub(super) notes: Vec<String>,
+}
+
+/// Gathers the proofs that the options describe.
+pub(super) fn suppose(args: &ExplainArgs, tenant: &Tenant, listener: &Listener) -> anyhow::Result<Supposed> {
+    let mut notes = Vec::new();
+    let certificate = certificate(args, listener, &mut notes)?;
+    let password = password(args, tenant, listener.policy.protocol, &mut notes)?;
+    Ok(Supposed { proofs: Proofs { certificate, password, link: None }, notes })
+}
+
+fn certificate(
+    args: &ExplainArgs,
+    listener: &Listener,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Result<CertificateIdentity, NoIdentity>> {
+    let Some(tls) = &listener.tls else {
+        return if args.mac.is_some() || args.certificate.is_some() {
+            Err(Malformed(format!("listener {} has no TLS, so no phone can show a certificate there", args.listener))
+                .into())
+        } else {
+            Ok(Err(NoIdentity::Plaintext))
+        };
+    };
+    if let Some(mac) = args.mac {
+        return supposed_identity(mac, tls, args, notes).map(Ok);
+    }
+    match &args.certificate {
+        Some(file) => presented(file, tls, notes),
+        None => Ok(Err(NoIdentity::NotPresented)),
+    }
+}
+
+fn presented(
+    file: &Path,
+    tls: &TlsSettings,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Result<CertificateIdentity, NoIdentity>> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let chain = certificates_in(&bytes).with_context(|| format!("cannot use {}", file.display()))?;
+    let identity = identity_of(tls, &chain);
+    notes.push(match &identity {
+        Ok(identity) => format!("the certificate proves {}, by trust set {}", identity.mac, identity.trust_set),
+        Err(why) => format!("the certificate proves no device: {why}"),
+    });
+    Ok(identity)
+}
+
+fn supposed_identity(
+    mac: Mac,
+    tls: &TlsSettings,
+    args: &ExplainArgs,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<CertificateIdentity> {
+    let Some(set) = tls.trust.first() else {
+        return Err(Malformed(format!(
+            "listener {} has no trust sets, so no certificate proves anything there",
+            args.listener
+        ))
+        .into());
+    };
+    notes.push(format!("supposing a certificate that proves {mac}"));
+    Ok(CertificateIdentity { mac, trust_set: set.name.clone() })
+}
+
+fn password(
+    args: &ExplainArgs,
+    tenant: &Tenant,
+    protocol: Protocol,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<PasswordProof> {
+    let Some(user) = &args.user else { return Ok(PasswordProof::Absent) };
+    match protocol {
+        Protocol::Https | Protocol::Ftp => {}
+        Protocol::Http => {
+            return Err(Malformed("HTTP without TLS takes no passwords: they would be read on the way".into()).into());
+        }
+        Protocol::Tftp => return Err(Malformed("TFTP has no passwords".into()).into()),
+    }
+    let device = user.parse::<Mac>().ok().filter(|mac| tenant.devices.has_password(*mac));
+    let shared = tenant.users.has(user).then(|| PasswordProof::Shared(user.as_str().into()));
+    let proof = device.map(PasswordProof::Device).or(shared).unwrap_or(PasswordProof::Wrong);
+    notes.push(match &proof {
+        PasswordProof::Device(mac) => format!("supposing the right password of device {mac}"),
+        PasswordProof::Shared(_) => format!("supposing the right password of user {user}"),
+        PasswordProof::Wrong | PasswordProof::Absent => {
+            format!("no valid password of `{user}` is configured, so any that the phone sends is wrong")
+        }
+    });
+    Ok(proof)
+}
+
+/// The path as the server's parser sees it: HTTP cuts the query and decodes percent signs first (RFC 3986 section 2.1).
+pub(super) fn path_on_the_wire(path: &str, protocol: Protocol) -> Vec<u8> {
+    match protocol {
+        Protocol::Https | Protocol::Http => {
+            let end = path.find(['?', '#']).unwrap_or(path.len());
+            percent_encoding::percent_decode_str(path.get(..end).unwrap_or_default()).collect()
+        }
+        Protocol::Tftp | Protocol::Ftp => path.as_bytes().to_vec(),
+    }
+}

@@ -1,0 +1,128 @@
+//! The verdict: what is permitted and where its bytes are, or what the phone is told.
+
+use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd as _;
+
+use provost_core::rules::{Origin, Readers, Rule, Writers};
+use provost_core::{AccessRequest, Denial, NoIdentity, Operation, Permit, Protocol, Refusal};
+use provost_protocols::tls::{ClientAuth, client_auth};
+use provost_tenants::files::FileError;
+use provost_tenants::{Listener, Tenant};
+
+use crate::cli::Method;
+use crate::terminal::{BAD, GOOD, paint};
+
+/// Prints a permit: by which rule, and which file.
+pub(super) fn permitted(
+    output: &mut impl Write,
+    method: Method,
+    tenant: &Tenant,
+    permit: &Permit,
+) -> anyhow::Result<()> {
+    writeln!(output, "{} {} ({})", paint(GOOD, "permitted:"), permit.opening(), permit.opening().code())?;
+    writeln!(output, "  rule    {}", described(permit.rule()))?;
+    if let Some(device) = permit.device() {
+        let label = tenant.devices.label(device).map_or_else(String::new, |label| format!(", {label}"));
+        writeln!(output, "  device  {device}{label}")?;
+    }
+    let lines = match permit.operation() {
+        Operation::Read => what_is_read(method, tenant, permit),
+        Operation::Write => vec![what_is_written(permit)],
+    };
+    for line in lines {
+        writeln!(output, "  file    {line}")?;
+    }
+    Ok(())
+}
+
+fn described(rule: &Rule) -> String {
+    let origin = match rule.origin {
+        Origin::Operator => "of the tenant's file",
+        Origin::BuiltIn => "built in",
+    };
+    let (read, write) = (rule.read.unwrap_or(Readers::Nobody), rule.write.unwrap_or(Writers::Nobody));
+    format!("`{}`, {origin}: read {read}, write {write}, kind {}", rule.pattern, rule.kind)
+}
+
+fn what_is_read(method: Method, tenant: &Tenant, permit: &Permit) -> Vec<String> {
+    // What HEAD and SIZE are told is not always what GET would send: of a log, only the upload counts.
+    let described = match method {
+        Method::Head | Method::Size | Method::Mdtm => Some(tenant.files.describe(permit)),
+        Method::Get | Method::Rrq | Method::Retr | Method::Put | Method::Wrq | Method::Stor | Method::Appe => None,
+    };
+    let opened = tenant.files.open(permit);
+    match (described, opened) {
+        (Some(Ok(facts)), Ok(open)) => vec![format!("{}, {} bytes", place(&open.file), facts.size)],
+        (None, Ok(open)) => vec![format!("{}, {} bytes", place(&open.file), open.facts.size)],
+        (Some(Err(FileError::NotFound)), _) | (_, Err(FileError::NotFound)) => {
+            let names = permit.path().spellings(permit.device()).join(", ");
+            vec![
+                "not there: the phone is told so".to_owned(),
+                format!("looked for {names}"),
+                "looked in the device's uploads, the tenant's root, the shared roots".to_owned(),
+            ]
+        }
+        (Some(Err(error)), _) | (_, Err(error)) => vec![format!("cannot be opened: {:#}", anyhow::Error::from(error))],
+    }
+}
+
+/// Where an open file lies; the system knows best what its roots and links led to.
+fn place(file: &fs::File) -> String {
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::read_link(link).map_or_else(|_| "open".to_owned(), |path| path.display().to_string())
+}
+
+fn what_is_written(permit: &Permit) -> String {
+    let path = permit
+        .device()
+        .map_or_else(|| permit.path().as_str().to_owned(), |mac| permit.path().with_mac_in_lower_case(mac));
+    format!("{path}, below the tenant's uploads")
+}
+
+/// Prints a denial: why, and what the phone is told of it.
+pub(super) fn denied(
+    output: &mut impl Write,
+    tenant: &Tenant,
+    listener: &Listener,
+    request: &AccessRequest<'_>,
+    denial: &Denial,
+) -> anyhow::Result<()> {
+    let told = if fails_in_handshake(tenant, listener, request) && denial.refusal != Refusal::Silence {
+        "nothing, the TLS handshake is refused"
+    } else {
+        on_the_wire(listener.policy.protocol, request.operation, denial.refusal)
+    };
+    writeln!(output, "{} {} ({})", paint(BAD, "denied:"), denial.reason, denial.reason.code())?;
+    writeln!(output, "  the phone is told: {told}")?;
+    Ok(())
+}
+
+/// Whether it would never come to a request: nothing passes without a certificate, and none verifies.
+fn fails_in_handshake(tenant: &Tenant, listener: &Listener, request: &AccessRequest<'_>) -> bool {
+    let unverified = matches!(request.proofs.certificate, Err(NoIdentity::NotPresented | NoIdentity::NotVerified(_)));
+    unverified && listener.tls.is_some() && client_auth(&tenant.policy, &listener.policy) == ClientAuth::Required
+}
+
+/// What a refusal looks like to the peer.
+const fn on_the_wire(protocol: Protocol, operation: Operation, refusal: Refusal) -> &'static str {
+    match (protocol, refusal) {
+        (Protocol::Https | Protocol::Http | Protocol::Ftp, Refusal::Silence) => "nothing, the connection is closed",
+        (Protocol::Tftp, Refusal::Silence) => "nothing",
+        (Protocol::Https | Protocol::Http, Refusal::Malformed) => "400 Bad Request",
+        (Protocol::Https, Refusal::Unauthenticated) => "401 Unauthorized",
+        (Protocol::Https | Protocol::Http, Refusal::Forbidden) | (Protocol::Http, Refusal::Unauthenticated) => {
+            "403 Forbidden"
+        }
+        (Protocol::Https | Protocol::Http, Refusal::NotFound) => "404 Not Found, as for a file that is not there",
+        (Protocol::Tftp, Refusal::Malformed | Refusal::Unauthenticated | Refusal::Forbidden) => {
+            "ERROR 2, access violation"
+        }
+        (Protocol::Tftp, Refusal::NotFound) => "ERROR 1, file not found, as for a file that is not there",
+        (Protocol::Ftp, Refusal::Unauthenticated) => "530, log in first",
+        (Protocol::Ftp, Refusal::Malformed | Refusal::Forbidden | Refusal::NotFound) => match operation {
+            Operation::Read => "550, no such file or not allowed",
+            Operation::Write => "553, not allowed",
+        },
+    }
+}
