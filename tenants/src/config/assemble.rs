@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use provost_core::DevicePolicy;
 
-use super::field::Field;
 use super::node::Place;
 use super::problem::{Collector, Origin, Position, Problem, Severity};
 use super::tenant::TenantRead;
@@ -45,7 +44,6 @@ pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Te
     let folders = FilesSettings { root: root.path, shared, case: read.files.case };
     let files = Files::open_roots(folders, uploads.clone());
     let files = files.map_err(|error| root.field.refuse(with_source(&error))).ok()?;
-    warn_of_links(&files, &root.field);
     Some(Arc::new(Tenant {
         policy,
         network: NetworkStack::Host,
@@ -74,18 +72,7 @@ fn note(error: DeviceFileError, problems: &Collector) {
     problems.push_as_is(Problem { severity: Severity::Error, ..place.error("", error.problem) });
 }
 
-fn warn_of_links(files: &Files, field: &Field<'_>) {
-    match files.links_that_lead_out() {
-        Ok(links) => {
-            for link in links {
-                field.warn(format!("the link {} leads out of its folder and is not followed", link.display()));
-            }
-        }
-        Err(error) => field.warn(format!("cannot look for links that lead out: {}", with_source(&error))),
-    }
-}
-
-fn with_source(error: &dyn std::error::Error) -> String {
+pub(super) fn with_source(error: &dyn std::error::Error) -> String {
     let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{source}")
 }

@@ -2,7 +2,7 @@
 //! files' names.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use provost_core::Protocol;
 
@@ -11,7 +11,7 @@ use super::places::canonical;
 use super::tenant::TenantRead;
 
 /// Notes every conflict, at the newcomer.
-pub(super) fn check(tenants: &[TenantRead<'_>], state: &Path) {
+pub(super) fn check(tenants: &[TenantRead<'_>], state: &Path, configuration: &[PathBuf]) {
     for (index, newcomer) in tenants.iter().enumerate() {
         let earlier = tenants.get(..index).unwrap_or_default();
         names(newcomer, earlier);
@@ -20,6 +20,7 @@ pub(super) fn check(tenants: &[TenantRead<'_>], state: &Path) {
         state_folder(newcomer, state);
     }
     secrets(tenants);
+    configuration_files(tenants, configuration);
     unbound(tenants);
 }
 
@@ -113,6 +114,16 @@ fn secrets(tenants: &[TenantRead<'_>]) {
         let exposed = tenants.iter().flat_map(TenantRead::folders).find(|folder| path.starts_with(&folder.canonical));
         if let Some(folder) = exposed {
             secret.refuse(format!("lies in {}, where phones could read it", folder.path.display()));
+        }
+    }
+}
+
+/// Passwords may stand in any of the configuration's files.
+fn configuration_files(tenants: &[TenantRead<'_>], configuration: &[PathBuf]) {
+    let configuration: Vec<PathBuf> = configuration.iter().map(|path| canonical(path)).collect();
+    for folder in tenants.iter().flat_map(TenantRead::folders) {
+        if let Some(file) = configuration.iter().find(|file| file.starts_with(&folder.canonical)) {
+            folder.field.refuse(format!("holds the configuration's {}, which phones could read", file.display()));
         }
     }
 }

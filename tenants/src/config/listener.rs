@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use provost_core::policy::{Unbound, UnboundWrite};
-use provost_core::{ListenerPolicy, Prefixes, Protocol};
+use provost_core::{DevicePolicy, ListenerPolicy, Prefixes, Protocol};
 use std::time::SystemTime;
 
 use super::field::Field;
@@ -17,6 +17,7 @@ use crate::deployment::{Listener, Passive};
 /// What a listener needs to know of its tenant.
 pub(super) struct Surroundings<'t> {
     pub(super) allow: Option<&'t Prefixes>,
+    pub(super) devices: DevicePolicy,
     pub(super) trust: &'t TrustSets,
     pub(super) now: SystemTime,
 }
@@ -73,7 +74,11 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let tls = tls::read(&mut section, protocol, &terms, surroundings);
     let passive = passive(&mut section, protocol);
     if enabled {
-        warn_unbound(&section, unbound, unbound_write, protocol);
+        let of = match surroundings.devices {
+            DevicePolicy::Listed => "any listed device",
+            DevicePolicy::Any => "any device at all (`policy` is \"any\")",
+        };
+        warn_unbound(&section, unbound, unbound_write, of);
     }
     section.finish();
     let (require, exceptions) = (terms.require, terms.exceptions);
@@ -152,10 +157,10 @@ fn unbound_write(section: &mut Section<'_>) -> UnboundWrite {
     unbound_write.and_then(|field| field.choice(&choices)).unwrap_or(UnboundWrite::Logs)
 }
 
-fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, protocol: Protocol) {
+fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, of: &str) {
     let reads = match unbound {
         Unbound::Refuse => None,
-        Unbound::Listed => Some("whoever meets `require` reads the files of any listed device by its MAC alone"),
+        Unbound::Listed => Some(format!("whoever meets `require` reads the files of {of} by its MAC alone")),
     };
     let writes = match write {
         UnboundWrite::Nobody => None,
@@ -163,8 +168,8 @@ fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, pr
         UnboundWrite::Listed => Some("sends whatever a rule lets the device send, in its name"),
     };
     match (reads, writes) {
-        (Some(reads), Some(writes)) => section.warn(format!("unbound ({protocol}): {reads}, and {writes}")),
-        (Some(reads), None) => section.warn(format!("unbound ({protocol}): {reads}")),
+        (Some(reads), Some(writes)) => section.warn(format!("unbound: {reads}, and {writes}")),
+        (Some(reads), None) => section.warn(format!("unbound: {reads}")),
         // Where own files need a binding proof, so does all but a log, and a log tells nobody anything.
         (None, _) => {}
     }

@@ -29,7 +29,7 @@ mod users;
 
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -37,7 +37,7 @@ use jiff::tz::TimeZone;
 use node::{Node, Place};
 use problem::Collector;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Tenant};
 
 /// A configuration that can be served: the tenants without errors, and everything that was found.
 #[derive(Debug)]
@@ -64,13 +64,15 @@ pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>
     let main = main_file::read(&document, &main_problems);
     let trust_problems = Collector::default();
     let trust = trust::read(&document, &trust_problems, now);
-    let documents = tenant_documents(&document, &main, folder);
+    let mut files = main.tenant_files(folder);
+    let documents = tenant_documents(&document, &files);
+    files.push(path.to_path_buf());
     let common = tenant::Common { trust: &trust, now, today: Timestamp::now().to_zoned(TimeZone::UTC).date() };
     let tenants: Vec<_> = documents
         .iter()
         .filter_map(|tenant| Some(tenant::read(tenant.document.as_ref()?, &tenant.problems, &common)))
         .collect();
-    beside::check(&tenants, &main.settings.state);
+    beside::check(&tenants, &main.settings.state, &files);
     let tenants = tenants.into_iter().filter_map(|tenant| assemble::tenant(tenant, &main.settings)).collect();
     let deployment = Deployment { settings: main.settings, tenants };
     let refused = main_problems.errors() > 0;
@@ -80,6 +82,32 @@ pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>
     if refused { Err(problems) } else { Ok(Loaded { deployment, problems }) }
 }
 
+impl Loaded {
+    /// Adds a warning for each link in the tenants' folders that leads out of them, and so is not followed. It walks
+    /// them all, which takes its time: it is for a check, not for a server that starts.
+    pub fn look_at_links(&mut self) {
+        let found = self.deployment.tenants.iter().flat_map(|tenant| links(tenant));
+        self.problems = self.problems.iter().cloned().chain(found).collect();
+    }
+}
+
+fn links(tenant: &Tenant) -> Vec<Problem> {
+    let warning = |path: &Path, message: String| {
+        let place = Place::whole(&Origin::file(path));
+        Problem { severity: Severity::Warning, ..place.error("", message) }
+    };
+    match tenant.files.links_that_lead_out() {
+        Ok(links) => {
+            let message = || "this link leads out of the folder that phones read, and is not followed".to_owned();
+            links.iter().map(|link| warning(link, message())).collect()
+        }
+        Err(error) => {
+            let message = format!("cannot look for links in this tenant's folders: {}", assemble::with_source(&error));
+            vec![warning(Path::new(&tenant.policy.name), message)]
+        }
+    }
+}
+
 /// A tenant's file over `[defaults]`, and what is wrong with it.
 struct TenantDocument {
     /// Absent where the file is not TOML: then there is nothing more to say of it.
@@ -87,9 +115,9 @@ struct TenantDocument {
     problems: Collector,
 }
 
-fn tenant_documents(document: &Node, main: &main_file::Main<'_>, folder: &Path) -> Vec<TenantDocument> {
+fn tenant_documents(document: &Node, files: &[PathBuf]) -> Vec<TenantDocument> {
     let defaults = document.table().and_then(|table| table.get("defaults")).map(|entry| &entry.node);
-    main.tenant_files(folder).iter().map(|path| tenant_document(path, defaults)).collect()
+    files.iter().map(|path| tenant_document(path, defaults)).collect()
 }
 
 fn tenant_document(path: &Path, defaults: Option<&Node>) -> TenantDocument {

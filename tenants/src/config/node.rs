@@ -119,7 +119,7 @@ impl Node {
 
 /// Reads `text` as TOML.
 pub(super) fn parse(text: &str, origin: &Arc<Origin>) -> Result<Node, Vec<Problem>> {
-    let lines = Lines { text, origin };
+    let lines = Lines::new(text, origin);
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         let value = Value::Table(lines.table(document.into_inner()));
@@ -132,16 +132,23 @@ pub(super) fn parse(text: &str, origin: &Arc<Origin>) -> Result<Node, Vec<Proble
     Err(errors.into_iter().take(MOST_SYNTAX_ERRORS).map(problem).collect())
 }
 
+/// Finds positions. An inventory may stand in a list of thousands, so the lines are not counted anew for each.
 struct Lines<'a> {
     text: &'a str,
+    /// Where each line begins.
+    starts: Vec<usize>,
     origin: &'a Arc<Origin>,
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    fn new(text: &'a str, origin: &'a Arc<Origin>) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(end, _)| end + 1);
+        Self { text, starts: std::iter::once(0).chain(ends).collect(), origin }
+    }
     fn place(&self, span: &Range<usize>) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let line = self.starts.partition_point(|start| *start <= span.start);
+        let start = line.checked_sub(1).and_then(|index| self.starts.get(index)).copied().unwrap_or_default();
+        let column = self.text.get(start..span.start).map_or(1, |before| before.chars().count() + 1);
         Place { origin: self.origin.clone(), position: Some(Position { line, column }) }
     }
 

@@ -83,7 +83,7 @@ fn warn(section: &Section<'_>, pattern: Option<&Pattern>, read: Option<Readers>)
     let of_device = pattern.is_some_and(Pattern::names_device);
     match read {
         Some(Readers::Anyone) => {
-            section.warn("opens these files to whoever comes from inside `allow`, without any proof");
+            section.warn("opens these files to whoever reaches a listener, without any proof");
         }
         Some(Readers::Device) if of_device => section.warn("opens each device's files to every device of the tenant"),
         Some(Readers::Device | Readers::Own | Readers::Nobody) | None => {}

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use jiff::civil::Date;
 use provost_core::policy::Unbound;
-use provost_core::{Prefixes, ProofKind, Protocol, RuleSet, TenantPolicy};
+use provost_core::{ProofKind, Protocol, RuleSet, TenantPolicy};
 
 use super::field::Field;
 use super::listener::{self, Surroundings, is_name, prefixes, refuse_name};
@@ -75,7 +75,9 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector, common: &Com
     let rules = rule::read(root.tables("rule"));
     let rules = RuleSet::new(rules, files.case).map_err(|error| root.missing("rule", error)).ok();
     let limits = limits::read(root.table("limits"));
-    let listeners = listeners(&mut root, allow.as_ref(), common);
+    let surroundings =
+        Surroundings { allow: allow.as_ref(), devices: devices.policy, trust: common.trust, now: common.now };
+    let listeners = listeners(&mut root, &surroundings);
     warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());
     root.finish();
     let mut claims = claims(&listeners, enabled);
@@ -100,13 +102,12 @@ fn network(mut network: Section<'_>) {
     network.finish();
 }
 
-fn listeners<'a>(root: &mut Section<'a>, allow: Option<&Prefixes>, common: &Common<'_>) -> Vec<listener::Read<'a>> {
-    let surroundings = Surroundings { allow, trust: common.trust, now: common.now };
+fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec<listener::Read<'a>> {
     let sections = root.tables("listener");
     if sections.is_empty() {
         root.warn("the tenant has no listener, so no phone reaches it");
     }
-    let read: Vec<_> = sections.into_iter().filter_map(|section| listener::read(section, &surroundings)).collect();
+    let read: Vec<_> = sections.into_iter().filter_map(|section| listener::read(section, surroundings)).collect();
     for (index, listener) in read.iter().enumerate() {
         let Some((name, field)) = &listener.name else { continue };
         let earlier = read.iter().take(index).filter_map(|other| other.name.as_ref());

@@ -251,10 +251,10 @@ fn what_a_listener_opens_is_warned_of() {
     ));
     let said = site.said();
     for expected in [
-        "tenants.d/acme.toml:5: warning: listener[0]: unbound (tftp): whoever meets `require` reads the files of any listed device by its MAC alone, and sends logs in its name",
+        "tenants.d/acme.toml:5: warning: listener[0]: unbound: whoever meets `require` reads the files of any listed device by its MAC alone, and sends logs in its name",
         "tenants.d/acme.toml:8: warning: listener[0].allow: 192.168.0.0/16 lies outside the tenant's `allow`, so nobody is let in by it",
         "tenants.d/acme.toml:9: warning: listener[0].exception[0]: opens files of 00:22:ee and files that name no device to whoever comes from inside `allow`: nobody is refused, only recorded",
-        "tenants.d/acme.toml:13: warning: rule[0]: opens these files to whoever comes from inside `allow`, without any proof",
+        "tenants.d/acme.toml:13: warning: rule[0]: opens these files to whoever reaches a listener, without any proof",
     ] {
         assert!(said.iter().any(|line| line == expected), "{expected}\nin\n{}", said.join("\n"));
     }

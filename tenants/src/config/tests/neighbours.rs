@@ -105,6 +105,16 @@ fn phones_never_read_the_state_folder() {
 }
 
 #[test]
+fn phones_never_read_the_configuration() {
+    let site = Site::new();
+    site.write("provost.toml", "state = \"/var/lib/provost-of-a-test\"\n");
+    site.write("tenants.d/acme.toml", "name = \"acme\"\nfiles.root = \"..\"\ndevices.policy = \"any\"\n");
+    let errors = site.lines(site.load().unwrap().problems.errors());
+    let expected = "tenants.d/acme.toml:2: files.root = \"..\": holds the configuration's ";
+    assert!(matches!(errors.as_slice(), [only] if only.starts_with(expected)), "{errors:?}");
+}
+
+#[test]
 fn unbound_listeners_of_two_tenants_on_the_host_network_are_warned_of() {
     let site = Site::new();
     let listener = |last: u8| format!("[[listener]]\nprotocol = \"tftp\"\naddress = \"192.0.2.{last}:69\"\n");
@@ -118,4 +128,19 @@ fn unbound_listeners_of_two_tenants_on_the_host_network_are_warned_of() {
     ] {
         assert!(said.iter().any(|line| line == expected), "{expected}\nin\n{}", said.join("\n"));
     }
+}
+
+#[test]
+fn links_that_lead_out_of_a_folder_are_named_on_demand() {
+    let site = Site::new();
+    site.acme("");
+    std::os::unix::fs::symlink("/etc/hostname", site.path("files/acme/out")).unwrap();
+    std::os::unix::fs::symlink("inside", site.path("files/acme/in")).unwrap();
+    let mut loaded = site.load().unwrap();
+    let before = loaded.problems.iter().count();
+    loaded.look_at_links();
+    let said = site.lines(loaded.problems.iter());
+    let expected = "warning: this link leads out of the folder that phones read, and is not followed";
+    let found = said.iter().filter(|line| line.ends_with(&format!("files/acme/out: {expected}"))).count();
+    assert_eq!((found, said.len()), (1, before + 1), "{said:?}");
 }
