@@ -133,7 +133,7 @@ fn a_failed_body_gives_back_what_it_had_reserved() {
 #[test]
 #[ignore = "needs an empty file system of 1 MiB (mount -t tmpfs -o size=1m), its folder in PROVOST_TINY"]
 fn a_disk_that_is_full_leaves_what_was_there() {
-    let tiny = std::env::var_os("PROVOST_TINY").map(PathBuf::from).unwrap_or_else(|| panic!("PROVOST_TINY is not set"));
+    let Some(tiny) = std::env::var_os("PROVOST_TINY").map(PathBuf::from) else { panic!("PROVOST_TINY is not set") };
     let mut bench = Bench::with(|settings| {
         settings.directory = tiny.join("acme");
         settings.max_log = 1 << 20;
@@ -142,17 +142,17 @@ fn a_disk_that_is_full_leaves_what_was_there() {
     let Some(state) = std::sync::Arc::get_mut(&mut bench.uploads.state) else { panic!("shared") };
     state.free = |_| Ok(u64::MAX);
     let read = |name: &str| fs::read(tiny.join("acme").join(name)).unwrap_or_default();
-    assert_eq!(word(&bench.send(LOG, &[b'x'; 300_000], Target::Whole)), "created");
+    assert_eq!(word(&bench.send(LOG, &vec![b'x'; 300_000], Target::Whole)), "created");
     assert_eq!(word(&bench.send(SETTINGS, b"settings", Target::Whole)), "created");
     // The body fits, beside it the longer log does not.
-    assert_eq!(word(&bench.send(LOG, &[b'y'; 400_000], Target::End)), "no space");
-    assert_eq!(word(&bench.range(LOG, &[b'y'; 400_000], 10, None)), "no space");
+    assert_eq!(word(&bench.send(LOG, &vec![b'y'; 400_000], Target::End)), "no space");
+    assert_eq!(word(&bench.range(LOG, &vec![b'y'; 400_000], 10, None)), "no space");
     // The body does not fit.
     for target in [Target::Whole, Target::End] {
-        assert_eq!(word(&bench.send(SETTINGS, &[b'y'; 800_000], target)), "no space");
+        assert_eq!(word(&bench.send(SETTINGS, &vec![b'y'; 800_000], target)), "no space");
     }
     assert_eq!((read(LOG), read(SETTINGS)), (vec![b'x'; 300_000], b"settings".to_vec()));
     assert!(fs::read_dir(tiny.join("acme")).is_ok_and(|entries| entries.count() == 2));
     // A disk that has room again takes it.
-    assert_eq!(word(&bench.send(LOG, &[b'y'; 100_000], Target::End)), "stored");
+    assert_eq!(word(&bench.send(LOG, &vec![b'y'; 100_000], Target::End)), "stored");
 }
