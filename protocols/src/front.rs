@@ -63,7 +63,7 @@ impl Front {
     pub fn admit(self: &Arc<Self>, client: ClientAddr) -> Result<Slot, Turned> {
         if let Err(denial) = admit(&self.tenant.policy, &self.listener.policy, client) {
             let mut exchange = self.exchange(client, "CONNECT", b"");
-            exchange.deny(denial);
+            exchange.deny(&denial);
             return Err(Turned::Away);
         }
         Slots::take(&self.slots, client.ip(), &self.tenant.limits).ok_or_else(|| {
@@ -130,7 +130,7 @@ impl Exchange {
                 if let (Refusal::NotFound, Ok(path)) = (denial.refusal, &self.path) {
                     front.tenant.files.feign(path);
                 }
-                Err(self.deny(denial))
+                Err(self.deny(&denial))
             }
         }
     }
@@ -144,7 +144,7 @@ impl Exchange {
         self.note_device(proofs);
         let front = Arc::clone(&self.front);
         let outcome = decide_listing(&self.request(&front, Operation::Read, proofs)).map(|permit| list(&permit));
-        outcome.map_err(|denial| self.deny(denial))
+        outcome.map_err(|denial| self.deny(&denial))
     }
 
     fn request<'a>(&'a self, front: &'a Front, operation: Operation, proofs: &'a Proofs) -> AccessRequest<'a> {
@@ -179,6 +179,10 @@ impl Exchange {
     }
 
     /// Says in a sentence, for the operator, what went wrong or what is special.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over what they have: a text, an error, its reference"
+    )]
     pub fn detail(&mut self, detail: impl ToString) {
         self.record.detail = Some(text_of(detail.to_string().as_bytes()));
     }
@@ -194,7 +198,7 @@ impl Exchange {
         self.record.reason = reason.or(self.record.reason);
     }
 
-    fn deny(&mut self, denial: Denial) -> Refusal {
+    fn deny(&mut self, denial: &Denial) -> Refusal {
         self.record.outcome = Outcome::Denied;
         self.record.reason = Some(denial.reason.code());
         self.record.detail = Some(text_of(denial.reason.to_string().as_bytes()));
