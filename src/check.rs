@@ -14,7 +14,10 @@ use crate::terminal::{self, table};
 /// Checks and reports.
 pub(crate) fn run(args: &CheckArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let (problems, deployment) = match configuration::load(&args.config.config) {
-        Ok(loaded) => (loaded.problems, Some(loaded.deployment)),
+        Ok(mut loaded) => {
+            loaded.look_at_links();
+            (loaded.problems, Some(loaded.deployment))
+        }
         Err(configuration::Refused(problems)) => (problems, None),
     };
     for problem in problems.iter() {
