@@ -223,6 +223,26 @@ async fn an_upload_that_breaks_off_leaves_what_was_there() {
 }
 
 #[tokio::test]
+async fn an_upload_of_a_client_that_is_killed_is_not_complete() {
+    let server = Server::start();
+    let phone = format!("{OWN}-phone.cfg");
+    for _ in 0..20 {
+        let mut doomed = server.session_of(OWN, "own-secret").await;
+        let mut data = doomed.data().await;
+        assert_eq!(doomed.code(&format!("STOR {phone}")).await, 150);
+        data.write_all(b"a part").await.unwrap();
+        // As the system does it: both are closed, in the order in which they were opened.
+        drop((doomed, data));
+    }
+    let mut client = server.session_of(OWN, "own-secret").await;
+    while server.records().await.matches("method=STOR").count() < 20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await.0, 550);
+    assert_eq!(server.records().await.matches("reason=control_lost").count(), 20);
+}
+
+#[tokio::test]
 async fn abor_stops_a_transfer_and_the_session_goes_on() {
     let server = Server::start();
     server.provide("large.bin", &vec![7; LARGE]);
