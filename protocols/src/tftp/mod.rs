@@ -95,8 +95,7 @@ fn arrived(front: &Arc<Front>, table: &Arc<Table>, listening: &Listening, datagr
 fn place(front: &Arc<Front>, table: &Table, datagram: &Datagram<'_>) -> Option<Slot> {
     match table.arrive(datagram.peer, datagram.bytes) {
         Arrival::Repeated => None,
-        Arrival::Restarted(Some(slot)) => Some(slot),
-        Arrival::Restarted(None) | Arrival::New => front.admit(ClientAddr::from(datagram.peer)).ok(),
+        Arrival::New => front.admit(ClientAddr::from(datagram.peer)).ok(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The transfers that are running, by the peer's address and port.
 //!
 //! A request that comes twice before the peer answered is the same request; any other request from an address and
-//! port that has a transfer means that the phone began anew, and the old transfer ends. Each transfer holds a place, so
-//! the table is bounded as places are.
+//! port that has a transfer means that the phone began anew, and the old transfer ends. Each transfer holds a place until
+//! it has ended, so that the table is bounded as places are, and a peer that begins anew all the time is, too.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,7 +24,6 @@ pub(super) struct Table {
 pub(super) struct Running {
     /// The request as it came in.
     datagram: Box<[u8]>,
-    slot: Mutex<Option<Slot>>,
     answered: AtomicBool,
     /// The request came again.
     pub(super) again: Notify,
@@ -38,17 +37,16 @@ pub(super) struct Entry {
     table: Arc<Table>,
     peer: SocketAddr,
     running: Arc<Running>,
+    _slot: Slot,
 }
 
 /// What a request is to the table.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// The peer has no transfer.
+    /// The peer has no transfer, or began anew: then its former transfer has been told to end.
     New,
     /// The request is the one that is being answered: its transfer has been told.
     Repeated,
-    /// The peer began anew: its former transfer has been told to end, and gave its place.
-    Restarted(Option<Slot>),
 }
 
 impl Table {
@@ -61,22 +59,20 @@ impl Table {
             return Arrival::Repeated;
         }
         former.replaced.notify_one();
-        let slot = former.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         running.remove(&peer);
-        Arrival::Restarted(slot)
+        Arrival::New
     }
 
     /// Enters a transfer.
     pub(super) fn enter(table: &Arc<Self>, peer: SocketAddr, datagram: &[u8], slot: Slot) -> Entry {
         let running = Arc::new(Running {
             datagram: datagram.into(),
-            slot: Mutex::new(Some(slot)),
             answered: AtomicBool::new(false),
             again: Notify::new(),
             replaced: Notify::new(),
         });
         table.running.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Arc::clone(&running));
-        Entry { table: Arc::clone(table), peer, running }
+        Entry { table: Arc::clone(table), peer, running, _slot: slot }
     }
 }
 
@@ -110,8 +106,6 @@ impl Drop for Entry {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use provost_tenants::Limits;
 
     use super::*;
@@ -121,22 +115,21 @@ mod tests {
     fn a_request_is_repeated_until_the_peer_answers_and_then_another_one() {
         let slots = Arc::new(Slots::default());
         let peer = SocketAddr::from(([10, 0, 0, 2], 69));
-        let limits = Limits { connections: 1, ..Limits::default() };
-        let slot = Slots::take(&slots, IpAddr::from([10, 0, 0, 2]), &limits).unwrap_or_else(|| panic!("no place"));
+        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|| panic!("no place"));
         let table = Arc::new(Table::default());
 
         assert!(matches!(table.arrive(peer, b"a"), Arrival::New));
-        let first = Table::enter(&table, peer, b"a", slot);
+        let first = Table::enter(&table, peer, b"a", place());
         assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated));
         first.running().answered();
-        let Arrival::Restarted(Some(slot)) = table.arrive(peer, b"a") else { panic!("the phone began anew") };
+        assert!(matches!(table.arrive(peer, b"a"), Arrival::New), "the phone began anew");
 
-        let second = Table::enter(&table, peer, b"a", slot);
+        let second = Table::enter(&table, peer, b"a", place());
+        assert_eq!(slots.taken(), 2, "the first one has not ended yet");
         drop(first);
         assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated), "the first one's end is not the second one's");
-        assert!(matches!(table.arrive(peer, b"b"), Arrival::Restarted(Some(_))));
+        assert!(matches!(table.arrive(peer, b"b"), Arrival::New));
         drop(second);
         assert_eq!(slots.taken(), 0);
-        assert!(matches!(table.arrive(peer, b"b"), Arrival::New));
     }
 }

@@ -26,6 +26,9 @@ use crate::record::text_of;
 const SMALL_PACKET_BYTES: usize = 1024;
 /// How long packets may keep a timer waiting. A peer that sends without end shall not hold a transfer for ever.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a transfer whose place was taken still listens. A phone that sends its last ACK and the next request from one
+/// port overtakes itself here, and its file did arrive.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// What the kernel adds to each packet that waits, in bytes.
 const KERNEL_PACKET_BYTES: usize = 1024;
 /// How long receiving rests after an error of the socket.
@@ -41,6 +44,8 @@ pub(super) struct Transfer {
     received: Vec<u8>,
     payload: Range<usize>,
     packet: Vec<u8>,
+    /// When the transfer ends because another one took its place.
+    ending: Option<Instant>,
 }
 
 /// What a transfer waits for.
@@ -77,7 +82,16 @@ impl Transfer {
     pub(super) fn new(front: &Arc<Front>, local: SocketAddr, peer: SocketAddr, entry: Entry) -> io::Result<Self> {
         let socket = front.tenant().network.udp_socket(local)?;
         let received = vec![0; SMALL_PACKET_BYTES];
-        Ok(Self { front: Arc::clone(front), socket, peer, entry, received, payload: 0..0, packet: Vec::new() })
+        Ok(Self {
+            front: Arc::clone(front),
+            socket,
+            peer,
+            entry,
+            received,
+            payload: 0..0,
+            packet: Vec::new(),
+            ending: None,
+        })
     }
 
     /// Makes room for the blocks that the peer is going to send.
@@ -111,16 +125,27 @@ impl Transfer {
     /// which this machine was busy, nothing needs to be sent again.
     pub(super) async fn next(&mut self, due: Instant) -> Event {
         loop {
-            if Instant::now() > due + GRACE {
+            let now = Instant::now();
+            if self.ending.is_some_and(|ending| now >= ending) {
+                return Event::Over(Over::Restarted);
+            }
+            if now > due + GRACE {
                 return Event::Expired;
             }
             let running = self.entry.running();
+            let wake = self.ending.map_or(due, |ending| ending.min(due));
             let received = tokio::select! {
                 biased;
-                () = running.replaced.notified() => return Event::Over(Over::Restarted),
-                () = running.again.notified() => return Event::Again,
                 received = self.socket.recv_from(&mut self.received) => received,
-                () = tokio::time::sleep_until(due.into()) => return Event::Expired,
+                () = running.again.notified() => return Event::Again,
+                () = running.replaced.notified() => {
+                    self.ending = Some(Instant::now() + LAST_WORDS);
+                    continue;
+                }
+                () = tokio::time::sleep_until(wake.into()) => {
+                    if wake < due { continue }
+                    return Event::Expired;
+                }
             };
             match received {
                 Ok((length, from)) => {

@@ -50,7 +50,7 @@ async fn an_upload_that_is_too_large_leaves_what_was_there() {
     }
     assert_eq!(answers, [Got::Ack(1), Got::Error(3)]);
     assert_eq!(site.upload(&name).unwrap(), b"before");
-    site.recorded("reason=too_large").await;
+    site.recorded(1, "reason=too_large").await;
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn an_upload_that_breaks_off_leaves_what_was_there() {
     phone.send(Packet::Data { block: 1, bytes: &[7; 512] }).await;
     assert_eq!(phone.get().await, Got::Ack(1));
     phone.send(Packet::Error { code: 0, text: b"power" }).await;
-    site.recorded("reason=peer_error").await;
+    site.recorded(1, "reason=peer_error").await;
     assert_eq!(site.upload(&name).unwrap(), b"before");
 }
 

@@ -99,14 +99,15 @@ impl Site {
         String::from_utf8(self.written.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// Waits for a record with this text.
-    pub(super) async fn recorded(&self, text: &str) {
+    /// Waits until so many records have this text.
+    pub(super) async fn recorded(&self, times: usize, text: &str) {
         let recorded = async {
-            while !self.records().iter().any(|record| record.contains(text)) {
+            while self.records().iter().filter(|record| record.contains(text)).count() < times {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), recorded).await.unwrap();
+        let waited = tokio::time::timeout(Duration::from_secs(30), recorded).await;
+        assert!(waited.is_ok(), "{text}: {:#?}", self.records());
     }
 
     /// Waits until all transfers have ended, and returns their records.

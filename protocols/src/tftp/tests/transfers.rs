@@ -129,9 +129,8 @@ async fn a_phone_that_begins_anew_on_its_port_is_served_at_once() {
     phone.ask("RRQ a.cfg octet").await;
     phone.get().await;
     assert_eq!(phone.fetch("RRQ b.cfg octet").await, b"y", "another request needs no answer before");
-    let records = site.ended().await;
-    assert_eq!(records.iter().filter(|record| record.contains("reason=restarted")).count(), 2, "{records:#?}");
-    assert_eq!(records.iter().filter(|record| record.contains("outcome=served")).count(), 2, "{records:#?}");
+    site.recorded(2, "reason=restarted").await;
+    site.recorded(2, "outcome=served").await;
 }
 
 #[tokio::test]
@@ -203,4 +202,14 @@ async fn answers_leave_from_the_address_that_was_asked() {
             assert_eq!((lost.get().await, lost.transfer.ip()), (Got::Error(4), asked));
         }
     }
+}
+
+#[tokio::test]
+async fn a_phone_that_asks_for_one_file_after_the_other_from_one_port_has_them_all() {
+    let site = Site::with(&[("a.cfg", &content(2000))]);
+    let mut phone = Phone::of(site.address).await;
+    for _ in 0..50 {
+        assert!(phone.fetch("RRQ a.cfg octet").await == content(2000));
+    }
+    site.recorded(50, "outcome=served").await;
 }
