@@ -297,7 +297,9 @@ fn binding(
     }
     let opening = match (grant.audience, grant.found.device, subject.proven) {
         (Audience::Device, _, Some(_)) => Ok(Opening::Device),
-        (Audience::Device, _, None) => Ok(Opening::Unbound),
+        (Audience::Device, _, None) if reads_without_device(request, admission) => Ok(Opening::Unbound),
+        // Else to name a device would open more than to name none.
+        (Audience::Device, _, None) => Err(Reason::UnboundRead),
         (Audience::Own, Some(named), Some(proven)) if named == proven => Ok(Opening::Own),
         (Audience::Own, Some(named), Some(proven)) => Err(Reason::NotOwn { named, proven }),
         (Audience::Own, Some(_), None) => unbound(request, admission, grant.found.rule.kind),

@@ -122,6 +122,12 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("https", "require:password pw:shared", "read {X}.cfg", "unknown_device not_found"),
     ("https", "require:password pw:shared unbound:listed", "read {A}.cfg", "permit unbound"),
     ("https", "require:password pw:A", "read {A}.cfg", "permit own"),
+    ("https", "cert:B", "read {A}-dir.xml", "permit device"),
+    ("http tftp ftp", "", "read {A}-dir.xml", "permit unbound"),
+    ("http tftp ftp", "unbound:refuse", "read {A}-dir.xml", "unbound_read not_found"),
+    ("http tftp ftp", "unbound:refuse", "read {X}-dir.xml", "unknown_device not_found"),
+    ("https", "require:address", "read {A}-dir.xml", "unbound_read not_found"),
+    ("https", "require:password pw:shared", "read {A}-dir.xml", "permit unbound"),
     // 8. Writing.
     ("https", "cert:A", "write {A}-app.log", "permit own"),
     ("https", "cert:A", "write {A}-phone.cfg", "permit own"),
@@ -200,8 +206,12 @@ struct Scene {
 
 impl Scene {
     fn new(protocol: Protocol, given: &str) -> Self {
-        let own =
-            vec![rule("secret/*", Readers::Nobody), rule("public/*", Readers::Anyone), rule("nobodys/*", Readers::Own)];
+        let own = vec![
+            rule("secret/*", Readers::Nobody),
+            rule("public/*", Readers::Anyone),
+            rule("nobodys/*", Readers::Own),
+            rule("{mac}-dir.xml", Readers::Device),
+        ];
         let prefixes = |text: &str| text.parse().ok().into_iter().collect();
         let mut scene = Self {
             tenant: TenantPolicy {
