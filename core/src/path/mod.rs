@@ -115,7 +115,11 @@ impl RequestPath {
         if segments.iter().any(|segment| segment.len() > MAX_SEGMENT_BYTES) {
             return Err(PathError::TooLong);
         }
-        if segments.iter().any(|segment| segment.starts_with(RESERVED_PREFIX)) {
+        // In any case: where lookup ignores case, another spelling would find them too.
+        let is_reserved = |segment: &&str| {
+            segment.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
+        };
+        if segments.iter().any(is_reserved) {
             return Err(PathError::Reserved);
         }
         let text = segments.join("/");
@@ -254,6 +258,7 @@ mod tests {
         assert_eq!(parse(&"a/".repeat(600)), Err(PathError::TooLong));
         assert_eq!(parse(&"a".repeat(256)), Err(PathError::TooLong));
         assert_eq!(parse("logs/.provost-1"), Err(PathError::Reserved));
+        assert_eq!(parse("logs/.Provost-1"), Err(PathError::Reserved));
         assert_eq!(RequestPath::parse(b"\xff.cfg", &Strip::default()), Err(PathError::NotUtf8));
     }
 
