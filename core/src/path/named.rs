@@ -20,6 +20,10 @@ const TEMPLATES: [&str; 7] = ["ata", "spa", "SEP", "CTLSEP", "ITLSEP", "SIP", "c
 /// The length of an address in hex digits.
 const DIGITS: usize = 12;
 
+/// A path in which more places than this could hold an address belongs to nobody: each is tried against every rule,
+/// and a peer chooses how many there are. A SHA-256 in a name has 53.
+const MAX_WINDOWS: usize = 64;
+
 /// Which device a path names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NamedDevice {
@@ -83,7 +87,8 @@ pub(super) fn candidates(path: &str) -> Vec<Candidate> {
 }
 
 /// The ways to read a path with an address put in, each with the device and the path in which `mark` stands for
-/// that device's address. A path that names one device has one reading, an ambiguous one has several.
+/// that device's address. A path that names one device has one reading, an ambiguous one has several, or none where
+/// they would be more than [`MAX_WINDOWS`].
 pub(crate) fn readings(path: &str, named: &NamedDevice, mark: char) -> Vec<(Mac, String)> {
     let found = scan(path);
     let certain: Vec<&Candidate> = found.iter().filter_map(Found::address).collect();
@@ -96,7 +101,11 @@ pub(crate) fn readings(path: &str, named: &NamedDevice, mark: char) -> Vec<(Mac,
         .collect();
     if *named == NamedDevice::Ambiguous {
         let windows = found.iter().filter_map(Found::too_long).flat_map(|run| windows(path, run));
-        readings.extend(windows.map(|window| (window.mac, marked(path, std::iter::once(&window), mark))));
+        let windows: Vec<Candidate> = windows.take(MAX_WINDOWS + 1).collect();
+        if windows.len() > MAX_WINDOWS {
+            return Vec::new();
+        }
+        readings.extend(windows.iter().map(|window| (window.mac, marked(path, std::iter::once(window), mark))));
     }
     readings
 }
@@ -205,18 +214,14 @@ impl Groups {
     /// Reads groups from the run of hex digits at `start` on. `None` where no address stands here; else the
     /// position to go on from.
     ///
-    /// A letter too much at either end (`mac00-04-…`, `…-ccd`) leaves in doubt where the address begins or ends,
-    /// so it counts as too long; a digit too much makes it something else, such as the year of a date.
+    /// A hex digit too much at either end (`mac00-04-…`, `…-ccd`, `…-cc2`) leaves in doubt where the address begins or
+    /// ends, so it counts as too long. Decimal digits throughout make it something else, such as a date with its year.
     fn scan(&self, bytes: &[u8], start: usize, found: &mut Vec<Found>) -> Option<usize> {
         let run = hex_run(bytes, start);
         let first = (start + run).checked_sub(self.width).filter(|first| *first >= start)?;
-        let before_is_letters = bytes.get(start..first)?.iter().all(u8::is_ascii_alphabetic);
         let separator = *bytes.get(start + run).filter(|byte| self.separators.contains(byte))?;
-        if !before_is_letters {
-            return None;
-        }
         let (count, end) = self.count(bytes, first, separator);
-        if count < self.count {
+        if count < self.count || self.is_number(bytes, start, first) {
             return None;
         }
         let surplus = hex_run(bytes, end);
@@ -229,6 +234,13 @@ impl Groups {
         Some(end)
     }
 
+    /// Whether the groups from `first` on hold decimal digits alone, with one more before (from `start` on) or behind.
+    fn is_number(&self, bytes: &[u8], start: usize, first: usize) -> bool {
+        let end = first + self.count * (self.width + 1) - 1;
+        let is_decimal = !bytes.get(start..end).unwrap_or_default().iter().any(u8::is_ascii_alphabetic);
+        is_decimal && (first > start || bytes.get(end).is_some_and(u8::is_ascii_digit))
+    }
+
     /// How many groups follow each other from `first` on, and where the last one ends. A group beyond the needed
     /// ones counts only where it stands alone: `-ca` of `-calls.xml` is none.
     fn count(&self, bytes: &[u8], first: usize, separator: u8) -> (usize, usize) {
@@ -237,9 +249,7 @@ impl Groups {
             let run = hex_run(bytes, end + 1);
             let next = end + 1 + self.width;
             let inner = count + 1 < self.count && run == self.width;
-            let last = count + 1 == self.count
-                && run >= self.width
-                && bytes.get(next).is_none_or(|byte| !byte.is_ascii_digit());
+            let last = count + 1 == self.count && run >= self.width;
             let extra = count >= self.count
                 && run == self.width
                 && bytes.get(next).is_none_or(|byte| !byte.is_ascii_alphanumeric());
@@ -298,6 +308,7 @@ mod tests {
             ("gxp2130fw.bin", "-"),
             ("SIPDefault.cnf", "-"),
             ("2026-11-21-10-22-33.log", "-"),
+            ("10-22-33-21-11-2026.log", "-"),
             ("0004f2aabbc.cfg", "-"),
             ("5.9.7.47435/sip.ld", "-"),
             ("deadbeef/cafe.cfg", "-"),
@@ -310,6 +321,9 @@ mod tests {
             ("firmware-20261121123456.bin", "?"),
             ("mac00-04-f2-aa-bb-cc.cfg", "?"),
             ("00-04-f2-aa-bb-ccd.cfg", "?"),
+            ("00-04-f2-aa-bb-cc2.cfg", "?"),
+            ("snom37000-04-13-aa-bb-cc.htm", "?"),
+            ("0004.f2aa.bbcc1.cfg", "?"),
             ("00-04-f2-aa-bb-cc-dd.cfg", "?"),
             ("0004.f2aa.bbcc.beef", "?"),
         ] {
@@ -328,6 +342,16 @@ mod tests {
             read("0004f2aabbcc-0004f2ddeeff.cfg"),
             ["0004f2aabbcc *-0004f2ddeeff.cfg", "0004f2ddeeff 0004f2aabbcc-*.cfg"]
         );
+    }
+
+    #[test]
+    fn a_path_with_too_many_places_for_an_address_has_no_reading() {
+        let path =
+            |digits: usize| format!("0004f2aabbcc/{}", "1234567890abcdef".repeat(64).get(..digits).unwrap_or_default());
+        let count = |path: &str| readings(path, &NamedDevice::of(path), '*').len();
+        assert_eq!(count(&path(64)), 54);
+        assert_eq!(count(&path(75)), 65);
+        assert_eq!(count(&path(76)), 0);
     }
 
     proptest::proptest! {
