@@ -153,6 +153,11 @@ impl RequestPath {
         &self.named
     }
 
+    /// Which device the folders name that the last segment stands in.
+    pub(crate) fn named_by_folders(&self) -> NamedDevice {
+        self.text.rsplit_once('/').map_or(NamedDevice::None, |(folders, _)| NamedDevice::of(folders))
+    }
+
     /// The path with every spelling of `mac` in lower-case letters: how uploads are stored.
     #[must_use]
     pub fn with_mac_in_lower_case(&self, mac: Mac) -> String {

@@ -140,9 +140,10 @@ impl RuleSet {
 
     /// The first rule that matches `path`.
     ///
-    /// A path that names a device matches only patterns with `{mac}`, and one that names none only patterns
-    /// without. An ambiguous path matches an operator's rule alone: one whose `{mac}` can stand for one device
-    /// only, or one that spells the whole path out.
+    /// A path that names a device matches only patterns with `{mac}`. An ambiguous path matches an operator's rule
+    /// alone: one whose `{mac}` can stand for one device only, or one that spells the whole path out. A pattern without
+    /// a slash says nothing of folders, so it settles no doubt about them: else a device could make a folder with the
+    /// name of another device's file.
     pub fn find(&self, path: &RequestPath) -> Option<Match> {
         match path.named() {
             NamedDevice::None => self.find_site_file(path),
@@ -152,7 +153,8 @@ impl RuleSet {
     }
 
     fn find_site_file(&self, path: &RequestPath) -> Option<Match> {
-        let index = self.globs.matches(path.as_str()).into_iter().find(|index| !self.names_device(*index))?;
+        // `{mac}` itself cannot match here; an alternative beside it can: `{{mac},site}.cfg`.
+        let index = self.globs.matches(path.as_str()).into_iter().find(|index| !self.is_any_of_device(*index))?;
         Some(Match { rule: self.rules.get(index)?.clone(), device: None })
     }
 
@@ -165,10 +167,11 @@ impl RuleSet {
     fn find_ambiguous(&self, path: &RequestPath) -> Option<Match> {
         let spelled_out = self.globs.matches(path.as_str()).into_iter().filter(|index| self.is_literal(*index));
         let spelled_out = spelled_out.map(|index| (index, None));
-        let readings = path.readings();
+        let (readings, folders) = (path.readings(), path.named_by_folders());
         let read = readings.iter().flat_map(|(device, text)| {
-            let matches = self.globs.matches(text).into_iter().filter(|index| self.names_device(*index));
-            matches.map(|index| (index, Some(*device)))
+            let folders_agree = folders == NamedDevice::None || folders == NamedDevice::One(*device);
+            let says = move |index: &usize| self.names_device(*index) && (folders_agree || self.names_folders(*index));
+            self.globs.matches(text).into_iter().filter(says).map(|index| (index, Some(*device)))
         });
         let own: Vec<(usize, Option<Mac>)> =
             spelled_out.chain(read).filter(|(index, _)| self.origin(*index) == Some(Origin::Operator)).collect();
@@ -180,6 +183,14 @@ impl RuleSet {
 
     fn names_device(&self, index: usize) -> bool {
         self.rules.get(index).is_some_and(|rule| rule.pattern.names_device())
+    }
+
+    fn names_folders(&self, index: usize) -> bool {
+        self.rules.get(index).is_some_and(|rule| rule.pattern.names_folders())
+    }
+
+    fn is_any_of_device(&self, index: usize) -> bool {
+        self.rules.get(index).is_some_and(|rule| rule.pattern == Pattern::ANY_OF_DEVICE)
     }
 
     fn is_literal(&self, index: usize) -> bool {
@@ -250,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_first_matching_rule_decides() {
-        let rows: [(&[&str], &str, &str); 16] = [
+        let rows: [(&[&str], &str, &str); 23] = [
             (&["secret/*"], "secret/a", "secret/* -"),
             (&["secret/*"], "secret/a/b", "** -"),
             (&["secret/**"], "secret/a/b", "secret/** -"),
@@ -263,7 +274,14 @@ mod tests {
             (&["{mac}.cfg"], "000000000000.cfg", "** -"),
             (&["{mac}-app.log"], "logs/0004F2AABBCC-app.log", "{mac}-app.log 0004f2aabbcc"),
             (&["{mac}/{mac}.cfg"], "0004f2aabbcc/0004F2AABBCC.cfg", "{mac}/{mac}.cfg 0004f2aabbcc"),
+            (&["{{mac},site}.cfg"], "site.cfg", "{{mac},site}.cfg -"),
+            (&["{{mac},site}.cfg"], "0004f2aabbcc.cfg", "{{mac},site}.cfg 0004f2aabbcc"),
             // Ambiguous paths.
+            (&["{mac}-app.log"], "0004f2aabbcc-app.log/0004f2ddeeff-app.log", "nothing"),
+            (&["{mac}-app.log"], "phone0004f2aabbcc/0004f2ddeeff-app.log", "nothing"),
+            (&["{mac}.cfg"], "0004f2aabbcc/0004f2ddeeff.cfg", "nothing"),
+            (&["{mac}/*.cfg"], "0004f2aabbcc/0004f2ddeeff.cfg", "{mac}/*.cfg 0004f2aabbcc"),
+            (&["0004f2aabbcc/{mac}.cfg"], "0004f2aabbcc/0004f2ddeeff.cfg", "0004f2aabbcc/{mac}.cfg 0004f2ddeeff"),
             (&["*.cfg", "*"], "phone0004f2aabbcc.cfg", "nothing"),
             (&["phone{mac}.cfg"], "phone0004f2aabbcc.cfg", "phone{mac}.cfg 0004f2aabbcc"),
             (&["{mac}-*.cfg"], "0004f2aabbcc-0004f2ddeeff.cfg", "{mac}-*.cfg 0004f2aabbcc"),

@@ -60,6 +60,14 @@ impl Pattern {
         }
     }
 
+    /// Whether it says anything of the folders that a file stands in.
+    pub(super) fn names_folders(&self) -> bool {
+        match &self.0 {
+            Form::Glob(text) => text.contains('/'),
+            Form::AnyOfDevice | Form::Any => false,
+        }
+    }
+
     /// Whether it matches one path only, given with its folders.
     pub(super) fn is_literal(&self) -> bool {
         match &self.0 {
