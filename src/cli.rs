@@ -54,7 +54,8 @@ pub(crate) enum Command {
     /// Walks the same ladder that the server walks, for the configuration on disk, and shows each step up to the first that
     /// denies; then the verdict: which rule, whose, which file would be served, or what the phone would be told.
     ///
-    /// Exit status: 0 where it is permitted; 1 where it is denied; 2 where the question is malformed.
+    /// Exit status: 0 where it is permitted; 1 where it is denied; 2 where there is no answer: the question is malformed, or the configuration
+    /// has errors.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
 

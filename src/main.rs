@@ -39,7 +39,10 @@ fn main() -> ExitCode {
             return end(serve::run(args).map(|()| ExitCode::SUCCESS));
         }
         Command::Check(args) => check::run(args, &mut output),
-        Command::Explain(args) => explain::run(args, &mut output),
+        Command::Explain(args) => {
+            // A question that finds no answer must not look like a denial.
+            explain::run(args, &mut output).or_else(|error| unanswered(error, ExitCode::from(2)))
+        }
         Command::Uploads(args) => uploads::run(&args.command, &mut output).map(|()| ExitCode::SUCCESS),
         Command::Trust(args) => trust::run(&args.command, &mut output).map(|()| ExitCode::SUCCESS),
         Command::Dhcp(args) => dhcp::run(args, &mut output).map(|()| ExitCode::SUCCESS),
@@ -56,9 +59,17 @@ fn end(outcome: anyhow::Result<ExitCode>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
-            if error.is::<explain::Malformed>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            ExitCode::FAILURE
         }
     }
+}
+
+fn unanswered(error: anyhow::Error, code: ExitCode) -> anyhow::Result<ExitCode> {
+    if is_broken_pipe(&error) {
+        return Err(error);
+    }
+    report(&error);
+    Ok(code)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

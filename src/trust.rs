@@ -54,7 +54,11 @@ fn describe(certificate: &Description, output: &mut impl Write) -> anyhow::Resul
         None if certificate.is_ca => {}
         None => {
             line("proves", "no device in the usual places:".to_owned())?;
-            for why in certificate.devices.iter().filter_map(|(_, device)| device.as_ref().err()) {
+            let mut whys: Vec<String> =
+                certificate.devices.iter().filter_map(|(_, device)| Some(device.as_ref().err()?.to_string())).collect();
+            whys.sort_unstable();
+            whys.dedup();
+            for why in whys {
                 writeln!(output, "              {}", terminal::paint(FAINT, why))?;
             }
         }

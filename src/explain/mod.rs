@@ -10,6 +10,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use provost_core::{AccessRequest, ClientAddr, walk};
 use provost_tenants::{Listener, Tenant};
 
@@ -17,19 +18,11 @@ use self::ladder::Ladder;
 use crate::cli::ExplainArgs;
 use crate::configuration;
 
-/// A question that cannot be asked: a method that the listener does not know, a certificate where there is no TLS.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Malformed(String);
-
 /// Explains, and tells by the exit status.
 pub(crate) fn run(args: &ExplainArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let loaded = configuration::load(&args.config.config)?;
-    let question = |error: anyhow::Error| {
-        if error.is::<configuration::Refused>() { error } else { Malformed(format!("{error:#}")).into() }
-    };
-    let tenant = configuration::tenant(&loaded, &args.tenant).map_err(question)?;
-    let listener = configuration::listener(tenant, &args.listener).map_err(question)?;
+    let tenant = configuration::tenant(&loaded, &args.tenant)?;
+    let listener = configuration::listener(tenant, &args.listener)?;
     explain(args, tenant, listener, output)
 }
 
@@ -41,12 +34,8 @@ fn explain(
 ) -> anyhow::Result<ExitCode> {
     let protocol = listener.policy.protocol;
     if !args.method.belongs_to(protocol) {
-        return Err(Malformed(format!(
-            "listener {} speaks {protocol}, which has no {}",
-            args.listener,
-            args.method.name()
-        ))
-        .into());
+        let (name, method) = (&args.listener, args.method.name());
+        bail!("listener {name} speaks {protocol}, which has no {method}");
     }
     let supposed = proofs::suppose(args, tenant, listener)?;
     let path = tenant.policy.path(&proofs::path_on_the_wire(&args.path, protocol));

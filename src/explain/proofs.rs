@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use provost_core::proof::CertificateIdentity;
 use provost_core::{Mac, NoIdentity, PasswordProof, Proofs, Protocol};
 use provost_protocols::tls::identity_of;
 use provost_tenants::trust::certificates_in;
 use provost_tenants::{Listener, Tenant, TlsSettings};
 
-use super::Malformed;
 use crate::cli::ExplainArgs;
 
 /// The proofs, and what is to be said of them.
@@ -33,12 +32,11 @@ fn certificate(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Result<CertificateIdentity, NoIdentity>> {
     let Some(tls) = &listener.tls else {
-        return if args.mac.is_some() || args.certificate.is_some() {
-            Err(Malformed(format!("listener {} has no TLS, so no phone can show a certificate there", args.listener))
-                .into())
-        } else {
-            Ok(Err(NoIdentity::Plaintext))
-        };
+        if args.mac.is_some() || args.certificate.is_some() {
+            bail!("listener {} has no TLS, so no phone can show a certificate there", args.listener);
+        }
+        return Ok(Err(NoIdentity::Plaintext));
+    };
     };
     if let Some(mac) = args.mac {
         return supposed_identity(mac, tls, args, notes).map(Ok);
@@ -71,11 +69,7 @@ fn supposed_identity(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<CertificateIdentity> {
     let Some(set) = tls.trust.first() else {
-        return Err(Malformed(format!(
-            "listener {} has no trust sets, so no certificate proves anything there",
-            args.listener
-        ))
-        .into());
+        bail!("listener {} has no trust sets, so no certificate proves anything there", args.listener);
     };
     notes.push(format!("supposing a certificate that proves {mac}"));
     Ok(CertificateIdentity { mac, trust_set: set.name.clone() })
@@ -90,10 +84,8 @@ fn password(
     let Some(user) = &args.user else { return Ok(PasswordProof::Absent) };
     match protocol {
         Protocol::Https | Protocol::Ftp => {}
-        Protocol::Http => {
-            return Err(Malformed("HTTP without TLS takes no passwords: they would be read on the way".into()).into());
-        }
-        Protocol::Tftp => return Err(Malformed("TFTP has no passwords".into()).into()),
+        Protocol::Http => bail!("HTTP without TLS takes no passwords: they would be read on the way"),
+        Protocol::Tftp => bail!("TFTP has no passwords"),
     }
     let device = user.parse::<Mac>().ok().filter(|mac| tenant.devices.has_password(*mac));
     let shared = tenant.users.has(user).then(|| PasswordProof::Shared(user.as_str().into()));
