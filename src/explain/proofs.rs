@@ -37,7 +37,6 @@ fn certificate(
         }
         return Ok(Err(NoIdentity::Plaintext));
     };
-    };
     if let Some(mac) = args.mac {
         return supposed_identity(mac, tls, args, notes).map(Ok);
     }
