@@ -1,7 +1,7 @@
 //! TYPE A: between this system's line ends and those of the network.
 //!
 //! > The sender converts the data from an internal character representation to the standard 8-bit NVT-ASCII
-//! > representation. […] the <CRLF> sequence should be used where necessary to denote the end of a line of text.
+//! > representation. […] the `<CRLF>` sequence should be used where necessary to denote the end of a line of text.
 //! > (RFC 959 section 3.1.1.1)
 //!
 //! Both converters work on a stream that is cut anywhere.
