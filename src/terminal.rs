@@ -30,10 +30,9 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     for row in rows {
         table.add_row(row);
     }
-    if std::io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    } else {
-        table.load_style(presets::NOTHING);
-    }
+    let style = if std::io::stdout().is_terminal() { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING };
+    table.load_style(style);
+    // A cell that is broken over lines can be neither read nor copied; a long line can.
+    table.set_content_arrangement(ContentArrangement::Disabled);
     table.trim_fmt()
 }
