@@ -10,12 +10,34 @@ use super::Record;
 /// A record as one line with its line feed.
 pub(super) fn line(record: &Record, format: LogFormat) -> String {
     let fields = fields(record);
-    let mut line = match format {
+    let mut line = visible(&match format {
         LogFormat::Text => text(&fields),
         LogFormat::Json => Value::Object(fields).to_string(),
-    };
+    });
     line.push('\n');
     line
+}
+
+/// JSON escapes of the control characters the first 32 alone. The others move a terminal's cursor too (U+009B begins a
+/// sequence as ESC does), and format characters turn the reading direction or hide. They stand in quoted texts only.
+fn visible(line: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let mut visible = String::with_capacity(line.len());
+    for c in line.chars() {
+        if hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(visible, "\\u{unit:04x}");
+            }
+        } else {
+            visible.push(c);
+        }
+    }
+    visible
 }
 
 fn fields(record: &Record) -> Map<String, Value> {
@@ -118,6 +140,21 @@ mod tests {
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             assert!(line.contains(" path=\""), "{line}");
             assert!(!line.contains('\u{1b}'), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_would_move_a_cursor_or_hide_is_escaped_in_both_forms() {
+        for hostile in
+            ['\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{ad}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{e0041}']
+        {
+            let path = format!("/a{hostile}b\u{fc}");
+            for format in [LogFormat::Text, LogFormat::Json] {
+                let line = line(&record(&path), format);
+                assert!(!line.contains(hostile) && line.contains("\\u") && line.contains('\u{fc}'), "{line}");
+            }
+            let json: Value = serde_json::from_str(&line(&record(&path), LogFormat::Json)).unwrap_or_default();
+            assert_eq!(json.get("path"), Some(&json!(path)));
         }
     }
 
