@@ -14,6 +14,7 @@ use rustls::{CertificateError, DistinguishedName};
 
 use super::error::TlsError;
 use super::set::Set;
+use crate::record::text_of;
 
 /// The trust sets of one listener.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl TrustSets {
             }
             (_, Some((set, error))) if depth(&error) > Depth::UnknownIssuer => {
                 let why = format!("trust set {}: {}", set.trust.name, reason(&error));
-                Judgement::Unverified { why: NoIdentity::NotVerified(why), error }
+                Judgement::Unverified { why: NoIdentity::NotVerified(why), error: without_context(error) }
             }
             (_, _) => Judgement::Unverified {
                 why: NoIdentity::NotVerified(self.unknown_issuer(leaf)),
@@ -103,7 +104,10 @@ impl TrustSets {
         let names = names.join(", ");
         match describe(leaf, std::time::SystemTime::UNIX_EPOCH) {
             Some(leaf) if leaf.is_self_signed => format!("it is self-signed, and no anchor of {names}"),
-            Some(leaf) => format!("its issuer `{}` leads to no anchor of {names}", leaf.issuer),
+            Some(leaf) => {
+                let issuer = text_of(leaf.issuer.as_bytes());
+                format!("its issuer `{issuer}` leads to no anchor of {names}")
+            }
             None => "it cannot be read".into(),
         }
     }
@@ -138,6 +142,20 @@ fn depth(error: &rustls::Error) -> Depth {
     }
 }
 
+/// The error without what it quotes of the certificate, but with the same alert. A stranger's certificate may quote half
+/// a megabyte of key usages, and judgements are kept by the thousand.
+fn without_context(error: rustls::Error) -> rustls::Error {
+    let rustls::Error::InvalidCertificate(certificate) = error else { return error };
+    match certificate {
+        CertificateError::InvalidPurposeContext { .. } => CertificateError::InvalidPurpose,
+        CertificateError::NotValidForNameContext { .. } => CertificateError::NotValidForName,
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => CertificateError::BadSignature,
+        other => other,
+    }
+    .into()
+}
+
 /// Why a chain does not verify, for the operator.
 fn reason(error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(error) = error else { return error.to_string() };
@@ -164,4 +182,31 @@ fn reason(error: &rustls::Error) -> String {
 fn time(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map_or_else(|_| format!("{seconds}"), |time| time.to_string())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use provost_core::NoIdentity;
+    use rcgen::ExtendedKeyUsagePurpose;
+    use rustls::crypto::aws_lc_rs::default_provider;
+
+    use super::*;
+    use crate::tls::testing::{Ca, trust_set};
+
+    #[test]
+    fn what_is_kept_of_a_strangers_certificate_is_small() {
+        let (poly, other) = (Ca::new("Poly"), Ca::new(&"Other".repeat(8_000)));
+        let sets = TrustSets::new(&[trust_set("poly", &[&poly], vec![])], &Arc::new(default_provider())).unwrap();
+        let many = (0..5_000).map(|number| ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, number])).collect();
+        for leaf in
+            [other.leaf("0004F2AABBCC", |_| ()), poly.leaf("0004F2AABBCC", |leaf| leaf.extended_key_usages = many)]
+        {
+            let judgement = sets.judge(leaf.end_entity_cert().unwrap(), &[], UnixTime::now());
+            let Judgement::Unverified { why, error } = judgement else { panic!("{judgement:?}") };
+            let NoIdentity::NotVerified(why) = why else { panic!("{why}") };
+            assert!(why.len() < 1_000, "{} bytes: {}", why.len(), why.chars().take(200).collect::<String>());
+            assert!(format!("{error:?}").len() < 200);
+        }
+    }
 }
