@@ -1,6 +1,6 @@
 //! Listings: a folder is listed name by name, and each name passes the ladder.
 
-use super::{AccessRequest, Admission, Denial, Opening, Reason, Step, decide, device, require, throttle};
+use super::{AccessRequest, Admission, Denial, Opening, Reason, Step, decide, device, pinned, require, throttle};
 use crate::mac::Mac;
 use crate::path::{NamedDevice, RequestPath};
 use crate::policy::Operation;
@@ -25,6 +25,7 @@ pub fn decide_listing<'a>(request: &AccessRequest<'a>) -> Result<ListPermit<'a>,
     let admission: Admission = require(&request, None).map_err(denied(Step::Require))?;
     throttle(&request).map_err(denied(Step::Throttle))?;
     let subject = device(&request, admission, None).map_err(denied(Step::Device))?;
+    pinned(&request, &subject).map_err(denied(Step::Binding))?;
     Ok(ListPermit { request, folder, proven: subject.proven })
 }
 

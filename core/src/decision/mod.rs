@@ -289,12 +289,7 @@ fn binding(
     admission: Admission,
     subject: &Subject,
 ) -> Result<Opening, Reason> {
-    if let Some((device, row)) = subject.device
-        && row.pinned
-        && request.proofs.certificate.is_err()
-    {
-        return Err(Reason::Pinned { device, proven: subject.proven.is_some() });
-    }
+    pinned(request, subject)?;
     let opening = match (grant.audience, grant.found.device, subject.proven) {
         (Audience::Device, _, Some(_)) => Ok(Opening::Device),
         (Audience::Device, _, None) if reads_without_device(request, admission) => Ok(Opening::Unbound),
@@ -309,6 +304,15 @@ fn binding(
         Admission::ReportOnly => Opening::ReportOnly,
         Admission::Listener | Admission::Exception => opening,
     })
+}
+
+fn pinned(request: &AccessRequest<'_>, subject: &Subject) -> Result<(), Reason> {
+    match subject.device {
+        Some((device, row)) if row.pinned && request.proofs.certificate.is_err() => {
+            Err(Reason::Pinned { device, proven: subject.proven.is_some() })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn unbound(request: &AccessRequest<'_>, admission: Admission, kind: Kind) -> Result<Opening, Reason> {

@@ -294,16 +294,20 @@ impl Scene {
                 .into_bytes(),
         };
         let path = self.tenant.path(&raw);
-        decide(&AccessRequest {
+        decide(&self.request(operation, path.as_ref().map_err(|error| *error)))
+    }
+
+    fn request<'a>(&'a self, operation: Operation, path: Result<&'a RequestPath, PathError>) -> AccessRequest<'a> {
+        AccessRequest {
             tenant: &self.tenant,
             listener: &self.listener,
             devices: &Listed,
             client: self.client,
             proofs: &self.proofs,
             operation,
-            path: path.as_ref().map_err(|error| *error),
+            path,
             throttled: self.throttled,
-        })
+        }
     }
 }
 
@@ -371,16 +375,7 @@ fn a_listing_names_own_files_only_to_their_proven_device() {
     for (protocol, given, expected) in rows {
         let scene = Scene::new(protocol, given);
         let folder = scene.tenant.path(b"/").unwrap_or_else(|error| panic!("{error}"));
-        let listing = decide_listing(&AccessRequest {
-            tenant: &scene.tenant,
-            listener: &scene.listener,
-            devices: &Listed,
-            client: scene.client,
-            proofs: &scene.proofs,
-            operation: Operation::Read,
-            path: Ok(&folder),
-            throttled: false,
-        });
+        let listing = decide_listing(&scene.request(Operation::Read, Ok(&folder)));
         let listing = listing.unwrap_or_else(|denial| panic!("{given}: {denial:?}"));
         let all = ["{A}.cfg", "{B}.cfg", "{X}.cfg", "phone{A}.cfg", "secret/a", "sip.cfg", "public/logo.bmp"];
         let shown = all.into_iter().filter(|name| {
@@ -393,20 +388,21 @@ fn a_listing_names_own_files_only_to_their_proven_device() {
 }
 
 #[test]
+fn a_pinned_device_lists_nothing_without_its_certificate() {
+    for (given, expected) in [("pw:P", Some("pinned")), ("pw:A", None), ("pw:K", Some("blocked"))] {
+        let scene = Scene::new(Protocol::Ftp, given);
+        let root = scene.tenant.path(b"").unwrap_or_else(|error| panic!("{error}"));
+        let listing = decide_listing(&scene.request(Operation::Read, Ok(&root)));
+        assert_eq!(listing.err().map(|denial| denial.reason.code()), expected, "{given}");
+    }
+}
+
+#[test]
 fn folders_that_name_a_device_are_shown_to_it_alone() {
     let scene = Scene::new(Protocol::Https, "cert:A");
     let root = scene.tenant.path(b"").unwrap_or_else(|error| panic!("{error}"));
-    let request = AccessRequest {
-        tenant: &scene.tenant,
-        listener: &scene.listener,
-        devices: &Listed,
-        client: scene.client,
-        proofs: &scene.proofs,
-        operation: Operation::Read,
-        path: Ok(&root),
-        throttled: false,
-    };
-    let listing = decide_listing(&request).unwrap_or_else(|denial| panic!("{denial:?}"));
+    let listing =
+        decide_listing(&scene.request(Operation::Read, Ok(&root))).unwrap_or_else(|denial| panic!("{denial:?}"));
     for (folder, shown) in [("logs", true), ("0004f2aaaaaa", true), ("0004f2bbbbbb", false), ("0004f2aaaaaab", false)] {
         let folder = scene.tenant.path(folder.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(listing.shows_folder(&folder), shown, "{folder}");
