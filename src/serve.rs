@@ -74,8 +74,11 @@ async fn until_signalled(
         let reason = &failure.error;
         tracing::error!(tenant = failure.tenant, listener = failure.listener, address = %failure.address, %reason, "cannot listen");
     }
+    if deployment.tenants.is_empty() {
+        bail!("nothing to serve: there is no tenant without errors; `provost check` shows what it finds");
+    }
     if server.bound().is_empty() {
-        bail!("nothing to serve: no listener could be bound");
+        bail!("nothing to serve: no listener is enabled and could be bound");
     }
     announce(&server)?;
     tokio::select! {
