@@ -186,7 +186,8 @@ mod tests {
     use super::*;
 
     fn deployment(dir: &std::path::Path, listeners: &str) -> Deployment {
-        let tenant = "name = \"acme\"\nallow = [\"127.0.0.0/8\"]\n[files]\nroot = \".\"\n";
+        let tenant = "name = \"acme\"\nallow = [\"127.0.0.0/8\"]\n[files]\nroot = \"files\"\n";
+        std::fs::create_dir(dir.join("files")).unwrap();
         std::fs::write(dir.join("provost.toml"), "tenants = \"acme.toml\"\nstate = \"state\"\n").unwrap();
         std::fs::write(dir.join("acme.toml"), format!("{tenant}{listeners}")).unwrap();
         let loaded = provost_tenants::config::load(&dir.join("provost.toml"), []).unwrap();
