@@ -1,0 +1,14 @@
+//! What the tests stand on: certificates, a deployment, the server and its clients.
+
+pub(crate) mod authority;
+pub(crate) mod clients;
+pub(crate) mod deployment;
+pub(crate) mod scene;
+pub(crate) mod server;
+pub(crate) mod tftp_client;
+pub(crate) mod tls_client;
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives it up. It is generous: a loaded machine is slow, not wrong.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);

@@ -1,0 +1,206 @@
+//! The server: the real binary, its events on stderr and its records on stdout.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::DEADLINE;
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_provost");
+
+/// A running server. Dropped, it is gone.
+pub(crate) struct Server {
+    child: Child,
+    config: PathBuf,
+    events: Arc<Lines>,
+    records: Arc<Lines>,
+    addresses: HashMap<(String, String), SocketAddr>,
+}
+
+/// The lines that one pipe has brought.
+#[derive(Default)]
+struct Lines {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: Vec<Value>,
+    ended: bool,
+}
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Arc<Self> {
+        let lines = Arc::new(Self::default());
+        let filled = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+                filled.state.lock().unwrap().lines.push(value);
+                filled.changed.notify_all();
+            }
+            filled.state.lock().unwrap().ended = true;
+            filled.changed.notify_all();
+        });
+        lines
+    }
+
+    /// The first line for which `wanted` has an answer.
+    fn wait<T>(&self, what: &str, wanted: impl Fn(&[Value]) -> Option<T>) -> Result<T, String> {
+        let until = Instant::now() + DEADLINE;
+        let mut state = self.state.lock().unwrap();
+        loop {
+            if let Some(answer) = wanted(&state.lines) {
+                return Ok(answer);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if state.ended || left.is_zero() {
+                return Err(format!("no {what} among {} lines:\n{}", state.lines.len(), shown(&state.lines)));
+            }
+            state = self.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    fn all(&self) -> Vec<Value> {
+        self.state.lock().unwrap().lines.clone()
+    }
+}
+
+fn shown(lines: &[Value]) -> String {
+    lines.iter().flat_map(|line| ["  ".to_owned(), line.to_string(), "\n".to_owned()]).collect()
+}
+
+/// What an event says, whether its fields are flattened or not.
+fn field<'v>(event: &'v Value, key: &str) -> Option<&'v str> {
+    event.get("fields").and_then(|fields| fields.get(key)).or_else(|| event.get(key))?.as_str()
+}
+
+fn is_message(event: &Value, message: &str) -> bool {
+    field(event, "message") == Some(message)
+}
+
+impl Server {
+    /// Starts the server and waits until it says that it is ready.
+    pub(crate) fn start(config: &Path) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(["serve", "--config"])
+            .arg(config)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let records = Lines::of(child.stdout.take().unwrap());
+        let events = Lines::of(child.stderr.take().unwrap());
+        let mut server = Self { child, config: config.to_owned(), events, records, addresses: HashMap::new() };
+        let ready = |events: &[Value]| events.iter().any(|event| is_message(event, "ready")).then_some(());
+        server.events.wait("`ready`", ready).unwrap_or_else(|error| panic!("the server did not start: {error}"));
+        for event in server.events.all().iter().filter(|event| is_message(event, "listening")) {
+            let (Some(tenant), Some(listener), Some(address)) =
+                (field(event, "tenant"), field(event, "listener"), field(event, "address"))
+            else {
+                panic!("an event without its fields: {event}");
+            };
+            server.addresses.insert((tenant.to_owned(), listener.to_owned()), address.parse().unwrap());
+        }
+        server
+    }
+
+    /// Where a listener listens.
+    pub(crate) fn address(&self, tenant: &str, listener: &str) -> SocketAddr {
+        let key = (tenant.to_owned(), listener.to_owned());
+        *self.addresses.get(&key).unwrap_or_else(|| panic!("no {listener} of {tenant} in {:?}", self.addresses))
+    }
+
+    pub(crate) fn port(&self, tenant: &str, listener: &str) -> u16 {
+        self.address(tenant, listener).port()
+    }
+
+    /// Whether the listener is there at all.
+    pub(crate) fn listens(&self, tenant: &str, listener: &str) -> bool {
+        self.addresses.contains_key(&(tenant.to_owned(), listener.to_owned()))
+    }
+
+    /// Waits for the first record that has all these values.
+    pub(crate) fn record(&self, wanted: &[(&str, &str)]) -> Value {
+        let found = |records: &[Value]| records.iter().find(|record| has(record, wanted)).cloned();
+        self.records.wait(&format!("record {wanted:?}"), found).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until there are `count` such records, and gives all there are by then.
+    pub(crate) fn records(&self, wanted: &[(&str, &str)], count: usize) -> Vec<Value> {
+        let found = |records: &[Value]| {
+            let found: Vec<Value> = records.iter().filter(|record| has(record, wanted)).cloned().collect();
+            (found.len() >= count).then_some(found)
+        };
+        self.records.wait(&format!("{count} records {wanted:?}"), found).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The configuration that it was started with.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// A figure of `/proc/PID/status`, in KiB.
+    pub(crate) fn memory(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a figure in kB").trim().parse().unwrap()
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) -> (ExitStatus, Vec<Value>) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let status = self.wait_for_end();
+        let _ = self.records.wait("end of the records", |_| None::<()>);
+        (status, self.records.all())
+    }
+
+    fn wait_for_end(&mut self) -> ExitStatus {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "it did not end when asked");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("events:\n{}records:\n{}", shown(&self.events.all()), shown(&self.records.all()));
+        }
+    }
+}
+
+/// Whether a record has all these values. An empty value stands for an absent key.
+fn has(record: &Value, wanted: &[(&str, &str)]) -> bool {
+    wanted.iter().all(|(key, value)| match record.get(key) {
+        None => value.is_empty(),
+        Some(Value::String(text)) => text == value,
+        Some(Value::Number(number)) => number.to_string() == *value,
+        Some(_) => false,
+    })
+}

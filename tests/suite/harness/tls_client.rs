@@ -1,0 +1,51 @@
+//! A TLS connection of our own, for requests that no client would send: cut short, malformed, slow.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::DEADLINE;
+use super::deployment::Deployment;
+
+/// The stream of one connection, with the device's certificate presented.
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Connects as the device whose certificate has that name.
+pub(crate) fn connect(deployment: &Deployment, server: SocketAddr, certificate: &str) -> Stream {
+    let pem = |name: String| deployment.path(&name);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(pem("tls/ca.pem".into())).unwrap()).unwrap();
+    let chain = vec![CertificateDer::from_pem_file(pem(format!("device/{certificate}.pem"))).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(pem(format!("device/{certificate}.key"))).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    let name = ServerName::from(server.ip());
+    let stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+}
+
+/// Sends a request as it stands, and reads what comes until the server closes.
+pub(crate) fn send(mut stream: impl Read + Write, request: &[u8]) -> String {
+    // A server that has answered and closed early makes writing fail; its answer counts.
+    let _ = stream.write_all(request);
+    let _ = stream.flush();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The status of an answer; 0 where there is none.
+pub(crate) fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}

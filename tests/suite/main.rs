@@ -1,0 +1,24 @@
+//! The real binary, met by real clients: curl, tftp-hpa, atftp, lftp and Python's ftplib, and by sockets of our own where
+//! no client does what has to be tried.
+//!
+//! Each test writes its own deployment into a temporary directory and starts its own server on ports that the system
+//! picks; nothing is shared, so that the tests run beside each other. What is decided is tested in `provost-core`, row by
+//! row; here stands what only the whole product shows.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod harness;
+
+mod bulk;
+mod command_line;
+mod crash;
+mod demo;
+mod ftp;
+mod ftp_transfers;
+mod https;
+mod https_uploads;
+mod https_wire;
+mod records;
+mod tenants;
+mod tftp;
+mod tftp_wire;

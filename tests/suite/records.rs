@@ -1,0 +1,166 @@
+//! One record for each request and each failed handshake, with its reason.
+
+use std::net::TcpStream;
+
+use crate::harness::clients::{Curl, run};
+use crate::harness::deployment::Deployment;
+use crate::harness::scene::{self, FOREIGN, NEIGHBOUR, POLY, Scene, UNLISTED};
+use crate::harness::server::Server;
+use crate::harness::tftp_client::TftpClient;
+
+fn scene() -> Scene {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.write_doubtful_certificates();
+    deployment.write(
+        "devices.csv",
+        format!("mac,label,password,proof,blocked\n0004f2b10c4d,Lost,,,true\n{NEIGHBOUR},Pinned,,certificate,\n"),
+    );
+    let acme = scene::acme()
+        .devices("file = \"../devices.csv\"")
+        .https("")
+        .listener("http", "")
+        .listener("tftp", "")
+        .listener("ftp", "require = [\"password\"]\n")
+        .table("[[users]]\nname = \"PlcmSpIp\"\npassword = \"secret\"")
+        .table("[[rule]]\npath = \"secret/*\"\nread = \"nobody\"");
+    deployment.add(&acme);
+    deployment.certificate("blocked", &deployment.poly.common_name("0004F2B10C4D"));
+    Scene::start(deployment)
+}
+
+/// What is asked over https: certificate, arguments of curl, path, and the record's outcome, reason, opening and MAC.
+type Row<'a> = (&'a str, &'a [&'a str], &'a str, [&'a str; 4]);
+
+#[test]
+fn each_https_request_has_its_record() {
+    let scene = scene();
+    let rows: &[Row<'_>] = &[
+        (POLY, &[], "0004f2aabbcc.cfg", ["served", "", "own", POLY]),
+        (POLY, &["-I"], "0004f2aabbcc.cfg?head", ["served", "", "own", POLY]),
+        (POLY, &[], "sip.cfg", ["served", "", "device", POLY]),
+        (POLY, &[], "none.cfg", ["missing", "", "device", POLY]),
+        (POLY, &[], "0004f2000002.cfg", ["denied", "not_own", "", POLY]),
+        (POLY, &[], "secret/a", ["denied", "rule_denies", "", POLY]),
+        (POLY, &[], "../a", ["denied", "path_leaves_root", "", POLY]),
+        (POLY, &[], "a%00b", ["denied", "path_nul", "", POLY]),
+        (POLY, &[], "a%0ab", ["denied", "path_control", "", POLY]),
+        (POLY, &[], "a%ffb", ["denied", "path_not_utf8", "", POLY]),
+        (POLY, &[], ".provost-a", ["denied", "path_reserved", "", POLY]),
+        (POLY, &[], "0004f2aabbcc-0004f2000002.cfg", ["denied", "ambiguous_device", "", POLY]),
+        (POLY, &["-T", "-"], "0004f2aabbcc-app.log", ["stored", "", "own", POLY]),
+        (POLY, &["-T", "-"], "0004f2aabbcc.cfg", ["denied", "rule_denies", "", POLY]),
+        (FOREIGN, &[], "0004f2ddeeff.cfg", ["denied", "unknown_device", "", FOREIGN]),
+        ("blocked", &[], "0004f2b10c4d.cfg", ["denied", "blocked", "", "0004f2b10c4d"]),
+        ("generic", &[], "generic.cfg", ["denied", "require_not_met", "", ""]),
+        ("two", &[], "two.cfg", ["denied", "require_not_met", "", ""]),
+        (POLY, &["-X", "DELETE"], "deleted.cfg", ["rejected", "", "", ""]),
+    ];
+    for (certificate, arguments, path, _) in rows {
+        scene.https("acme", certificate, path).args(arguments.iter().copied()).run();
+    }
+    let records = scene.server.records(&[("protocol", "https")], rows.len());
+    for ((certificate, arguments, path, expected), record) in rows.iter().zip(&records) {
+        let text = |key: &str| record.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+        let got = [text("outcome"), text("reason"), text("opening"), text("mac")];
+        let row = format!("{certificate} {arguments:?} {path}: {record}");
+        if expected[0] == "rejected" {
+            assert_eq!(got[0], "rejected", "{row}");
+        } else {
+            assert_eq!(got, *expected, "{row}");
+        }
+        assert!(text("client").starts_with("127.0.0.1") && text("tenant") == "acme", "{row}");
+    }
+    assert_eq!(scene.server.stop().1.len(), rows.len(), "one record each, and no more");
+}
+
+#[test]
+fn each_failed_handshake_has_its_record() {
+    let scene = scene();
+    let expected = [("", "no certificate"), ("wrong-ca", "leads to no anchor"), ("expired", "expired")];
+    for (number, (certificate, words)) in (1..).zip(expected) {
+        assert_eq!(scene.https("acme", certificate, "sip.cfg").run().status, 0, "{certificate}");
+        let record = scene.server.records(&[("outcome", "handshake")], number).pop().unwrap();
+        assert!(record["detail"].to_string().contains(words), "{certificate}: {record}");
+    }
+    // A peer that speaks no TLS, one that says nothing and goes, and one that cannot do better than TLS 1.1.
+    let plain = Curl::new(format!("http://127.0.0.1:{}/sip.cfg", scene.server.port("acme", "https"))).run();
+    assert_eq!(plain.status, 0, "{plain:?}");
+    drop(TcpStream::connect(scene.server.address("acme", "https")).unwrap());
+    let target = scene.server.address("acme", "https").to_string();
+    run("openssl", &["s_client", "-connect", &target, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]);
+    let records = scene.server.records(&[("outcome", "handshake")], 5);
+    assert!(records.iter().all(|record| record["tenant"] == "acme" && record["protocol"] == "https"), "{records:?}");
+}
+
+#[test]
+fn each_plain_request_has_its_record() {
+    let scene = scene();
+    let pinned = format!("{NEIGHBOUR}.cfg");
+    let own = format!("{POLY}.cfg");
+    let unlisted = format!("{UNLISTED}.cfg");
+    let expected = [
+        (own.as_str(), "served", "", "unbound"),
+        (pinned.as_str(), "denied", "pinned", ""),
+        (unlisted.as_str(), "denied", "unknown_device", ""),
+        ("0004f2b10c4d.cfg", "denied", "blocked", ""),
+        ("none.cfg", "missing", "", "unbound"),
+        ("sip.cfg", "served", "", "unbound"),
+        ("secret/a", "denied", "rule_denies", ""),
+    ];
+    for (path, ..) in expected {
+        let _ = TftpClient::new(scene.server.address("acme", "tftp")).get(path, "octet", &[]);
+        Curl::new(scene.url("http", "acme", path)).run();
+        Curl::new(scene.url("ftp", "acme", path)).args(["-u", "PlcmSpIp:secret", "--ftp-method", "nocwd"]).run();
+    }
+    for (protocol, method) in [("tftp", "RRQ"), ("http", "GET"), ("ftp", "RETR")] {
+        for (path, outcome, reason, opening) in expected {
+            let wanted = |record: &serde_json::Value| {
+                record["path"].as_str().is_some_and(|sent| sent.trim_start_matches('/') == path)
+            };
+            // curl asks for the size before it reads; what counts here is that the reading itself is recorded, or,
+            // where the size was refused, that.
+            let records = scene.server.records(&[("protocol", protocol)], expected.len());
+            let record =
+                records.iter().rfind(|record| wanted(record) && (protocol == "ftp" || record["method"] == method));
+            let record = record.unwrap_or_else(|| panic!("{protocol} {path}: {records:?}"));
+            let text = |key: &str| record.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+            assert_eq!([text("outcome"), text("reason"), text("opening")], [outcome, reason, opening], "{record}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_login_has_its_record() {
+    let scene = scene();
+    let reply = Curl::new(scene.url("ftp", "acme", "sip.cfg")).args(["-u", "PlcmSpIp:tellnobody"]).run();
+    assert_eq!(reply.code, 67, "{reply:?}");
+    let record = scene.server.record(&[("protocol", "ftp")]);
+    assert!(["handshake", "denied"].contains(&record["outcome"].as_str().unwrap_or_default()), "{record}");
+    assert!(!record.to_string().contains("tellnobody"), "{record}");
+}
+
+#[test]
+fn what_a_peer_sends_stands_in_a_record_without_harm() {
+    let scene = scene();
+    let agent = "Evil\u{1b}[31m \"quoted\" \\ \u{7f}end";
+    let path = format!("{}.cfg", "a%22%0d%0aforged=1%1b".repeat(100));
+    scene.phone(&path).args(["-A", agent]).run();
+    scene.phone("sip.cfg").args(["-A", "FileTransport PolycomVVX-VVX_500-UA/5.9.7.47435 Type/Updater"]).run();
+    let good = scene.server.record(&[("path", "/sip.cfg")]);
+    assert_eq!(good["agent"], "FileTransport PolycomVVX-VVX_500-UA/5.9.7.47435 Type/Updater");
+    let records = scene.server.records(&[("protocol", "https")], 2);
+    let bad = records.iter().find(|record| record["outcome"] != "served").unwrap();
+    assert!(bad["path"].as_str().unwrap_or_default().chars().count() <= 300, "{bad}");
+}
+
+#[test]
+fn a_server_that_is_asked_to_stop_ends_well_and_has_written_its_records() {
+    let scene = scene();
+    for number in 0..20 {
+        assert_eq!(Curl::new(scene.url("http", "acme", &format!("sip.cfg?{number}"))).run().status, 200);
+    }
+    let (status, records) = Server::stop(scene.server);
+    assert!(status.success(), "{status}");
+    assert_eq!(records.len(), 20);
+}
