@@ -10,7 +10,7 @@ use crate::harness::tftp_client::TftpClient;
 
 const GIBIBYTE: u64 = 1 << 30;
 /// What serving may add to the peak of the resident memory, whatever the size of the file, in KiB.
-const ALLOWANCE: u64 = 16 * 1024;
+const ALLOWANCE: u64 = 8 * 1024;
 
 fn scene() -> Scene {
     let listeners = |tenant: Tenant| tenant.https("").listener("tftp", "").listener("ftp", "");
@@ -66,7 +66,8 @@ fn a_gibibyte_over_tftp_needs_no_memory_of_its_size() {
 #[test]
 fn an_idle_server_of_two_tenants_is_small() {
     let scene = scene();
-    // The binary of a debug build is large and mapped from its file; what the server itself takes is anonymous.
+    // What the server takes for itself is anonymous: some 3 MiB. The rest of the 20 MiB that an idle server may have is the
+    // binary, mapped from its file, which is larger here than in a release build.
     let anonymous = scene.server.memory("RssAnon");
-    assert!(anonymous < 20 * 1024, "{anonymous} KiB");
+    assert!(anonymous < 8 * 1024, "{anonymous} KiB");
 }
