@@ -7,9 +7,6 @@ use std::collections::HashMap;
 
 use provost_core::Mac;
 
-/// Bodies that one device may have on their way at once. Phones send two.
-const MAX_SPOOLS: u32 = 32;
-
 /// The accounts of one tenant.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -39,6 +36,7 @@ struct Row {
 pub(super) struct Allowance {
     pub(super) device_bytes: u64,
     pub(super) device_files: u32,
+    pub(super) device_spools: u32,
     pub(super) tenant_bytes: u64,
 }
 
@@ -77,9 +75,9 @@ impl Shortage {
 
 impl Ledger {
     /// Opens a body of `device`.
-    pub(super) fn open_spool(&mut self, device: Mac) -> Result<(), Shortage> {
+    pub(super) fn open_spool(&mut self, device: Mac, allowance: Allowance) -> Result<(), Shortage> {
         let account = self.accounts.entry(device).or_default();
-        if account.spools >= MAX_SPOOLS {
+        if account.spools >= allowance.device_spools {
             return Err(Shortage::Spools);
         }
         account.spools += 1;
@@ -222,7 +220,7 @@ mod tests {
     use super::*;
 
     const DEVICE: Mac = Mac::from_octets([0, 4, 0xf2, 1, 2, 3]);
-    const ALLOWANCE: Allowance = Allowance { device_bytes: 100, device_files: 3, tenant_bytes: 150 };
+    const ALLOWANCE: Allowance = Allowance { device_bytes: 100, device_files: 3, device_spools: 2, tenant_bytes: 150 };
 
     #[test]
     fn bodies_on_their_way_count_together() {
@@ -268,7 +266,7 @@ mod tests {
     #[test]
     fn accounts_without_anything_are_dropped() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.open_spool(DEVICE), Ok(()));
+        assert_eq!(ledger.open_spool(DEVICE, ALLOWANCE), Ok(()));
         ledger.close_spool(DEVICE, 0);
         ledger.put(DEVICE, "a", Some(1));
         ledger.put(DEVICE, "a", None);

@@ -28,9 +28,9 @@ pub use spool::Spool;
 use std::io;
 use std::sync::Arc;
 
-use provost_core::path::Case;
+use provost_core::path::{Case, Strip};
 use provost_core::upload::ContentRange;
-use provost_core::{Mac, Operation, Permit, RequestPath};
+use provost_core::{Mac, NamedDevice, Operation, Permit, RequestPath};
 
 use state::State;
 
@@ -134,12 +134,17 @@ impl Uploads {
     ///
     /// # Errors
     /// - [`UploadError::TooLarge`], [`UploadError::NoSpace`], [`UploadError::Io`]
-    /// - [`UploadError::Unstorable`]: the permit is to read, or too many folders stand in the path
+    /// - [`UploadError::Unstorable`]: the permit is to read, too many folders stand in the path, or one of them may be the
+    ///   name of a file and the device is not proven
     pub fn begin(&self, permit: Permit, expected: Option<u64>) -> Result<Spool, UploadError> {
         let Operation::Write = permit.operation() else { return Err(UploadError::Unstorable) };
         let device = permit.device().ok_or(UploadError::Unstorable)?;
         let path = stored_name(self.settings.case, permit.path(), Some(device));
         if path.is_empty() || path.matches('/').count() > MAX_FOLDERS {
+            return Err(UploadError::Unstorable);
+        }
+        // A stranger who may write a log would else make a folder of the name under which the phone stores its settings.
+        if permit.proven().is_none() && folders(&path).any(may_be_a_file) {
             return Err(UploadError::Unstorable);
         }
         Spool::begin(&self.settings, &self.state, permit, device, path, expected)
@@ -149,6 +154,17 @@ impl Uploads {
     pub(crate) fn reading(&self, path: &RequestPath, device: Option<Mac>) -> Option<(&cap_std::fs::Dir, String)> {
         Some((self.state.root().ok()?, stored_name(self.settings.case, path, device)))
     }
+}
+
+/// The folders of a path, by name.
+fn folders(path: &str) -> impl Iterator<Item = &str> {
+    path.rsplit_once('/').into_iter().flat_map(|(folders, _)| folders.split('/'))
+}
+
+/// Whether a folder's name is one that an upload may have: it names a device and says more than that.
+fn may_be_a_file(folder: &str) -> bool {
+    let path = RequestPath::parse(folder.as_bytes(), &Strip::default());
+    path.is_ok_and(|path| *path.named() != NamedDevice::None) && folder.parse::<Mac>().is_err()
 }
 
 /// The name that an upload has on the disk: one for all spellings of the device's MAC, and one for all spellings

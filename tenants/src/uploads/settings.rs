@@ -7,6 +7,10 @@ use provost_core::path::Case;
 
 use super::ledger::Allowance;
 
+/// Bodies that one device may have on their way at once, with the same reserve for settings as its quota: where anyone may
+/// send a phone's logs, logs that never end must not keep its settings out. Phones send two.
+const MAX_SPOOLS: u32 = 32;
+
 /// The settings of one tenant's uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadsSettings {
@@ -46,12 +50,11 @@ pub enum Durability {
 impl UploadsSettings {
     /// What a device may hold for files of this kind to be stored.
     pub(super) fn allowance(&self, kind: Kind) -> Allowance {
-        let (bytes, files) = match kind {
-            Kind::Settings => (self.device_quota, self.device_files),
-            Kind::Log | Kind::File => {
-                (self.device_quota - self.device_quota / 8, self.device_files - self.device_files / 8)
-            }
+        let (bytes, files, spools) = (self.device_quota, self.device_files, MAX_SPOOLS);
+        let (bytes, files, spools) = match kind {
+            Kind::Settings => (bytes, files, spools),
+            Kind::Log | Kind::File => (bytes - bytes / 8, files - files / 8, spools - spools / 8),
         };
-        Allowance { device_bytes: bytes, device_files: files, tenant_bytes: self.quota }
+        Allowance { device_bytes: bytes, device_files: files, device_spools: spools, tenant_bytes: self.quota }
     }
 }

@@ -59,7 +59,7 @@ impl Spool {
             ledger.check_spool(device, &path, expected, allowance)
         })?;
         ask_free_space(settings, state, root, expected)?;
-        state.ledger().open_spool(device).map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
+        state.ledger().open_spool(device, allowance).map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
         let body = Temporary::create(root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
         Ok(Self {
             settings: Arc::clone(settings),

@@ -48,7 +48,16 @@ fn bodies_on_their_way_hold_no_more_than_the_quota_together() {
     let mut spool = begin().unwrap_or_else(|error| panic!("{error}"));
     assert!(spool.write(&[0; 700]).is_ok());
     let many: Vec<_> = std::iter::repeat_with(begin).take(40).filter_map(Result::ok).collect();
-    assert_eq!(many.len(), 31);
+    assert_eq!(many.len(), 27);
+}
+
+#[test]
+fn logs_on_their_way_leave_room_for_settings() {
+    let bench = Bench::new();
+    let begin = || bench.uploads.begin(bench.site.permit(DEVICE, Operation::Write, LOG), None);
+    let logs: Vec<_> = std::iter::repeat_with(begin).take(40).filter_map(Result::ok).collect();
+    assert_eq!(logs.len(), 28);
+    assert_eq!(word(&bench.send(SETTINGS, b"s", Target::Whole)), "created");
 }
 
 #[test]
