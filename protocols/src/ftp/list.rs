@@ -6,10 +6,14 @@
 //! MLSD and MLST are RFC 3659 section 7. What a list shows is said by its permit, name by name; a folder that shows
 //! nothing and one that is not there look the same.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use provost_core::{Operation, Proofs};
 use provost_tenants::Tenant;
 use provost_tenants::files::{Entry, FileError};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::data::{Ends, Plan};
 use super::facts::{Fact, by_facts, long};
@@ -20,6 +24,10 @@ use super::session::{End, Session};
 use super::transfer::{Carried, Progress};
 use crate::front::Exchange;
 use crate::record::Outcome;
+
+/// Lists that the sessions of a listener may have at once, from reading the folder until the last byte is taken. A list of
+/// 100,000 names is 25 MB and a tenth of a second of work, and anyone may ask for it in a line.
+pub(super) const AT_ONCE: usize = 8;
 
 /// How the names are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +64,10 @@ impl Session {
         self.settings.take_restart();
         let mut exchange = self.exchange(verb, argument);
         let Some(plan) = self.take_plan(&mut exchange) else { return Ok(Reply::NO_DATA_CONNECTION) };
+        let Some(_turn) = self.turn(&mut exchange).await else {
+            self.data.plan = plan;
+            return Ok(Reply::BUSY);
+        };
         let make = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
             look(exchange, tenant, proofs).map(|found| text(&found, &form))
         };
@@ -78,8 +90,10 @@ impl Session {
 
     /// STAT with a path: the list goes over the control connection (RFC 959 section 4.1.3).
     pub(super) async fn stat_path(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        let mut exchange = self.exchange("STAT", without_options(argument));
+        let Some(_turn) = self.turn(&mut exchange).await else { return Ok(Reply::BUSY) };
         let make = |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| look(exchange, tenant, proofs);
-        let (exchange, found) = self.off_runtime(self.exchange("STAT", without_options(argument)), make).await?;
+        let (exchange, found) = self.off_runtime(exchange, make).await?;
         match found {
             Ok(found) => {
                 exchange.finish(Outcome::Listed, None);
@@ -93,8 +107,10 @@ impl Session {
 
     pub(super) async fn mlst(&mut self, argument: &[u8]) -> Result<Reply, End> {
         let chosen = self.settings.facts.clone();
+        let mut exchange = self.exchange("MLST", argument);
+        let Some(_turn) = self.turn(&mut exchange).await else { return Ok(Reply::BUSY) };
         let (exchange, line) = self
-            .off_runtime(self.exchange("MLST", argument), move |exchange, tenant, proofs| {
+            .off_runtime(exchange, move |exchange, tenant, proofs| {
                 let facts =
                     if is_folder(exchange, tenant, proofs) { None } else { Some(describe(exchange, tenant, proofs)?) };
                 let path = exchange.path().map(ToString::to_string).unwrap_or_default();
@@ -108,6 +124,18 @@ impl Session {
             }
             Err(failure) => failure.conclude(exchange, Aim::Read),
         }
+    }
+}
+
+impl Session {
+    /// Waits for a turn to make a list; kept until the list is sent. `None` where none comes in time, and the record says so.
+    async fn turn(&self, exchange: &mut Exchange) -> Option<OwnedSemaphorePermit> {
+        let turn = timeout(self.front.limits().stall, Arc::clone(&self.listings).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok);
+        if turn.is_none() {
+            exchange.end(Outcome::Refused, Some("busy"));
+        }
+        turn
     }
 }
 

@@ -26,11 +26,14 @@ mod transfer;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::front::Front;
 use crate::listen;
 
 /// Serves FTP on a listening socket until the task is dropped.
 pub async fn serve(front: Arc<Front>, listener: TcpListener) {
-    listen::accept(front, listener, session::serve).await;
+    let listings = Arc::new(Semaphore::new(list::AT_ONCE));
+    let serve = move |front, connection| session::serve(front, connection, Arc::clone(&listings));
+    listen::accept(front, listener, serve).await;
 }

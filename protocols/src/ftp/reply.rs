@@ -35,6 +35,7 @@ impl Reply {
     pub(super) const NO_DATA_CONNECTION: Self = Self::fixed(425, "Use PASV, EPSV, PORT or EPRT first.");
     pub(super) const CANNOT_CONNECT: Self = Self::fixed(425, "Cannot open the data connection.");
     pub(super) const BROKEN: Self = Self::fixed(426, "Data connection broken, transfer aborted.");
+    pub(super) const BUSY: Self = Self::fixed(450, "Busy, try again.");
     pub(super) const LOCAL_ERROR: Self = Self::fixed(451, "Local error.");
     pub(super) const NOT_UNDERSTOOD: Self = Self::fixed(500, "Command not understood.");
     pub(super) const TOO_LONG: Self = Self::fixed(500, "Command line too long.");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use provost_core::{ClientAddr, Proofs};
 use provost_tenants::Tenant;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::command::{Command, Verb};
@@ -35,6 +36,8 @@ pub(super) struct Session {
     pub(super) folder: Folder,
     pub(super) settings: Settings,
     pub(super) data: DataSetup,
+    /// The turns of this listener's sessions to make lists.
+    pub(super) listings: Arc<Semaphore>,
     login_until: Instant,
     _slot: Slot,
 }
@@ -75,8 +78,8 @@ impl End {
 }
 
 /// Serves one control connection.
-pub(super) async fn serve(front: Arc<Front>, connection: Connection) {
-    let mut session = Session::new(front, connection);
+pub(super) async fn serve(front: Arc<Front>, connection: Connection, listings: Arc<Semaphore>) {
+    let mut session = Session::new(front, connection, listings);
     let Err(end) = session.converse().await;
     if let Some(reply) = end.reply() {
         // The session ends either way.
@@ -86,7 +89,7 @@ pub(super) async fn serve(front: Arc<Front>, connection: Connection) {
 }
 
 impl Session {
-    fn new(front: Arc<Front>, connection: Connection) -> Self {
+    fn new(front: Arc<Front>, connection: Connection, listings: Arc<Semaphore>) -> Self {
         let Connection { stream, client, local, slot } = connection;
         let local = canonical(local);
         let limits = front.limits();
@@ -102,6 +105,7 @@ impl Session {
             folder: Folder::root(),
             settings: Settings::default(),
             data: DataSetup::default(),
+            listings,
             front,
             _slot: slot,
         }

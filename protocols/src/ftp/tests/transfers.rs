@@ -320,3 +320,40 @@ async fn lists_show_own_files_to_their_proven_device_alone() {
     assert_eq!(anyone.code("MLST nowhere").await, 550);
     assert_eq!(device.code(&format!("MLST {OTHER}.cfg")).await, 550);
 }
+
+#[tokio::test]
+async fn a_stranger_s_log_makes_no_folder_in_the_way_of_settings() {
+    let server = Server::start();
+    let mut anyone = server.session().await;
+    for (name, code) in [
+        (format!("{OWN}-phone.cfg/{OWN}.log"), 553),
+        (format!("logs/{OWN}-app.log.1/{OWN}.log"), 553),
+        (format!("{OWN}/{OWN}-app.log"), 226),
+        (format!("logs/{OWN}-app.log"), 226),
+    ] {
+        assert_eq!(anyone.store(&format!("STOR {name}"), b"log").await, code, "{name}");
+    }
+    let mut device = server.session_of(OWN, "own-secret").await;
+    assert_eq!(device.store(&format!("STOR {OWN}-phone.cfg"), b"settings").await, 226);
+}
+
+#[tokio::test]
+async fn a_list_waits_where_many_are_made_and_not_taken() {
+    let server = Server::start();
+    let mut waiting = Vec::new();
+    for _ in 0..crate::ftp::list::AT_ONCE {
+        let mut client = server.session().await;
+        client.pasv().await;
+        assert_eq!(client.code("LIST").await, 150);
+        waiting.push(client);
+    }
+    let mut late = server.session().await;
+    let data = late.data().await;
+    late.send(b"LIST\r\n").await;
+    // A list that needs no turn would be there by now; one that waits never is.
+    assert!(tokio::time::timeout(Duration::from_millis(200), late.reply()).await.is_err());
+    assert_eq!(waiting.first_mut().unwrap().code("ABOR").await, 426);
+    assert_eq!(late.next_code().await, 150);
+    assert!(read_to_end(data).await.is_ok());
+    assert_eq!(late.next_code().await, 226);
+}
