@@ -12,6 +12,7 @@ use provost_core::{
     AccessRequest, ClientAddr, Denial, ListPermit, Mac, NamedDevice, Operation, PathError, Permit, Proofs, Refusal,
     RequestPath, decide, decide_listing,
 };
+use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
 
 use crate::listen::{Slot, Slots};
@@ -23,6 +24,7 @@ pub struct Front {
     tenant: Arc<Tenant>,
     listener: Arc<Listener>,
     slots: Arc<Slots>,
+    network: Network,
     records: RecordLog,
 }
 
@@ -36,12 +38,14 @@ pub enum Turned {
 }
 
 impl Front {
-    /// The front of one listener. `slots` are shared by all listeners of the tenant.
+    /// The front of one listener. `slots` are shared by all listeners of the tenant. A listener that is bound anew takes a
+    /// new front, because a [`Network`] is settled by its first socket.
     pub fn new(tenant: Arc<Tenant>, listener: Arc<Listener>, slots: Arc<Slots>, records: RecordLog) -> Arc<Self> {
-        Arc::new(Self { tenant, listener, slots, records })
+        let network = tenant.network.network();
+        Arc::new(Self { tenant, listener, slots, network, records })
     }
 
-    /// The tenant, for its files, uploads, users and network.
+    /// The tenant, for its files, uploads and users.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
@@ -49,6 +53,11 @@ impl Front {
     /// The listener.
     pub fn listener(&self) -> &Arc<Listener> {
         &self.listener
+    }
+
+    /// Where every socket of this listener is made: its own, and those of its transfers.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The limits of this listener's peers.

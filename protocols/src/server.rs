@@ -122,19 +122,19 @@ fn engine(tenant: &Tenant, listener: &Listener, front: Arc<Front>) -> io::Result
     match listener.policy.protocol {
         Protocol::Https => {
             let tls = TlsFront::new(&tenant.policy, listener, https::ALPN).map_err(io::Error::other)?;
-            let socket = tenant.network.tcp_listener(listener.address)?;
+            let socket = front.network().tcp_listener(listener.address)?;
             Ok((socket.local_addr()?, Box::pin(https::serve(front, socket, Arc::new(tls)))))
         }
         Protocol::Http => {
-            let socket = tenant.network.tcp_listener(listener.address)?;
+            let socket = front.network().tcp_listener(listener.address)?;
             Ok((socket.local_addr()?, Box::pin(https::serve_plain(front, socket))))
         }
         Protocol::Ftp => {
-            let socket = tenant.network.tcp_listener(listener.address)?;
+            let socket = front.network().tcp_listener(listener.address)?;
             Ok((socket.local_addr()?, Box::pin(ftp::serve(front, socket))))
         }
         Protocol::Tftp => {
-            let socket = tenant.network.udp_socket(listener.address)?;
+            let socket = front.network().udp_socket(listener.address)?;
             Ok((socket.local_addr()?, Box::pin(tftp::serve(front, socket))))
         }
     }

@@ -80,7 +80,7 @@ impl Transfer {
     /// # Errors
     /// - what the system says
     pub(super) fn new(front: &Arc<Front>, local: SocketAddr, peer: SocketAddr, entry: Entry) -> io::Result<Self> {
-        let socket = front.tenant().network.udp_socket(local)?;
+        let socket = front.network().udp_socket(local)?;
         let received = vec![0; SMALL_PACKET_BYTES];
         Ok(Self {
             front: Arc::clone(front),

@@ -46,7 +46,7 @@ pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Te
     let files = files.map_err(|error| root.field.refuse(with_source(&error))).ok()?;
     Some(Arc::new(Tenant {
         policy,
-        network: NetworkStack::Host,
+        network: NetworkStack::HOST,
         files,
         uploads,
         devices: Arc::new(devices),

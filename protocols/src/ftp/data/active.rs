@@ -105,7 +105,7 @@ pub(super) async fn connect(ends: &Ends, peer: SocketAddr) -> io::Result<TcpStre
         }
         (peer, _) => peer,
     };
-    ends.front.tenant().network.tcp_connect(local, peer).await
+    ends.front.network().tcp_connect(local, peer).await
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn told_address(ends: &Ends) -> Option<Ipv4Addr> {
 }
 
 fn listen(ends: &Ends) -> io::Result<TcpListener> {
-    let network = &ends.front.tenant().network;
+    let network = ends.front.network();
     let mut address = ends.local;
     let Some(ports) = &ends.front.listener().passive.ports else {
         address.set_port(0);

@@ -77,7 +77,7 @@ impl Server {
             Arc::new(Listener { policy, address: SocketAddr::new(options.ip, 0), tls: None, passive: options.passive });
         let tenant = Arc::new(Tenant {
             policy: tenant_policy(),
-            network: NetworkStack::Host,
+            network: NetworkStack::HOST,
             files: Files::open_roots(files, Arc::clone(&uploads)).unwrap(),
             uploads,
             devices: Arc::new(Devices::load(DevicesSettings { list: Vec::new(), file: Some(inventory) }).unwrap()),
@@ -87,7 +87,7 @@ impl Server {
         });
         let records = Arc::new(Mutex::new(Vec::new()));
         let log = RecordLog::to(Shared(Arc::clone(&records)), LogFormat::Text).unwrap();
-        let socket = tenant.network.tcp_listener(listener.address).unwrap();
+        let socket = tenant.network.network().tcp_listener(listener.address).unwrap();
         let address = socket.local_addr().unwrap();
         let front = Front::new(tenant, listener, Arc::new(Slots::default()), log.clone());
         let task = tokio::spawn(crate::ftp::serve(front, socket));

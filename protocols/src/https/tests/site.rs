@@ -199,7 +199,7 @@ fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) 
     let devices = DevicesSettings { list: Vec::new(), file: Some(directory.join("devices.csv")) };
     Tenant {
         policy,
-        network: NetworkStack::Host,
+        network: NetworkStack::HOST,
         files: Files::open_roots(roots, Arc::clone(&uploads)).unwrap(),
         uploads,
         devices: Arc::new(Devices::load(devices).unwrap()),

@@ -75,7 +75,7 @@ impl Site {
         let log = RecordLog::to(written.clone(), LogFormat::Text).unwrap();
         let listener = Arc::new(listener(plan));
         let tenant = Arc::new(tenant(plan, root, folder.path().join("uploads")));
-        let socket = tenant.network.udp_socket(listener.address).unwrap();
+        let socket = tenant.network.network().udp_socket(listener.address).unwrap();
         let address = socket.local_addr().unwrap();
         let slots = Arc::new(Slots::default());
         let front = Front::new(tenant, listener, Arc::clone(&slots), log.clone());
@@ -168,7 +168,7 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
     let devices = DevicesSettings { list: vec![MAC.parse().unwrap()], file: None };
     Tenant {
         policy,
-        network: NetworkStack::Host,
+        network: NetworkStack::HOST,
         files: Files::open_roots(files, Arc::clone(&uploads)).unwrap(),
         uploads,
         devices: Arc::new(Devices::load(devices).unwrap()),

@@ -1,0 +1,157 @@
+//! Network stacks: where a tenant's sockets are made.
+//!
+//! Every socket that serves a tenant is made here, and nowhere else: listening sockets, TFTP transfers, FTP data
+//! connections in both directions. A socket made elsewhere could reach a host of the same address in another
+//! tenant's network.
+//!
+//! A [`NetworkStack`] is what the configuration says. A [`Network`] is one listener's hold on it: all sockets that it makes
+//! lie in the same network, even where the name has come to mean another one since. Namespaces and devices are not made
+//! here; that is the operator's affair.
+
+mod identity;
+mod maker;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+
+pub use identity::{Identity, NetworkError};
+pub use names::{DeviceName, NamespaceName};
+
+/// Connections that wait to be accepted: what Linux allows by default (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// The network that a tenant's sockets belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NetworkStack {
+    /// The network of the process itself.
+    Host {
+        /// The one device whose packets count; those of every device where it is absent.
+        interface: Option<DeviceName>,
+    },
+    /// A network namespace.
+    Namespace(NamespaceName),
+    /// A VRF device in the network of the process (`l3mdev`).
+    Vrf(DeviceName),
+}
+
+/// One listener's hold on its tenant's network. Its first socket settles which network that is, by what it is and not by
+/// its name; a socket that would come to lie in another one is not made. A listener that is bound anew takes a new one.
+#[derive(Debug)]
+pub struct Network {
+    stack: NetworkStack,
+    settled: OnceLock<Identity>,
+}
+
+impl NetworkStack {
+    /// The network of the process itself, on every device.
+    pub const HOST: Self = Self::Host { interface: None };
+
+    /// A listener's hold on it. Nothing is opened yet.
+    pub fn network(&self) -> Network {
+        Network { stack: self.clone(), settled: OnceLock::new() }
+    }
+
+    /// The device to which each socket is bound.
+    pub fn device(&self) -> Option<&DeviceName> {
+        match self {
+            Self::Host { interface } => interface.as_ref(),
+            Self::Namespace(_) => None,
+            Self::Vrf(device) => Some(device),
+        }
+    }
+}
+
+impl Network {
+    /// A socket that accepts connections at `address`. It must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// - [`NetworkError`], inside: the namespace or the device is not there, is another one by now, or needs a privilege
+    /// - what the system says: the address is in use, is not of this network, or needs a privilege
+    pub fn tcp_listener(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let (socket, identity) = self.socket(address, Type::STREAM, Protocol::TCP)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        self.settle(identity)?;
+        TcpListener::from_std(socket.into())
+    }
+
+    /// A socket for datagrams at `address`. It must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// - as [`Network::tcp_listener`]
+    pub fn udp_socket(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let (socket, identity) = self.socket(address, Type::DGRAM, Protocol::UDP)?;
+        socket.bind(&address.into())?;
+        self.settle(identity)?;
+        UdpSocket::from_std(socket.into())
+    }
+
+    /// Connects from `local` to `peer`. The caller bounds the time.
+    ///
+    /// # Errors
+    /// - as [`Network::tcp_listener`], and: refused, unreachable
+    pub async fn tcp_connect(&self, local: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
+        let (socket, identity) = self.socket(local, Type::STREAM, Protocol::TCP)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&local.into())?;
+        self.settle(identity)?;
+        TcpSocket::from_std_stream(socket.into()).connect(peer).await
+    }
+
+    /// Why the sockets made so far reach nobody any more: the namespace or the device is gone, or its name means another
+    /// one. They keep a deleted namespace alive themselves, so that nothing else shows it.
+    pub fn lost(&self) -> Option<NetworkError> {
+        let settled = self.settled.get()?;
+        match self.stack.identity() {
+            Ok(identity) if identity == *settled => None,
+            Ok(_) => Some(self.stack.replaced()),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// An unbound socket in the network, and which one that is.
+    fn socket(&self, address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<(Socket, Identity)> {
+        let domain = Domain::for_address(address);
+        let new = move || Socket::new(domain, kind, Some(protocol));
+        let (socket, identity) = match &self.stack {
+            NetworkStack::Host { interface: None } => (new()?, Identity::Host),
+            NetworkStack::Host { interface: Some(device) } | NetworkStack::Vrf(device) => {
+                let socket = new()?;
+                let identity = identity::bind_device(&socket, device)?;
+                (socket, identity)
+            }
+            NetworkStack::Namespace(name) => {
+                let (namespace, identity) = identity::open_namespace(name)?;
+                self.check(identity)?;
+                (maker::inside(name, namespace, new)?, identity)
+            }
+        };
+        self.check(identity)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        socket.set_nonblocking(true)?;
+        Ok((socket, identity))
+    }
+
+    fn check(&self, identity: Identity) -> Result<(), NetworkError> {
+        match self.settled.get() {
+            Some(settled) if *settled != identity => Err(self.stack.replaced()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A socket counts once it is bound: what could not be settles nothing.
+    fn settle(&self, identity: Identity) -> Result<(), NetworkError> {
+        self.settled.get_or_init(|| identity);
+        self.check(identity)
+    }
+}
