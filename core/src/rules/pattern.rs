@@ -37,6 +37,9 @@ pub enum PatternError {
     /// Segments that no resolved path holds.
     #[error("`.`, `..` or an empty segment in the pattern, which no resolved path holds")]
     Unresolved,
+    /// A word in braces that is not `mac`. As a glob it would be that word itself, and the rule without effect.
+    #[error("`{{{0}}}` stands for nothing: expected `{{mac}}`, or alternatives such as `{{cfg,xml}}`")]
+    Placeholder(String),
     /// Not a glob.
     #[error("not a glob: {0}")]
     NotGlob(String),
@@ -98,6 +101,12 @@ fn anchored(text: &str) -> String {
     }
 }
 
+fn unknown_placeholder(text: &str) -> Option<&str> {
+    let words = text.match_indices('{').filter(|(at, _)| !text[..*at].ends_with('\\'));
+    let mut words = words.filter_map(|(at, _)| Some(text[at + 1..].split_once('}')?.0));
+    words.find(|word| *word != "mac" && word.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-')))
+}
+
 impl FromStr for Pattern {
     type Err = PatternError;
 
@@ -111,6 +120,9 @@ impl FromStr for Pattern {
         }
         if from_root.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(PatternError::Unresolved);
+        }
+        if let Some(word) = unknown_placeholder(text) {
+            return Err(PatternError::Placeholder(word.to_owned()));
         }
         let pattern = Self(Form::Glob(text.to_owned()));
         pattern.compile(Case::Exact)?;
@@ -143,6 +155,12 @@ mod tests {
             ("a/", PatternError::Unresolved),
         ] {
             assert_eq!(text.parse::<Pattern>(), Err(error), "{text}");
+        }
+        for (text, word) in [("{MAC}-app.log", "MAC"), ("{ mac }.cfg", " mac "), ("{mac}/{name}", "name"), ("{}", "")] {
+            assert_eq!(text.parse::<Pattern>(), Err(PatternError::Placeholder(word.to_owned())), "{text}");
+        }
+        for text in ["{mac}.{cfg,xml}", "\\{name\\}", "[{]name"] {
+            assert!(text.parse::<Pattern>().is_ok(), "{text}");
         }
         assert!(matches!("a[".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
         assert!(matches!("{mac".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
