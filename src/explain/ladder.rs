@@ -24,11 +24,11 @@ impl<'o, W: Write> Ladder<'o, W> {
     pub(super) fn denied(&mut self, denial: &Denial) -> io::Result<()> {
         let verdict = paint(BAD, format_args!("{:<6}", "DENIED"));
         writeln!(self.output, "  {} {verdict} {}", name(denial.step), denial.reason)?;
-        self.end()
+        self.error.take().map_or(Ok(()), Err)
     }
 
-    /// Says which steps were not needed, and whether all could be printed.
-    pub(super) fn end(&mut self) -> io::Result<()> {
+    /// After a permit: says which steps were not needed, and whether all could be printed.
+    pub(super) fn permitted(&mut self) -> io::Result<()> {
         if self.last == Some(Step::Rule) {
             let note = paint(FAINT, "the rule is for anyone, so nothing more is asked");
             writeln!(self.output, "  {:<13} {:<6} {note}", "5 to 8", "-")?;

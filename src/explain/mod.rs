@@ -55,7 +55,7 @@ fn explain(
     let mut ladder = Ladder::new(output);
     let decision = walk(&request, &mut ladder);
     match &decision {
-        Ok(_) => ladder.end()?,
+        Ok(_) => ladder.permitted()?,
         Err(denial) => ladder.denied(denial)?,
     }
     match decision {
@@ -168,6 +168,7 @@ mod tests {
             let (found, text) = ask(demo.path(), question).unwrap_or_else(|error| panic!("{question}: {error}"));
             assert_eq!(found, permitted, "{question}\n{text}");
             assert!(text.contains(says), "{question}\n{text}");
+            assert!(permitted || !text.contains("nothing more is asked"), "{question}\n{text}");
         }
     }
 
