@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -14,9 +14,21 @@ use crate::terminal::{self, FAINT, HEADING};
 /// Runs the subcommand.
 pub(crate) fn run(command: &TrustCommand, output: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        TrustCommand::Show { files } => files.iter().try_for_each(|file| show(file, output)),
+        TrustCommand::Show { files } => show_all(files, output),
         TrustCommand::Import { dir, into } => import(dir, into, output),
     }
+}
+
+/// A file that cannot be used does not hide the others.
+fn show_all(files: &[PathBuf], output: &mut impl Write) -> anyhow::Result<()> {
+    let mut refused = Vec::new();
+    for file in files {
+        if let Err(error) = show(file, output) {
+            refused.push(format!("{error:#}"));
+        }
+    }
+    anyhow::ensure!(refused.is_empty(), refused.join("\n"));
+    Ok(())
 }
 
 fn show(file: &Path, output: &mut impl Write) -> anyhow::Result<()> {

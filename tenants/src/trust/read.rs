@@ -15,7 +15,7 @@ pub enum ReadError {
     #[error("the PEM is damaged: {0}")]
     Pem(String),
     /// Whole, but nothing of what was looked for.
-    #[error("expected {expected} in PEM or DER")]
+    #[error("expected a {expected} in PEM or DER")]
     NoneFound {
         /// What was looked for.
         expected: &'static str,

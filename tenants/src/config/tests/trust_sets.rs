@@ -60,11 +60,13 @@ fn each_bad_form_is_refused() {
         ),
         (
             format!("anchors = [\"trust/none.pem\"]\n{MAC}"),
-            Some("3: trust.poly.anchors[0] = \"trust/none.pem\": trust/none.pem: expected certificate in PEM or DER"),
+            Some("3: trust.poly.anchors[0] = \"trust/none.pem\": trust/none.pem: expected a certificate in PEM or DER"),
         ),
         (
             format!("{good}\n{MAC}\ncrls = [\"trust/none.pem\"]"),
-            Some("5: trust.poly.crls[0] = \"trust/none.pem\": trust/none.pem: expected revocation list in PEM or DER"),
+            Some(
+                "5: trust.poly.crls[0] = \"trust/none.pem\": trust/none.pem: expected a revocation list in PEM or DER",
+            ),
         ),
         (
             format!("{good}\n{MAC}\nlegacy = [\"sha1\"]"),
