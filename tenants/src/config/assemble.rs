@@ -59,7 +59,21 @@ pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Te
 fn devices(read: &TenantRead<'_>) -> Option<Devices> {
     let file = match &read.devices.file {
         // Without the path, the error has been noted.
-        Some(field) => Some(field.path()?),
+        Some(field) => {
+            let path = field.path()?;
+            // A file that is not there has no line to point at, so the error stands where it is named.
+            match std::fs::metadata(&path) {
+                Ok(found) if found.is_file() => Some(path),
+                Ok(_) => {
+                    field.refuse("expected a CSV file");
+                    return None;
+                }
+                Err(error) => {
+                    field.refuse(format!("expected a CSV file: {error}"));
+                    return None;
+                }
+            }
+        }
         None => None,
     };
     let loaded = Devices::load(DevicesSettings { list: read.devices.list.clone(), file });

@@ -156,6 +156,14 @@ impl<'a> Field<'a> {
         Some(self.node.place.origin.folder().join(path))
     }
 
+    /// The items of a list. An empty one is refused: it lets nobody in.
+    pub(super) fn some_items(&self, expected: &str) -> Vec<Self> {
+        if matches!(&self.node.value, Value::List(nodes) if nodes.is_empty()) {
+            self.refuse(format!("an empty list lets nobody in: expected {expected}"));
+        }
+        self.items()
+    }
+
     /// The items of a list.
     pub(super) fn items(&self) -> Vec<Self> {
         let item = |(index, node)| Self { key: format!("{}[{index}]", self.key), node, problems: self.problems };

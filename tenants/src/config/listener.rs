@@ -115,10 +115,7 @@ fn address(field: &Field<'_>) -> Option<SocketAddr> {
 
 /// The prefixes of an `allow`.
 pub(super) fn prefixes(field: &Field<'_>) -> Prefixes {
-    let items = field.items();
-    if items.is_empty() {
-        field.refuse("an empty list lets nobody in: expected prefixes, such as [\"10.0.0.0/8\"]");
-    }
+    let items = field.some_items("prefixes, such as [\"10.0.0.0/8\"]");
     items.iter().filter_map(prefix).collect()
 }
 

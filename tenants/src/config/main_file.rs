@@ -51,7 +51,7 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> 
     let mut root = Section::root(document, problems);
     let tenants_field = root.take("tenants");
     let tenants = tenants_field.as_ref().and_then(|field| field.text("a glob of files, such as \"tenants.d/*.toml\""));
-    let state = root.take("state").and_then(|field| field.path());
+    let state = root.take("state").and_then(|field| state(&field));
     let admin_socket = admin(root.table("admin"));
     let log = log(root.table("log"));
     defaults(&mut root);
@@ -61,6 +61,14 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> 
     let tenants = tenants.unwrap_or(TENANTS).to_owned();
     root.finish();
     Main { settings, tenants, tenants_field, problems, document }
+}
+
+fn state(field: &Field<'_>) -> Option<PathBuf> {
+    let path = field.path()?;
+    if path.exists() && !path.is_dir() {
+        field.refuse("expected a folder, or a place where one can be made");
+    }
+    Some(path)
 }
 
 fn admin(mut admin: Section<'_>) -> Option<PathBuf> {

@@ -45,10 +45,7 @@ fn default_require(protocol: Protocol) -> Require {
 }
 
 fn alternatives(field: &Field<'_>, protocol: Protocol) -> Require {
-    let items = field.items();
-    if items.is_empty() {
-        field.refuse("an empty list lets nobody in: expected proofs, such as [\"certificate\"]");
-    }
+    let items = field.some_items("proofs, such as [\"certificate\"]");
     let mut read: Vec<Alternative> = Vec::new();
     for item in &items {
         let Some(alternative) = alternative(item, protocol) else { continue };

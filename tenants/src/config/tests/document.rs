@@ -55,6 +55,17 @@ fn a_bad_main_file_refuses_all() {
 }
 
 #[test]
+fn state_may_not_be_a_file() {
+    let site = Site::new();
+    site.write("provost.toml", "state = \"provost.toml\"\n");
+    let problems = site.load().expect_err("refused");
+    assert_eq!(
+        site.lines(problems.errors()),
+        ["provost.toml:1: state = \"provost.toml\": expected a folder, or a place where one can be made"]
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let site = Site::new();
     let problems = super::load(&site.path("none.toml"), []).expect_err("refused");

@@ -41,6 +41,10 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
         // Devices.
         ("devices.policy = \"all\"", "5: devices.policy = \"all\": expected `listed` or `any`"),
         ("devices.file = 7", "5: devices.file = 7: expected a path"),
+        (
+            "devices.file = \"none.csv\"",
+            "5: devices.file = \"none.csv\": expected a CSV file: No such file or directory (os error 2)",
+        ),
         // Users.
         (
             "users = [{ password = \"p\" }]",
