@@ -15,17 +15,18 @@ use provost_core::{
 use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
 
-use crate::listen::{Slot, Slots};
-use crate::record::{Outcome, Record, RecordLog, text_of};
+use crate::listen::{Shares, Slot, Slots};
+use crate::record::{Flood, Outcome, Record, RecordLog, text_of};
 
 /// What the peers of one listener meet first.
 #[derive(Debug)]
 pub struct Front {
     tenant: Arc<Tenant>,
     listener: Arc<Listener>,
-    slots: Arc<Slots>,
+    shares: Arc<Shares>,
     network: Network,
     records: RecordLog,
+    turned: Flood,
 }
 
 /// Why a peer is turned away before a request.
@@ -38,11 +39,11 @@ pub enum Turned {
 }
 
 impl Front {
-    /// The front of one listener. `slots` are shared by all listeners of the tenant. A listener that is bound anew takes a
-    /// new front, because a [`Network`] is settled by its first socket.
-    pub fn new(tenant: Arc<Tenant>, listener: Arc<Listener>, slots: Arc<Slots>, records: RecordLog) -> Arc<Self> {
+    /// The front of one listener. `shares` are the tenant's, used by all of its listeners. A listener that is bound anew
+    /// takes a new front, because a [`Network`] is settled by its first socket.
+    pub fn new(tenant: Arc<Tenant>, listener: Arc<Listener>, shares: Arc<Shares>, records: RecordLog) -> Arc<Self> {
         let network = tenant.network.network();
-        Arc::new(Self { tenant, listener, slots, network, records })
+        Arc::new(Self { tenant, listener, shares, network, records, turned: Flood::default() })
     }
 
     /// The tenant, for its files, uploads and users.
@@ -71,15 +72,21 @@ impl Front {
     /// - [`Turned`]: the address lies outside the prefixes, or there is no place; a record is written
     pub fn admit(self: &Arc<Self>, client: ClientAddr) -> Result<Slot, Turned> {
         if let Err(denial) = admit(&self.tenant.policy, &self.listener.policy, client) {
-            let mut exchange = self.exchange(client, "CONNECT", b"");
-            exchange.deny(&denial);
+            self.turn(client, |exchange| _ = exchange.deny(&denial));
             return Err(Turned::Away);
         }
-        Slots::take(&self.slots, client.ip(), &self.tenant.limits).ok_or_else(|| {
-            let exchange = self.exchange(client, "CONNECT", b"");
-            exchange.finish(Outcome::Refused, Some("busy"));
+        Slots::take(&self.shares.slots, client.ip(), &self.tenant.limits).ok_or_else(|| {
+            self.turn(client, |exchange| exchange.end(Outcome::Refused, Some("busy")));
             Turned::Busy
         })
+    }
+
+    /// Records that a peer is turned away, unless that was recorded of too many others just now.
+    fn turn(self: &Arc<Self>, client: ClientAddr, end: impl FnOnce(&mut Exchange)) {
+        let Some(left_out) = self.turned.take(Instant::now()) else { return };
+        let mut exchange = self.exchange(client, "CONNECT", b"");
+        exchange.record.left_out = left_out;
+        end(&mut exchange);
     }
 
     /// Begins the record of a request. `path` is what the peer sent, decoded where the protocol decodes.
@@ -105,6 +112,7 @@ impl Front {
             detail: None,
             agent: None,
             bytes: 0,
+            left_out: 0,
             duration: std::time::Duration::ZERO,
         };
         let path = self.tenant.policy.path(path);
@@ -232,6 +240,6 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.duration = self.began.elapsed();
-        self.front.records.write(self.record.clone());
+        self.front.records.write(self.record.clone(), &self.front.shares.records);
     }
 }

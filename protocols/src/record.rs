@@ -3,6 +3,7 @@
 //! A record is made in [`crate::front`] and written here, by one thread, so that no request waits for a slow terminal
 //! or disk. What a peer sent is escaped and cut; a password or a link's token never reaches a record.
 
+mod flood;
 mod format;
 mod log;
 
@@ -11,7 +12,9 @@ use std::time::Duration;
 
 use provost_core::{ClientAddr, Mac, Opening, Protocol};
 
+pub(crate) use flood::Flood;
 pub use log::RecordLog;
+pub(crate) use log::RecordShare;
 
 /// The longest text of a peer in a record, in characters.
 pub const MAX_TEXT: usize = 256;
@@ -49,6 +52,8 @@ pub struct Record {
     pub agent: Option<String>,
     /// Bytes of files, sent or received.
     pub bytes: u64,
+    /// How many records of peers that were turned away were left out before this one.
+    pub left_out: u64,
     /// How long it took.
     pub duration: Duration,
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::front::Front;
-use crate::listen::Slots;
+use crate::listen::Shares;
 use crate::record::RecordLog;
 use crate::tls::TlsFront;
 use crate::{ftp, https, tftp};
@@ -70,9 +70,9 @@ impl Server {
     pub fn start(deployment: &Deployment, records: &RecordLog) -> Self {
         let mut server = Self { bound: Vec::new(), failures: Vec::new(), tasks: JoinSet::new() };
         for tenant in deployment.tenants.iter().filter(|tenant| tenant.policy.enabled) {
-            let slots = Arc::new(Slots::default());
+            let shares = Arc::new(Shares::default());
             for listener in tenant.listeners.iter().filter(|listener| listener.policy.enabled) {
-                let front = Front::new(Arc::clone(tenant), Arc::clone(listener), Arc::clone(&slots), records.clone());
+                let front = Front::new(Arc::clone(tenant), Arc::clone(listener), Arc::clone(&shares), records.clone());
                 server.add(tenant, listener, front);
             }
             server.tasks.spawn(refresh(tenant.policy.name.clone(), Arc::clone(&tenant.devices)));

@@ -1,7 +1,9 @@
-//! Accepting connections: places, back-off, and nothing of any protocol.
+//! Accepting connections: places, shares, back-off, and nothing of any protocol.
 
 mod accept;
+mod shares;
 mod slots;
 
 pub use accept::{Connection, accept};
+pub use shares::Shares;
 pub use slots::{Slot, Slots};

@@ -1,7 +1,7 @@
 //! Places for connections and transfers: how many a tenant and one address may have at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use provost_tenants::Limits;
@@ -15,27 +15,28 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_source: HashMap<IpAddr, usize>,
 }
 
 /// One place. Dropped, it is free again.
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
-    address: IpAddr,
+    source: IpAddr,
 }
 
 impl Slots {
     /// Takes a place, unless the tenant or the address has all of its own.
     pub fn take(slots: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Slot> {
         let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
-        if taken.total >= limits.connections || of_address >= limits.connections_per_address {
+        let source = source_of(address);
+        let of_source = taken.by_source.get(&source).copied().unwrap_or_default();
+        if taken.total >= limits.connections || of_source >= limits.connections_per_address {
             return None;
         }
         taken.total += 1;
-        taken.by_address.insert(address, of_address + 1);
-        Some(Slot { slots: Arc::clone(slots), address })
+        taken.by_source.insert(source, of_source + 1);
+        Some(Slot { slots: Arc::clone(slots), source })
     }
 
     /// How many places are taken.
@@ -48,11 +49,19 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.total = taken.total.saturating_sub(1);
-        let of_address = taken.by_address.get(&self.address).copied().unwrap_or_default();
-        match of_address.checked_sub(1) {
-            Some(0) | None => drop(taken.by_address.remove(&self.address)),
-            Some(rest) => drop(taken.by_address.insert(self.address, rest)),
+        let of_source = taken.by_source.get(&self.source).copied().unwrap_or_default();
+        match of_source.checked_sub(1) {
+            Some(0) | None => drop(taken.by_source.remove(&self.source)),
+            Some(rest) => drop(taken.by_source.insert(self.source, rest)),
         }
+    }
+}
+
+/// Whose places an address takes: one host has all the IPv6 addresses of its /64 (RFC 4291 section 2.5.1).
+fn source_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 
@@ -76,6 +85,17 @@ mod tests {
         assert!(Slots::take(&slots, b, &limits).is_some());
         drop((second, third));
         assert_eq!(slots.taken(), 0);
-        assert!(slots.taken.lock().is_ok_and(|taken| taken.by_address.is_empty()));
+        assert!(slots.taken.lock().is_ok_and(|taken| taken.by_source.is_empty()));
+    }
+
+    #[test]
+    fn a_host_has_one_share_whichever_address_of_its_64_it_takes() {
+        let slots = Arc::new(Slots::default());
+        let limits = Limits { connections_per_address: 1, ..Limits::default() };
+        let take = |address: &str| Slots::take(&slots, address.parse().unwrap_or_else(|e| panic!("{e}")), &limits);
+        let first = take("fd00::1:2:3:4");
+        assert!(first.is_some());
+        assert!(take("fd00::9:8:7:6").is_none(), "the same /64");
+        assert!(take("fd00:0:0:1::1").is_some(), "another /64");
     }
 }

@@ -61,6 +61,7 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("reason", json!(record.reason));
     put("detail", json!(record.detail));
     put("agent", json!(record.agent));
+    put("left_out", if record.left_out == 0 { Value::Null } else { json!(record.left_out) });
     put("bytes", json!(record.bytes));
     put("duration_ms", json!(milliseconds(record)));
     fields
@@ -117,6 +118,7 @@ mod tests {
             detail: None,
             agent: None,
             bytes: 0,
+            left_out: 0,
             duration: Duration::from_micros(1500),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use provost_tenants::LogFormat;
@@ -10,19 +10,28 @@ use provost_tenants::LogFormat;
 use super::Record;
 use super::format::line;
 
-/// Records that wait to be written. Past it they are counted and dropped, and the log says how many.
+/// Records that wait to be written. A tenant has room for as many again as it has waiting, so that one that floods takes a
+/// third of the queue, and many leave something to the others. What is past it is counted and dropped, and the log says how
+/// many.
 const QUEUE: usize = 65_536;
+
+/// One tenant's part of the queue.
+#[derive(Debug, Default)]
+pub(crate) struct RecordShare {
+    waiting: AtomicUsize,
+    dropped: AtomicU64,
+}
 
 /// Takes records from everywhere and writes them in one place. Clones write to the same place.
 #[derive(Debug, Clone)]
 pub struct RecordLog {
     queue: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    waiting: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
 enum Message {
-    Record(Box<Record>),
+    Record(Box<Record>, Arc<RecordShare>),
     Flush(SyncSender<()>),
 }
 
@@ -33,16 +42,25 @@ impl RecordLog {
     /// - the system has no thread to give
     pub fn to(output: impl Write + Send + 'static, format: LogFormat) -> std::io::Result<Self> {
         let (queue, records) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let lost = Arc::clone(&dropped);
-        std::thread::Builder::new().name("records".into()).spawn(move || write(output, format, &records, &lost))?;
-        Ok(Self { queue, dropped })
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let all = Arc::clone(&waiting);
+        std::thread::Builder::new().name("records".into()).spawn(move || write(output, format, &records, &all))?;
+        Ok(Self { queue, waiting })
     }
 
-    /// Writes a record, soon.
-    pub fn write(&self, record: Record) {
-        if self.queue.try_send(Message::Record(Box::new(record))).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Writes a record, soon, if the tenant's share of the queue has room.
+    pub(crate) fn write(&self, record: Record, share: &Arc<RecordShare>) {
+        let free = QUEUE.saturating_sub(self.waiting.load(Ordering::Relaxed));
+        if share.waiting.load(Ordering::Relaxed) >= free / 2 {
+            share.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        share.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send(Message::Record(Box::new(record), Arc::clone(share))).is_err() {
+            share.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            share.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -56,19 +74,24 @@ impl RecordLog {
     }
 }
 
-fn write(output: impl Write, format: LogFormat, records: &Receiver<Message>, dropped: &AtomicU64) {
+fn write(output: impl Write, format: LogFormat, records: &Receiver<Message>, waiting: &AtomicUsize) {
     let mut output = std::io::BufWriter::with_capacity(64 * 1024, output);
     while let Some(message) = next(records, &mut output) {
         match message {
-            Message::Record(record) => note_failure(output.write_all(line(&record, format).as_bytes())),
+            Message::Record(record, share) => {
+                share.waiting.fetch_sub(1, Ordering::Relaxed);
+                waiting.fetch_sub(1, Ordering::Relaxed);
+                note_failure(output.write_all(line(&record, format).as_bytes()));
+                let lost = share.dropped.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    let tenant = &record.tenant;
+                    tracing::warn!(tenant, lost, "records were dropped: they come faster than they can be written");
+                }
+            }
             Message::Flush(done) => {
                 note_failure(output.flush());
                 let _ = done.send(());
             }
-        }
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            tracing::warn!(lost, "records were dropped: they come faster than they can be written");
         }
     }
     note_failure(output.flush());
@@ -89,5 +112,82 @@ fn next(records: &Receiver<Message>, output: &mut impl Write) -> Option<Message>
 fn note_failure(result: std::io::Result<()>) {
     if let Err(error) = result {
         tracing::error!(%error, "a record cannot be written");
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::borrow::Cow;
+    use std::io;
+    use std::net::SocketAddr;
+    use std::sync::{Mutex, mpsc};
+    use std::time::Duration;
+
+    use provost_core::{ClientAddr, Protocol};
+
+    use super::*;
+    use crate::record::Outcome;
+
+    /// An output that takes nothing until it is told to.
+    struct Stuck {
+        go: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Once the sender is gone everything is taken.
+            let _ = self.go.recv();
+            self.written.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn record(tenant: &str) -> Record {
+        Record {
+            time: jiff::Timestamp::UNIX_EPOCH,
+            tenant: tenant.into(),
+            listener: "tftp".into(),
+            protocol: Protocol::Tftp,
+            client: ClientAddr::from(SocketAddr::from(([10, 0, 0, 2], 4711))),
+            mac: None,
+            proof: None,
+            method: Cow::Borrowed("RRQ"),
+            path: "a".into(),
+            outcome: Outcome::Missing,
+            opening: None,
+            reason: None,
+            detail: None,
+            agent: None,
+            bytes: 0,
+            left_out: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_tenant_that_floods_costs_no_other_one_a_record() {
+        let (go, stuck) = mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let log = RecordLog::to(Stuck { go: stuck, written: Arc::clone(&written) }, LogFormat::Text).unwrap();
+        let shares: [Arc<RecordShare>; 2] = Default::default();
+        let [loud, quiet] = &shares;
+        for _ in 0..2 * QUEUE {
+            log.write(record("loud"), loud);
+        }
+        assert!(loud.dropped.load(Ordering::Relaxed) > 0);
+        for _ in 0..1000 {
+            log.write(record("quiet"), quiet);
+        }
+        assert_eq!(quiet.dropped.load(Ordering::Relaxed), 0);
+        drop(go);
+        log.flush();
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().filter(|line| line.contains("tenant=quiet")).count(), 1000);
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::{OTHER, OWN};
 use crate::front::Front;
-use crate::listen::Slots;
+use crate::listen::Shares;
 use crate::record::RecordLog;
 
 /// Longer than anything takes here.
@@ -89,7 +89,7 @@ impl Server {
         let log = RecordLog::to(Shared(Arc::clone(&records)), LogFormat::Text).unwrap();
         let socket = tenant.network.network().tcp_listener(listener.address).unwrap();
         let address = socket.local_addr().unwrap();
-        let front = Front::new(tenant, listener, Arc::new(Slots::default()), log.clone());
+        let front = Front::new(tenant, listener, Arc::new(Shares::default()), log.clone());
         let task = tokio::spawn(crate::ftp::serve(front, socket));
         Self { address, folder, log, records, task }
     }

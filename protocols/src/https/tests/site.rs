@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::front::Front;
 use crate::https::connection;
 use crate::https::peer::{Peer, Security};
-use crate::listen::Slots;
+use crate::listen::Shares;
 use crate::record::RecordLog;
 
 /// The device of the tests, which is listed with the password `secret`.
@@ -83,7 +83,7 @@ impl Site {
         let tenant = Arc::new(tenant(directory.path(), Arc::clone(&listener), limits));
         let written = Written::default();
         let log = RecordLog::to(written.clone(), LogFormat::Json).unwrap();
-        let front = Front::new(tenant, listener, Arc::new(Slots::default()), log.clone());
+        let front = Front::new(tenant, listener, Arc::new(Shares::default()), log.clone());
         Self { directory, front, log, written }
     }
 

@@ -18,7 +18,7 @@ use provost_tenants::{Limits, Listener, LogFormat, Passive, Tenant};
 
 use super::MAC;
 use crate::front::Front;
-use crate::listen::Slots;
+use crate::listen::Shares;
 use crate::record::RecordLog;
 
 /// What differs between sites.
@@ -33,7 +33,7 @@ pub(super) struct Plan {
 pub(super) struct Site {
     folder: tempfile::TempDir,
     pub(super) address: SocketAddr,
-    pub(super) slots: Arc<Slots>,
+    pub(super) shares: Arc<Shares>,
     log: RecordLog,
     written: Written,
     server: tokio::task::JoinHandle<()>,
@@ -77,10 +77,10 @@ impl Site {
         let tenant = Arc::new(tenant(plan, root, folder.path().join("uploads")));
         let socket = tenant.network.network().udp_socket(listener.address).unwrap();
         let address = socket.local_addr().unwrap();
-        let slots = Arc::new(Slots::default());
-        let front = Front::new(tenant, listener, Arc::clone(&slots), log.clone());
+        let shares = Arc::new(Shares::default());
+        let front = Front::new(tenant, listener, Arc::clone(&shares), log.clone());
         let server = tokio::spawn(super::super::serve(front, socket));
-        Self { folder, address, slots, log, written, server }
+        Self { folder, address, shares, log, written, server }
     }
 
     /// What the device has sent.
@@ -113,7 +113,7 @@ impl Site {
     /// Waits until all transfers have ended, and returns their records.
     pub(super) async fn ended(&self) -> Vec<String> {
         let ended = async {
-            while self.slots.taken() > 0 {
+            while self.shares.taken() > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
