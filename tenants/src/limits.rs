@@ -25,7 +25,7 @@ pub struct Limits {
     pub command_bytes: usize,
     /// Connections and transfers at once of the tenant. Default 8,192.
     pub connections: usize,
-    /// Connections and transfers at once of one address. Default 8,192.
+    /// Connections and transfers at once of one address; of IPv6 all addresses of a /64 are one. Default 8,192.
     pub connections_per_address: usize,
     /// The TFTP block size that is granted at most, in bytes. Default 65,464.
     pub tftp_block_bytes: usize,
