@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use provost_core::{Denial, Step, Witness};
+use provost_core::{Step, Witness};
 
+use super::verdict::Why;
 use crate::terminal::{BAD, FAINT, GOOD, paint};
 
 /// A witness that prints what it sees.
@@ -21,9 +22,9 @@ impl<'o, W: Write> Ladder<'o, W> {
     }
 
     /// Prints the step that denied.
-    pub(super) fn denied(&mut self, denial: &Denial) -> io::Result<()> {
+    pub(super) fn denied(&mut self, step: Step, why: &Why) -> io::Result<()> {
         let verdict = paint(BAD, format_args!("{:<6}", "DENIED"));
-        writeln!(self.output, "  {} {verdict} {}", name(denial.step), denial.reason)?;
+        writeln!(self.output, "  {} {verdict} {}", name(step), why.text)?;
         self.error.take().map_or(Ok(()), Err)
     }
 

@@ -11,12 +11,17 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use provost_core::path::PathError;
 use provost_core::{AccessRequest, ClientAddr, walk};
 use provost_tenants::{Listener, Tenant};
 
 use self::ladder::Ladder;
+use self::verdict::Why;
 use crate::cli::ExplainArgs;
 use crate::configuration;
+
+/// Stands for the path where the target names none: a malformed path fails at the same step and is told the same.
+const NO_PATH: PathError = PathError::Control;
 
 /// Explains, and tells by the exit status.
 pub(crate) fn run(args: &ExplainArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
@@ -38,7 +43,8 @@ fn explain(
         bail!("listener {name} speaks {protocol}, which has no {method}");
     }
     let supposed = proofs::suppose(args, tenant, listener)?;
-    let path = tenant.policy.path(&proofs::path_on_the_wire(&args.path, protocol));
+    let sent = proofs::path_on_the_wire(&args.path, protocol);
+    let path = sent.as_ref().map_or(Err(NO_PATH), |bytes| tenant.policy.path(bytes));
     let request = AccessRequest {
         tenant: &tenant.policy,
         listener: &listener.policy,
@@ -53,18 +59,16 @@ fn explain(
         writeln!(output, "  {note}")?;
     }
     let mut ladder = Ladder::new(output);
-    let decision = walk(&request, &mut ladder);
-    match &decision {
-        Ok(_) => ladder.permitted()?,
-        Err(denial) => ladder.denied(denial)?,
-    }
-    match decision {
+    match walk(&request, &mut ladder) {
         Ok(permit) => {
+            ladder.permitted()?;
             verdict::permitted(output, args.method, tenant, &permit)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(denial) => {
-            verdict::denied(output, tenant, listener, &request, &denial)?;
+            let why = Why::of(&denial, sent.err());
+            ladder.denied(denial.step, &why)?;
+            verdict::denied(output, tenant, listener, &request, denial.refusal, &why)?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -140,6 +144,21 @@ mod tests {
                 "--tenant acme --listener phones --from 127.0.0.1 GET /%2e%2e/x",
                 false,
                 "  3 path        DENIED the path leaves the root",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc GET a%2fb.cfg",
+                false,
+                "  3 path        DENIED the target has an encoded separator",
+            ),
+            (
+                "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc PUT /a%5cb.cfg",
+                false,
+                "the phone is told: 400 Bad Request",
+            ),
+            (
+                "--tenant acme --listener phones --from 10.1.1.1 GET /x%2f",
+                false,
+                "the source lies outside the tenant's prefixes (outside_tenant)",
             ),
             (
                 "--tenant acme --listener phones --from 10.1.1.1 GET /x",

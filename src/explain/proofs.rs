@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use provost_core::proof::CertificateIdentity;
 use provost_core::{Mac, NoIdentity, PasswordProof, Proofs, Protocol};
+use provost_protocols::https::{TargetError, path_of};
 use provost_protocols::tls::identity_of;
 use provost_tenants::trust::certificates_in;
 use provost_tenants::{Listener, Tenant, TlsSettings};
@@ -99,13 +100,13 @@ fn password(
     Ok(proof)
 }
 
-/// The path as the server's parser sees it: HTTP cuts the query and decodes percent signs first (RFC 3986 section 2.1).
-pub(super) fn path_on_the_wire(path: &str, protocol: Protocol) -> Vec<u8> {
+/// The path as the server's parser sees it: of an HTTP target it is cut and decoded first.
+///
+/// # Errors
+/// - [`TargetError`]: the target names no path
+pub(super) fn path_on_the_wire(path: &str, protocol: Protocol) -> Result<Vec<u8>, TargetError> {
     match protocol {
-        Protocol::Https | Protocol::Http => {
-            let end = path.find(['?', '#']).unwrap_or(path.len());
-            percent_encoding::percent_decode_str(path.get(..end).unwrap_or_default()).collect()
-        }
-        Protocol::Tftp | Protocol::Ftp => path.as_bytes().to_vec(),
+        Protocol::Https | Protocol::Http => path_of(path),
+        Protocol::Tftp | Protocol::Ftp => Ok(path.as_bytes().to_vec()),
     }
 }

@@ -5,13 +5,30 @@ use std::io::Write;
 use std::os::fd::AsRawFd as _;
 
 use provost_core::rules::{Origin, Readers, Rule, Writers};
-use provost_core::{AccessRequest, Denial, NoIdentity, Operation, Permit, Protocol, Refusal};
+use provost_core::{AccessRequest, Denial, NoIdentity, Operation, Permit, Protocol, Refusal, Step};
+use provost_protocols::https::TargetError;
 use provost_protocols::tls::{ClientAuth, client_auth};
 use provost_tenants::files::FileError;
 use provost_tenants::{Listener, Tenant};
 
 use crate::cli::Method;
 use crate::terminal::{BAD, GOOD, paint};
+
+/// Why it is denied, as the record of such a request says it.
+pub(super) struct Why {
+    pub(super) text: String,
+    pub(super) code: &'static str,
+}
+
+impl Why {
+    /// The reason of the denial; at the path's step the target's, where that names none.
+    pub(super) fn of(denial: &Denial, target: Option<TargetError>) -> Self {
+        match (denial.step, target) {
+            (Step::Path, Some(error)) => Self { text: error.to_string(), code: error.code() },
+            _ => Self { text: denial.reason.to_string(), code: denial.reason.code() },
+        }
+    }
+}
 
 /// Prints a permit: by which rule, and which file.
 pub(super) fn permitted(
@@ -86,14 +103,15 @@ pub(super) fn denied(
     tenant: &Tenant,
     listener: &Listener,
     request: &AccessRequest<'_>,
-    denial: &Denial,
+    refusal: Refusal,
+    why: &Why,
 ) -> anyhow::Result<()> {
-    let told = if fails_in_handshake(tenant, listener, request) && denial.refusal != Refusal::Silence {
+    let told = if fails_in_handshake(tenant, listener, request) && refusal != Refusal::Silence {
         "nothing, the TLS handshake is refused"
     } else {
-        on_the_wire(listener.policy.protocol, request.operation, denial.refusal)
+        on_the_wire(listener.policy.protocol, request.operation, refusal)
     };
-    writeln!(output, "{} {} ({})", paint(BAD, "denied:"), denial.reason, denial.reason.code())?;
+    writeln!(output, "{} {} ({})", paint(BAD, "denied:"), why.text, why.code)?;
     writeln!(output, "  the phone is told: {told}")?;
     Ok(())
 }

@@ -31,6 +31,7 @@ use crate::listen::{self, Connection};
 use crate::record::Outcome;
 use crate::tls::{TlsConnection, TlsFront};
 use peer::{Certificate, Peer, Security};
+pub use target::{TargetError, path_of};
 
 /// What is spoken inside TLS, for [`TlsFront::new`] (RFC 7301).
 pub const ALPN: &[&str] = &["http/1.1", "http/1.0"];

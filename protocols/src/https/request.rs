@@ -52,7 +52,12 @@ async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut Re
         exchange.agent(agent.as_bytes());
     }
     if let Err(error) = host::check(&request, peer.security.server_name()) {
-        return Err(respond::rejected(exchange, host_status(error), error.code(), error));
+        let stop = respond::rejected(exchange, host_status(error), error.code(), error);
+        return Err(match error {
+            // Who errs here has lost count of its requests, or speaks through something that has: what follows is not read.
+            HostError::Missing | HostError::Several | HostError::Malformed => stop.closing(),
+            HostError::Misdirected => stop,
+        });
     }
     let decoded = decoded.map(drop);
     match (request.method, decoded) {

@@ -2,7 +2,9 @@
 //!
 //! Nothing that a peer sent, and nothing of why it is refused, is ever part of an answer.
 
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 use provost_core::Refusal;
 use provost_tenants::Tenant;
@@ -24,6 +26,16 @@ pub(super) enum Stop {
     Answer(Box<Answer>),
     /// Without one: the connection is closed.
     Silence,
+}
+
+impl Stop {
+    /// The same, after which the connection is closed.
+    pub(super) fn closing(mut self) -> Self {
+        if let Self::Answer(answer) = &mut self {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self
+    }
 }
 
 impl From<Answer> for Stop {

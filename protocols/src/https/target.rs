@@ -4,9 +4,14 @@
 //! authority nor query nor fragment. What the path means is the affair of [`provost_core::RequestPath`]; nothing
 //! is resolved here.
 
+use hyper::http::uri::PathAndQuery;
+
 /// Why a target names no path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TargetError {
+pub enum TargetError {
+    /// A byte that stands in no target. hyper refuses such a request by itself.
+    #[error("the target holds what no target may hold")]
+    Malformed,
     /// `*` or a bare authority.
     #[error("the target is no path")]
     NotAPath,
@@ -21,13 +26,25 @@ pub(super) enum TargetError {
 
 impl TargetError {
     /// A short fixed word for records.
-    pub(super) const fn code(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
+            Self::Malformed => "header_malformed",
             Self::NotAPath => "target_not_a_path",
             Self::PercentEncoding => "target_percent_encoding",
             Self::Separator => "target_separator",
         }
     }
+}
+
+/// The path of a target as it stands on the wire, for whoever foretells what the server does with it. The first slash may be
+/// left out.
+///
+/// # Errors
+/// - [`TargetError`]: the server answers 400 before it decides anything
+pub fn path_of(target: &str) -> Result<Vec<u8>, TargetError> {
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let target = PathAndQuery::try_from(format!("{slash}{target}")).map_err(|_| TargetError::Malformed)?;
+    decode(target.path())
 }
 
 /// Decodes a path.
@@ -106,6 +123,21 @@ mod tests {
             ("/..%5C..%5Cb", TargetError::Separator),
         ] {
             assert_eq!(decode(path), Err(error), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_taken_as_hyper_takes_it() {
+        for (target, path) in [
+            ("a.cfg", Ok("/a.cfg")),
+            ("/a.cfg?x=%2f#y", Ok("/a.cfg")),
+            ("", Ok("/")),
+            (r"sub\a.cfg", Ok(r"/sub\a.cfg")),
+            ("a%2fb.cfg", Err(TargetError::Separator)),
+            ("a b.cfg", Err(TargetError::Malformed)),
+            ("a\0b.cfg", Err(TargetError::Malformed)),
+        ] {
+            assert_eq!(path_of(target), path.map(|path| path.as_bytes().to_vec()), "{target}");
         }
     }
 

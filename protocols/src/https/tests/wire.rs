@@ -62,6 +62,20 @@ async fn malformed_requests_are_answered_once_and_recorded_once() {
 }
 
 #[tokio::test]
+async fn a_request_without_its_host_ends_the_connection() {
+    let site = limited(Limits::default());
+    for host in ["", "Host: acme\r\nHost: acme\r\n", "Host: a b\r\n"] {
+        let mut wire = site.connect(WHO).await;
+        wire.write(format!("GET /a.cfg HTTP/1.1\r\n{host}\r\n")).await;
+        let answer = Answer::of(&wire.until_closed().await);
+        assert_eq!((answer.status, answer.field("Connection")), (400, Some("close")), "{host}");
+    }
+    let mut wire = site.connect(WHO).await;
+    wire.write("GET /a.cfg HTTP/1.1\r\nHost: other\r\n\r\nGET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n").await;
+    assert!(wire.read_until("\r\n\r\na").await.starts_with(b"HTTP/1.1 421 "));
+}
+
+#[tokio::test]
 async fn length_and_chunks_together_end_the_connection() {
     let site = limited(Limits::default());
     let both = "PUT /0004f2aabbcc-app.log HTTP/1.1\r\nHost: acme\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
