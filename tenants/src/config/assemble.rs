@@ -10,7 +10,6 @@ use super::tenant::TenantRead;
 use crate::deployment::{Settings, Tenant};
 use crate::devices::{DeviceFileError, Devices, DevicesSettings};
 use crate::files::{Files, FilesSettings};
-use crate::network::NetworkStack;
 use crate::uploads::{Uploads, UploadsSettings};
 use crate::users::Users;
 
@@ -23,7 +22,7 @@ pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Te
     if read.problems.errors() > 0 {
         return None;
     }
-    let (policy, devices, root) = (read.policy?, devices?, read.files.root?);
+    let (policy, network, devices, root) = (read.policy?, read.network?, devices?, read.files.root?);
     let count = match policy.devices {
         DevicePolicy::Listed => u64::try_from(devices.len()).unwrap_or(u64::MAX).max(1),
         DevicePolicy::Any => DEVICES_OF_AN_OPEN_TENANT,
@@ -46,7 +45,7 @@ pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Te
     let files = files.map_err(|error| root.field.refuse(with_source(&error))).ok()?;
     Some(Arc::new(Tenant {
         policy,
-        network: NetworkStack::HOST,
+        network,
         files,
         uploads,
         devices: Arc::new(devices),

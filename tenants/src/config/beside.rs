@@ -1,30 +1,30 @@
 //! Tenants beside each other: what one holds, no other may have. The newcomer is refused; the order is that of the
 //! files' names.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use provost_core::Protocol;
-
+use super::addresses;
 use super::field::Field;
 use super::places::canonical;
 use super::tenant::TenantRead;
+use crate::network::{NamespaceName, NetworkStack};
 
 /// Notes every conflict, at the newcomer.
 pub(super) fn check(tenants: &[TenantRead<'_>], state: &Path, configuration: &[PathBuf]) {
     for (index, newcomer) in tenants.iter().enumerate() {
         let earlier = tenants.get(..index).unwrap_or_default();
         names(newcomer, earlier);
-        addresses(newcomer, earlier);
         folders(newcomer, earlier);
         state_folder(newcomer, state);
     }
+    addresses::check(tenants);
     secrets(tenants);
     configuration_files(tenants, configuration);
     unbound(tenants);
 }
 
-fn name_of(tenant: &TenantRead<'_>) -> String {
+pub(super) fn name_of(tenant: &TenantRead<'_>) -> String {
     tenant.claims.name.as_ref().map_or_else(|| "another".to_owned(), |(name, _)| format!("`{name}`"))
 }
 
@@ -34,45 +34,6 @@ fn names(newcomer: &TenantRead<'_>, earlier: &[TenantRead<'_>]) {
     if let Some((_, holder)) = holder {
         field.refuse(format!("the tenant of {} has this name", holder.origin()));
     }
-}
-
-fn addresses(newcomer: &TenantRead<'_>, earlier: &[TenantRead<'_>]) {
-    for (index, (protocol, address, field)) in newcomer.claims.addresses.iter().enumerate() {
-        let conflict = |(other, held, _): &&(Protocol, SocketAddr, Field<'_>)| {
-            transport(*other) == transport(*protocol) && overlap(*held, *address)
-        };
-        let own = newcomer.claims.addresses.iter().take(index).find(conflict);
-        if let Some((_, _, holder)) = own {
-            field.refuse(format!("{} of this tenant has this address", holder.key()));
-            continue;
-        }
-        let holder = earlier.iter().find(|tenant| tenant.claims.addresses.iter().any(|held| conflict(&held)));
-        if let Some(holder) = holder {
-            field.refuse(format!("a listener of the tenant {} has this address", name_of(holder)));
-        }
-    }
-}
-
-#[derive(PartialEq, Eq)]
-enum Transport {
-    Tcp,
-    Udp,
-}
-
-const fn transport(protocol: Protocol) -> Transport {
-    match protocol {
-        Protocol::Https | Protocol::Http | Protocol::Ftp => Transport::Tcp,
-        Protocol::Tftp => Transport::Udp,
-    }
-}
-
-/// Whether two sockets would meet. An IPv6 wildcard takes IPv4, too.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let takes = |wide: SocketAddr, other: SocketAddr| match wide {
-        SocketAddr::V6(wide) => wide.ip().is_unspecified(),
-        SocketAddr::V4(wide) => wide.ip().is_unspecified() && other.is_ipv4(),
-    };
-    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || takes(a, b) || takes(b, a))
 }
 
 fn nest(a: &Path, b: &Path) -> bool {
@@ -128,44 +89,48 @@ fn configuration_files(tenants: &[TenantRead<'_>], configuration: &[PathBuf]) {
     }
 }
 
-/// Linux answers on any interface for any of its addresses, so on the host's network a phone of one tenant may reach the
-/// listener of another.
+/// Linux answers on any interface for any of its addresses, so within one network a phone of one tenant may reach the
+/// listener of another. A device that is named keeps others' packets out.
 fn unbound(tenants: &[TenantRead<'_>]) {
-    let reachable =
-        |tenant: &TenantRead<'_>| tenant.claims.unbound.iter().any(|(address, _)| !address.ip().is_loopback());
-    let open: Vec<&TenantRead<'_>> = tenants.iter().filter(|tenant| reachable(tenant)).collect();
-    for (index, tenant) in open.iter().enumerate() {
-        let Some(other) = open.iter().enumerate().find(|(other, _)| *other != index).map(|(_, other)| other) else {
-            return;
-        };
-        for (_, field) in tenant.claims.unbound.iter().filter(|(address, _)| !address.ip().is_loopback()) {
-            field.warn(format!(
-                "this machine answers for it on every interface, and the tenant {} has an unbound listener, too: keep `allow` of both apart",
-                name_of(other)
-            ));
+    let mut reachable: HashMap<Shared<'_>, Vec<usize>> = HashMap::new();
+    for (index, tenant) in tenants.iter().enumerate() {
+        let Some(shared) = tenant.network.as_ref().and_then(shared) else { continue };
+        if unbound_addresses(tenant).next().is_some() {
+            reachable.entry(shared).or_default().push(index);
+        }
+    }
+    for together in reachable.values() {
+        for index in together {
+            let Some(tenant) = tenants.get(*index) else { continue };
+            let alone = tenant.network.as_ref().and_then(NetworkStack::device).is_some();
+            let other = together.iter().find(|other| *other != index).and_then(|other| tenants.get(*other));
+            let (false, Some(other)) = (alone, other) else { continue };
+            for field in unbound_addresses(tenant) {
+                field.warn(format!(
+                    "this machine answers for it on every interface, and the tenant {} has an unbound listener, too: keep `allow` of both apart, or give each its own `network`",
+                    name_of(other)
+                ));
+            }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A network that several tenants may have in common.
+#[derive(PartialEq, Eq, Hash)]
+enum Shared<'t> {
+    Host,
+    Namespace(&'t NamespaceName),
+}
 
-    #[test]
-    fn addresses_overlap_where_their_sockets_would() {
-        for (a, b, expected) in [
-            ("10.0.0.1:69", "10.0.0.1:69", true),
-            ("10.0.0.1:69", "10.0.0.2:69", false),
-            ("10.0.0.1:69", "10.0.0.1:70", false),
-            ("0.0.0.0:69", "10.0.0.1:69", true),
-            ("0.0.0.0:69", "[fd00::1]:69", false),
-            ("[::]:69", "10.0.0.1:69", true),
-            ("[::]:69", "[fd00::1]:69", true),
-            ("0.0.0.0:0", "0.0.0.0:0", false),
-        ] {
-            let parse = |text: &str| text.parse::<SocketAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(overlap(parse(a), parse(b)), expected, "{a} {b}");
-            assert_eq!(overlap(parse(b), parse(a)), expected, "{b} {a}");
-        }
+/// What a VRF has enslaved is its own, and its device is bound.
+fn shared(stack: &NetworkStack) -> Option<Shared<'_>> {
+    match stack {
+        NetworkStack::Host { .. } => Some(Shared::Host),
+        NetworkStack::Namespace(name) => Some(Shared::Namespace(name)),
+        NetworkStack::Vrf(_) => None,
     }
+}
+
+fn unbound_addresses<'t, 'a>(tenant: &'t TenantRead<'a>) -> impl Iterator<Item = &'t Field<'a>> {
+    tenant.claims.unbound.iter().filter(|(address, _)| !address.ip().is_loopback()).map(|(_, field)| field)
 }

@@ -4,6 +4,7 @@
 //! of it, each tenant by itself and all beside each other. It changes nothing on the disk, so that a check is
 //! harmless; what a server needs on the disk is made by [`crate::Settings::create_state`]. It does not watch files.
 
+mod addresses;
 mod assemble;
 mod authorities;
 mod beside;
@@ -12,6 +13,7 @@ mod find;
 mod limits;
 mod listener;
 mod main_file;
+mod network;
 mod node;
 mod overlay;
 mod places;

@@ -14,9 +14,10 @@ use super::places::{self, DevicesRead, FilesRead, Folder, UploadsRead};
 use super::problem::Collector;
 use super::section::Section;
 use super::trust::TrustSets;
-use super::{limits, rule, users};
+use super::{limits, network, rule, users};
 use crate::deployment::Listener;
 use crate::limits::Limits;
+use crate::network::NetworkStack;
 use crate::users::Credential;
 
 /// What all tenants are read with.
@@ -30,6 +31,8 @@ pub(super) struct Common<'t> {
 pub(super) struct TenantRead<'a> {
     pub(super) problems: &'a Collector,
     pub(super) policy: Option<TenantPolicy>,
+    /// Absent where it has errors.
+    pub(super) network: Option<NetworkStack>,
     pub(super) files: FilesRead<'a>,
     pub(super) uploads: UploadsRead,
     pub(super) devices: DevicesRead<'a>,
@@ -65,7 +68,7 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector, common: &Com
         (is_name(name) || refuse_name(&field)).then(|| (name.to_owned(), field))
     });
     let enabled = root.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
-    network(root.table("network"));
+    let network = network::read(&mut root);
     let allow = root.take("allow").map(|field| prefixes(&field));
     let files = places::files(root.table("files"));
     let uploads = places::uploads(root.table("uploads"));
@@ -92,14 +95,7 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector, common: &Com
     });
     claims.name = name;
     let listeners = listeners.into_iter().filter_map(|read| read.listener).collect();
-    TenantRead { problems, policy, files, uploads, devices, users, listeners, limits, claims }
-}
-
-fn network(mut network: Section<'_>) {
-    for key in ["namespace", "vrf", "interface"] {
-        network.unsupported(key);
-    }
-    network.finish();
+    TenantRead { problems, policy, network, files, uploads, devices, users, listeners, limits, claims }
 }
 
 fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec<listener::Read<'a>> {

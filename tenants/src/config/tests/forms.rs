@@ -10,9 +10,25 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
     for (more, expected) in [
         ("enabled = 1", "5: enabled = 1: expected true or false"),
         ("nmae = 1", "5: nmae: unknown key, did you mean `name`?"),
-        ("[network]\nnamespace = \"acme\"", "6: network.namespace: `namespace` is not supported by this version"),
-        ("network = { vrf = \"a\" }", "5: network.vrf: `vrf` is not supported by this version"),
-        ("network = { interface = \"a\" }", "5: network.interface: `interface` is not supported by this version"),
+        ("network = {}", "5: network: expected exactly one of `namespace`, `vrf` and `interface`"),
+        (
+            "network = { vrf = \"lo\", interface = \"lo\" }",
+            "5: network: expected exactly one of `namespace`, `vrf` and `interface`",
+        ),
+        (
+            "[network]\nnamespace = \"a/b\"",
+            "6: network.namespace = \"a/b\": expected the name of a network namespace, as `ip netns list` shows it, or an absolute path",
+        ),
+        (
+            "network.vrf = \"vrf-of-a-customer\"",
+            "5: network.vrf = \"vrf-of-a-customer\": expected the name of a network device: 1 to 15 bytes without blanks, `/` and `:`, such as \"eth1.101\"",
+        ),
+        (
+            "network.interface = \"eth0:1\"",
+            "5: network.interface = \"eth0:1\": expected the name of a network device: 1 to 15 bytes without blanks, `/` and `:`, such as \"eth1.101\"",
+        ),
+        ("network.namespace = 7", "5: network.namespace = 7: expected the name of a network namespace"),
+        ("network.netns = \"a\"", "5: network.netns: unknown key, expected one of namespace, vrf, interface"),
         ("network = \"host\"", "5: network = \"host\": expected a table"),
         // Files.
         ("files.shared = \"x\"", "5: files.shared = \"x\": expected a list, such as [\"…\"]"),

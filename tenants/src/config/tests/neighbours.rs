@@ -123,10 +123,49 @@ fn unbound_listeners_of_two_tenants_on_the_host_network_are_warned_of() {
     site.write("tenants.d/globex.toml", &format!("name = \"globex\"\n{common}{}", listener(2)));
     let said = site.said();
     for expected in [
-        "tenants.d/acme.toml:7: warning: listener[0].address = \"192.0.2.1:69\": this machine answers for it on every interface, and the tenant `globex` has an unbound listener, too: keep `allow` of both apart",
-        "tenants.d/globex.toml:7: warning: listener[0].address = \"192.0.2.2:69\": this machine answers for it on every interface, and the tenant `acme` has an unbound listener, too: keep `allow` of both apart",
+        "tenants.d/acme.toml:7: warning: listener[0].address = \"192.0.2.1:69\": this machine answers for it on every interface, and the tenant `globex` has an unbound listener, too: keep `allow` of both apart, or give each its own `network`",
+        "tenants.d/globex.toml:7: warning: listener[0].address = \"192.0.2.2:69\": this machine answers for it on every interface, and the tenant `acme` has an unbound listener, too: keep `allow` of both apart, or give each its own `network`",
     ] {
         assert!(said.iter().any(|line| line == expected), "{expected}\nin\n{}", said.join("\n"));
+    }
+}
+
+#[test]
+fn the_same_address_in_networks_that_are_apart_is_another_one() {
+    let site = Site::new();
+    let listener = "[[listener]]\nprotocol = \"tftp\"\naddress = \"10.0.0.1:69\"\n";
+    let common = "allow = [\"10.0.0.0/8\"]\nfiles.root = \"../files/globex\"\ndevices.policy = \"any\"\n";
+    for (acme, globex, conflict, warned) in [
+        ("", "", true, 2),
+        ("network.namespace = \"acme\"\n", "", false, 0),
+        ("network.namespace = \"acme\"\n", "network.namespace = \"globex\"\n", false, 0),
+        ("network.namespace = \"acme\"\n", "network.namespace = \"/run/netns/acme\"\n", true, 2),
+        ("network.vrf = \"acme\"\n", "network.vrf = \"globex\"\n", false, 0),
+        ("network.interface = \"acme\"\n", "network.interface = \"globex\"\n", false, 0),
+        // The one that names its interface is met by nobody else's phones.
+        ("network.interface = \"acme\"\n", "", true, 1),
+    ] {
+        site.acme(&format!("{acme}{listener}"));
+        site.write("tenants.d/globex.toml", &format!("name = \"globex\"\n{common}{globex}{listener}"));
+        let said = site.said();
+        let count = |text: &str| said.iter().filter(|line| line.contains(text)).count();
+        let found = count("a listener of the tenant `acme` has this address");
+        assert_eq!((found, count("on every interface")), (usize::from(conflict), warned), "{acme}{globex}{said:?}");
+    }
+}
+
+#[test]
+fn a_network_that_is_not_there_refuses_nothing() {
+    let site = Site::new();
+    for (network, expected) in [
+        ("namespace = \"no-such\"", "there is no network namespace no-such (/run/netns/no-such)"),
+        ("vrf = \"no-such\"", "there is no network device no-such"),
+        ("interface = \"no-such\"", "there is no network device no-such"),
+    ] {
+        assert_eq!(site.refused(&format!("network.{network}\n")), Vec::<String>::new());
+        let end = format!("{expected}: no listener of the tenant can be bound until it is there");
+        let said = site.said();
+        assert_eq!(said.iter().filter(|line| line.ends_with(&end)).count(), 1, "{said:?}");
     }
 }
 

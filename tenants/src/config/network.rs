@@ -1,0 +1,59 @@
+//! Where a tenant's sockets are made: `network`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::field::Field;
+use super::section::Section;
+use crate::network::{DeviceName, NetworkStack};
+
+/// What `network` says; absent where it has errors, the host's where it is left out.
+pub(super) fn read(root: &mut Section<'_>) -> Option<NetworkStack> {
+    let Some(field) = root.take("network") else { return Some(NetworkStack::HOST) };
+    let mut section = field.section()?;
+    let keys = [section.take("namespace"), section.take("vrf"), section.take("interface")];
+    let strange = keys.iter().all(Option::is_none) && !section.all().is_empty();
+    section.finish();
+    match keys {
+        [Some(namespace), None, None] => stack(&namespace, "the name of a network namespace", NetworkStack::Namespace),
+        [None, Some(device), None] => {
+            let stack = stack(&device, "the name of a VRF device", NetworkStack::Vrf)?;
+            warn_of_another_kind(&device, &stack);
+            Some(stack)
+        }
+        [None, None, Some(device)] => {
+            let host = |interface| NetworkStack::Host { interface: Some(interface) };
+            stack(&device, "the name of a network device", host)
+        }
+        // It is said of each unknown key.
+        _ if strange => None,
+        _ => {
+            field.refuse("expected exactly one of `namespace`, `vrf` and `interface`");
+            None
+        }
+    }
+}
+
+fn stack<N>(field: &Field<'_>, expected: &str, of: impl FnOnce(N) -> NetworkStack) -> Option<NetworkStack>
+where
+    N: FromStr,
+    N::Err: fmt::Display,
+{
+    let stack = of(field.explained(expected)?);
+    // It may come later, so this refuses nothing.
+    if let Err(error) = stack.identity() {
+        field.warn(format!("{error}: no listener of the tenant can be bound until it is there"));
+    }
+    Some(stack)
+}
+
+/// Sockets bound to a device that is no VRF see the packets of that device alone, which is what `interface` means.
+fn warn_of_another_kind(field: &Field<'_>, stack: &NetworkStack) {
+    let kind = |device: &DeviceName| std::fs::read_to_string(format!("/sys/class/net/{device}/uevent"));
+    let Some(Ok(kind)) = stack.device().map(kind) else { return };
+    if !kind.lines().any(|line| line == "DEVTYPE=vrf") {
+        field.warn(
+            "this device is no VRF: expected one made by `ip link add NAME type vrf table NUMBER`, or `interface`",
+        );
+    }
+}
