@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::{
     CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+    TRANSFER_ENCODING,
 };
 use provost_core::upload::{ContentRange, RangeError};
 use provost_core::{Operation, Permit};
@@ -32,6 +33,9 @@ enum Fault {
     /// The bytes would be stored as they are, and read back as something else.
     #[error("the body has a Content-Encoding")]
     Encoded,
+    /// As with a Content-Encoding: only the chunks are taken off (RFC 9112 section 6.1).
+    #[error("the body has another Transfer-Encoding than `chunked`")]
+    Transferred,
     /// More than one Content-Range.
     #[error("the request has more than one Content-Range")]
     Several,
@@ -45,6 +49,7 @@ impl Fault {
         let (status, reason) = match self {
             Self::NoLength => (StatusCode::LENGTH_REQUIRED, "no_length"),
             Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
+            Self::Transferred => (StatusCode::NOT_IMPLEMENTED, "transfer_encoding"),
             Self::Several | Self::Range(_) => (StatusCode::BAD_REQUEST, "content_range"),
         };
         respond::rejected(exchange, status, reason, self)
@@ -90,6 +95,11 @@ fn target(headers: &HeaderMap, length: Length) -> Result<Target, Fault> {
     let is_plain = |coding: &hyper::header::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
         return Err(Fault::Encoded);
+    }
+    let mut transfer = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &hyper::header::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !transfer.next().is_none_or(is_chunked) || transfer.next().is_some() {
+        return Err(Fault::Transferred);
     }
     let mut ranges = headers.get_all(CONTENT_RANGE).iter();
     let range: Option<ContentRange> = match (ranges.next(), ranges.next()) {

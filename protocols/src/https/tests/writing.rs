@@ -70,6 +70,10 @@ async fn what_may_not_be_written_is_refused() {
         assert_eq!(site.records(), [record], "{head}");
     }
     assert_eq!(site.ask(WHO, &format!("PUT {LOG}"), "").await.status, 411);
+    for coding in ["gzip, chunked", "chunked, chunked", "gzip\nTransfer-Encoding: chunked"] {
+        let coded = site.ask(WHO, &format!("PUT {LOG}\nTransfer-Encoding: {coding}"), "1\r\nx\r\n0\r\n\r\n").await;
+        assert_eq!(coded.status, 501, "{coding}");
+    }
     assert_eq!(site.put(WHO, &format!("{LOG}\nIf-None-Match: *\nContent-Encoding: identity"), "x").await.status, 201);
     assert_eq!(site.put(WHO, &format!("{LOG}\nIf-None-Match: *"), "y").await.status, 412);
 }
