@@ -8,8 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lru::LruCache;
+use rustix::fs::OFlags;
 
 use super::root::present;
 
@@ -52,8 +53,11 @@ impl FoldedNames {
 
     fn folder(&self, root: &Dir, path: &str) -> io::Result<Option<Arc<Folder>>> {
         let here = if path.is_empty() { "." } else { path };
+        // Of a pipe the open would wait for a writer, and a phone could hold a thread for good.
+        let flags = OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let mut options = OpenOptions::new();
-        let Some(opened) = present(root.open_with(here, options.read(true)))? else { return Ok(None) };
+        options.read(true).custom_flags(flags.bits().cast_signed());
+        let Some(opened) = present(root.open_with(here, &options))? else { return Ok(None) };
         let facts = opened.into_std().metadata()?;
         let version = (facts.dev(), facts.ino(), facts.mtime(), facts.mtime_nsec());
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use super::*;
 use crate::testing::parse;
@@ -111,7 +112,19 @@ fn an_upload_that_became_a_link_is_not_read() {
 
 #[test]
 fn only_regular_files_are_files() {
-    let bench = Bench::new(Case::Exact);
+    for case in [Case::Exact, Case::Ignore] {
+        let (done, ended) = std::sync::mpsc::channel();
+        // A thread that waits for the other end of the pipe never ends.
+        let looking = std::thread::spawn(move || {
+            look_for_what_is_no_file(case);
+            done.send(())
+        });
+        assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok(), "{case:?}: {}", looking.is_finished());
+    }
+}
+
+fn look_for_what_is_no_file(case: Case) {
+    let bench = Bench::new(case);
     let root = bench.folder.path().join("root");
     let pipe = std::process::Command::new("mkfifo").arg(root.join("pipe.cfg")).status();
     assert!(pipe.is_ok_and(|status| status.success()));
@@ -119,7 +132,8 @@ fn only_regular_files_are_files() {
     fs::create_dir(root.join("folder.cfg")).unwrap_or_else(|error| panic!("{error}"));
     bench.write("root/file");
     let long = "z".repeat(255);
-    for path in ["pipe.cfg", "socket.cfg", "folder.cfg", "file/below", "", &long] {
+    for path in ["pipe.cfg", "pipe.cfg/below", "socket.cfg/below", "socket.cfg", "folder.cfg", "file/below", "", &long]
+    {
         assert_eq!(bench.read(path), "-", "{path}");
     }
 }
