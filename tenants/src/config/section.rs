@@ -68,7 +68,8 @@ impl<'a> Section<'a> {
         match field.value() {
             Value::List(_) => field.items().into_iter().filter_map(|item| item.section()).collect(),
             Value::Text(_) | Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::Table(_) => {
-                field.refuse(format!("expected a list of tables, each begun by [[{key}]]"));
+                let header = without_indices(&self.key_of(key));
+                field.refuse(format!("expected a list of tables, each begun by [[{header}]]"));
                 Vec::new()
             }
         }
@@ -126,6 +127,12 @@ impl<'a> Section<'a> {
             self.problems.push(entry.key_place.error(&self.key_of(key), message));
         }
     }
+}
+
+/// The key as a header of TOML has it: `listener.exception` for `listener[0].exception`.
+fn without_indices(key: &str) -> String {
+    let name = |part: &str| part.split('[').next().unwrap_or_default().to_owned();
+    key.split('.').map(name).collect::<Vec<_>>().join(".")
 }
 
 /// The known key that differs least, where it differs little.

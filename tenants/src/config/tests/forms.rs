@@ -96,6 +96,10 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
             "users = [{ name = \"a\", password = \"p\", expires = \"2027-03-31\" }]",
             "5: users[0].expires = \"2027-03-31\": expected a date without quotes, such as 2027-03-31",
         ),
+        (
+            "[[listener]]\nprotocol = \"tftp\"\naddress = \"127.0.0.1:0\"\nallow = [\"127.0.0.1\"]\n[listener.exception]\nouis = []",
+            "9: listener[0].exception: expected a list of tables, each begun by [[listener.exception]]",
+        ),
         ("users = { name = \"a\" }", "5: users: expected a list of tables, each begun by [[users]]"),
         // Rules.
         (
