@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use provost_core::rules::{Origin, Readers, Rule, Writers};
 use provost_tenants::config::Problems;
@@ -42,7 +43,8 @@ pub(crate) fn run(args: &CheckArgs, output: &mut impl Write) -> anyhow::Result<E
 }
 
 fn summary(deployment: &Deployment) -> String {
-    let listeners = deployment.tenants.iter().map(|tenant| tenant.listeners.len()).sum();
+    let enabled = |tenant: &Arc<Tenant>| tenant.listeners.iter().filter(|listener| listener.policy.enabled).count();
+    let listeners = deployment.tenants.iter().filter(|tenant| tenant.policy.enabled).map(enabled).sum();
     let devices = deployment.tenants.iter().map(|tenant| tenant.devices.len()).sum();
     [(deployment.tenants.len(), "tenant"), (listeners, "listener"), (devices, "device")]
         .map(|(number, what)| count(number, what))
