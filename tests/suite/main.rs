@@ -18,6 +18,7 @@ mod ftp_transfers;
 mod https;
 mod https_uploads;
 mod https_wire;
+mod isolation;
 mod records;
 mod tenants;
 mod tftp;

@@ -1,0 +1,117 @@
+//! Networks of a test's own: the test runs itself again in a new network namespace, where it is root even if its user is
+//! not, and makes namespaces, devices and links there. Nothing of the machine's own network is touched or seen.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::clients::{Run, run};
+
+/// Set where the test has been started anew inside.
+const INSIDE: &str = "PROVOST_SUITE_INSIDE";
+/// How long traffic goes, in seconds, where the environment does not say otherwise.
+const SECONDS: u64 = 4;
+/// How long the test inside may take beside its traffic.
+const ALLOWANCE: Duration = Duration::from_mins(3);
+
+/// Whether this is the inside. Outside, the test of that name is run there and must succeed; where the kernel forbids
+/// namespaces, the reason is printed.
+pub(crate) fn inside(test: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        // A folder of namespaces that nobody else sees.
+        run("mount", &["-t", "tmpfs", "none", "/run"]).succeeded();
+        // Without IPv6 a link carries nothing that nobody asked for, so that packets can be counted.
+        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+        ip("link set lo up");
+        return true;
+    }
+    let ways: [&[&str]; 2] = [&["--net", "--mount"], &["--user", "--map-root-user", "--net", "--mount"]];
+    let mut refused = String::new();
+    for way in ways {
+        let probe = "mount -t tmpfs none /run && ip netns add a && ip link add v type veth peer name p netns a";
+        let tried = run("unshare", &[way, &["sh", "-c", probe]].concat());
+        if tried.code == 0 {
+            again(way, test);
+            return false;
+        }
+        refused = tried.stderr;
+    }
+    eprintln!("skipped: no network namespaces with veth links can be made here: {refused}");
+    false
+}
+
+fn again(way: &[&str], test: &str) {
+    let limit = (traffic() + ALLOWANCE).as_secs().to_string();
+    let status = Command::new("timeout")
+        .args(["--kill-after=5", &limit, "unshare"])
+        .args(way)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} failed inside its own network: {status}");
+}
+
+/// How long traffic goes: `PROVOST_ISOLATION_SECONDS`, such as 60, or a few seconds.
+pub(crate) fn traffic() -> Duration {
+    let seconds = std::env::var("PROVOST_ISOLATION_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(SECONDS))
+}
+
+/// Runs `ip` with these words.
+#[track_caller]
+pub(crate) fn ip(words: &str) -> String {
+    run("ip", &words.split_whitespace().collect::<Vec<_>>()).succeeded().stdout
+}
+
+/// A network namespace with one host in it, at the far end of a link.
+pub(crate) struct Host {
+    namespace: String,
+}
+
+impl Host {
+    /// A host at 10.0.0.2 in a new namespace. This end of the link, `device` with 10.0.0.1, lies in `near`, or in the network
+    /// of the server itself where that is empty.
+    pub(crate) fn behind(device: &str, near: &str) -> Self {
+        let namespace = format!("far-{device}");
+        ip(&format!("netns add {namespace}"));
+        let (end, within) = if near.is_empty() {
+            (String::new(), String::new())
+        } else {
+            (format!("netns {near}"), format!("-n {near}"))
+        };
+        ip(&format!("link add {device} {end} type veth peer name far netns {namespace}"));
+        ip(&format!("{within} addr add 10.0.0.1/24 dev {device}"));
+        ip(&format!("{within} link set {device} up"));
+        ip(&format!("-n {namespace} addr add 10.0.0.2/24 dev far"));
+        ip(&format!("-n {namespace} link set far up"));
+        let host = Self { namespace };
+        let until = Instant::now() + super::DEADLINE;
+        while !ip(&format!("-n {} -o link show far", host.namespace)).contains("LOWER_UP") {
+            assert!(Instant::now() < until, "the link to {device} does not come up");
+            thread::yield_now();
+        }
+        host
+    }
+
+    /// Runs a program there.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Run {
+        let namespace = format!("--net=/run/netns/{}", self.namespace);
+        run("nsenter", &[&[namespace.as_str(), program], arguments].concat())
+    }
+
+    /// How many packets of any kind have reached the host.
+    pub(crate) fn received(&self) -> u64 {
+        let links: Value = serde_json::from_str(&ip(&format!("-j -s -n {} link show far", self.namespace))).unwrap();
+        links[0]["stats64"]["rx"]["packets"].as_u64().unwrap()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = run("ip", &["netns", "del", &self.namespace]);
+    }
+}

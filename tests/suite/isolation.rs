@@ -1,0 +1,146 @@
+//! Three enterprises with the same addresses in networks of their own, all protocols at once: each answer and each stored
+//! byte is the right tenant's, and a host of the phones' address in the server's own network never gets a packet.
+//!
+//! Traffic goes for a few seconds; `PROVOST_ISOLATION_SECONDS=60` makes it a minute.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::clients::{Scratch, text};
+use crate::harness::deployment::Deployment;
+use crate::harness::networks::{self, Host, ip};
+use crate::harness::scene::POLY;
+use crate::harness::server::Server;
+
+const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
+/// Some 60 KiB: more than a block, a segment or a buffer.
+const LINES: usize = 2000;
+
+/// What a phone does, over and over.
+#[derive(Debug, Clone, Copy)]
+enum Traffic {
+    Https,
+    Tftp,
+    Passive,
+    Active,
+}
+
+#[test]
+fn tenants_of_the_same_address_in_namespaces_never_meet() {
+    if !networks::inside("isolation::tenants_of_the_same_address_in_namespaces_never_meet") {
+        return;
+    }
+    for tenant in TENANTS {
+        ip(&format!("netns add {tenant}"));
+    }
+    // A path serves as well as a name.
+    never_meet(["namespace = \"acme\"", "namespace = \"/run/netns/globex\"", "namespace = \"initech\""], TENANTS);
+}
+
+#[test]
+fn tenants_of_the_same_address_on_devices_never_meet() {
+    if !networks::inside("isolation::tenants_of_the_same_address_on_devices_never_meet") {
+        return;
+    }
+    // Sockets are bound to a VRF device and to an interface alike, and not every kernel has VRFs.
+    never_meet(["vrf = \"to-acme\"", "interface = \"to-globex\"", "vrf = \"to-initech\""], [""; 3]);
+}
+
+/// What no other tenant's file could be mistaken for.
+fn content(tenant: &str, what: &str) -> String {
+    format!("{tenant} {what}\n").repeat(LINES)
+}
+
+fn deployment(networks: [&str; 3]) -> Deployment {
+    let deployment = Deployment::new();
+    deployment.certificate(POLY, &deployment.poly.common_name(POLY.to_uppercase()));
+    for (tenant, network) in TENANTS.into_iter().zip(networks) {
+        let tls = "certificate = \"../tls/server.pem\"\nkey = \"../tls/server.key\"\ntrust = [\"poly\"]\n";
+        let listener = |protocol: &str, port: u16, more: &str| {
+            format!("[[listener]]\nprotocol = {protocol:?}\naddress = \"10.0.0.1:{port}\"\n{more}")
+        };
+        deployment.write(&format!("files/{tenant}/{POLY}.cfg"), content(tenant, "file"));
+        deployment.write(
+            &format!("tenants.d/{tenant}.toml"),
+            format!(
+                "name = {tenant:?}\nnetwork = {{ {network} }}\nallow = [\"10.0.0.0/24\"]\nfiles.root = \"../files/{tenant}\"\n\
+                 uploads.min_free = \"0MiB\"\ndevices.list = [{POLY:?}]\n{}{}{}",
+                listener("https", 443, tls),
+                listener("tftp", 69, ""),
+                listener("ftp", 21, ""),
+            ),
+        );
+    }
+    deployment
+}
+
+/// `near` are the namespaces in which the tenants' devices lie.
+fn never_meet(networks: [&str; 3], near: [&str; 3]) {
+    // It has the phones' address in the server's own network. It comes first, so that a socket without a device goes there.
+    let decoy = Host::behind("decoy", "");
+    let hosts: Vec<Host> =
+        TENANTS.iter().zip(near).map(|(tenant, near)| Host::behind(&format!("to-{tenant}"), near)).collect();
+    let deployment = deployment(networks);
+    let server = Server::start(&deployment.config());
+    for tenant in TENANTS {
+        assert_eq!(server.address(tenant, "ftp"), "10.0.0.1:21".parse().unwrap());
+    }
+    let until = Instant::now() + networks::traffic();
+    let before = decoy.received();
+    let rounds: Vec<usize> = thread::scope(|scope| {
+        let phones = TENANTS.into_iter().zip(&hosts).flat_map(|(tenant, host)| {
+            [Traffic::Https, Traffic::Tftp, Traffic::Passive, Traffic::Active].map(|traffic| (tenant, host, traffic))
+        });
+        let deployment = &deployment;
+        let phones: Vec<_> = phones
+            .map(|(tenant, host, traffic)| scope.spawn(move || phone(deployment, tenant, host, traffic, until)))
+            .collect();
+        phones.into_iter().map(|phone| phone.join().expect("a phone met another tenant, or nobody")).collect()
+    });
+    assert!(rounds.iter().all(|rounds| *rounds > 0), "{rounds:?}");
+    println!("rounds of {TENANTS:?}, each by https, tftp, passive and active ftp: {rounds:?}");
+    assert_eq!(decoy.received(), before, "packets for a phone went to the host of its address in the server's network");
+    // The count can fail: a socket of the server's own network does reach that host.
+    let refused = TcpStream::connect_timeout(&"10.0.0.2:5000".parse().unwrap(), Duration::from_secs(10));
+    assert_eq!(refused.map(drop).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+    assert!(decoy.received() > before);
+}
+
+/// One phone's traffic: it reads its file and uploads another, again and again. Every tenant's phone has the same MAC, address
+/// and certificate, and names the same paths; gives how many rounds there were.
+fn phone(deployment: &Deployment, tenant: &str, host: &Host, traffic: Traffic, until: Instant) -> usize {
+    let scratch = Scratch::new();
+    let (ca, certificate, key) = (
+        text(&deployment.path("tls/ca.pem")),
+        text(&deployment.path(&format!("device/{POLY}.pem"))),
+        text(&deployment.path(&format!("device/{POLY}.key"))),
+    );
+    let https = ["--resolve", "localhost:443:10.0.0.1", "--cacert", &ca, "--cert", &certificate, "--key", &key];
+    let (url, options, upload): (&str, &[&str], &str) = match traffic {
+        Traffic::Https => ("https://localhost", &https, "web.cfg"),
+        Traffic::Tftp => ("tftp://10.0.0.1", &[], "boot.log"),
+        Traffic::Passive => ("ftp://10.0.0.1", &[], "app.log"),
+        Traffic::Active => ("ftp://10.0.0.1", &["--ftp-port", "-"], "sys.log"),
+    };
+    let upload = format!("{POLY}-{upload}");
+    let curl = |options: &[&str], more: &[&str]| {
+        let common: &[&str] = &["-sS", "--fail", "--max-time", "60"];
+        let run = host.run("curl", &[common, options, more].concat());
+        assert_eq!(run.code, 0, "{tenant} {traffic:?} {more:?}: {}", run.stderr);
+    };
+    for round in 1.. {
+        let read = scratch.text("read");
+        curl(options, &["-o", &read, &format!("{url}/{POLY}.cfg")]);
+        assert_eq!(scratch.read("read"), content(tenant, "file").as_bytes(), "{tenant} {traffic:?}");
+        let sent = content(tenant, &format!("{traffic:?} {round}"));
+        curl(options, &["-T", &scratch.with("sent", sent.as_bytes()), &format!("{url}/{upload}")]);
+        let stored = std::fs::read(deployment.upload(tenant, &upload)).unwrap();
+        assert_eq!(stored, sent.as_bytes(), "{tenant} {traffic:?} {upload}");
+        if Instant::now() >= until {
+            return round;
+        }
+    }
+    0
+}
