@@ -3,6 +3,7 @@
 //! A record is made in [`crate::front`] and written here, by one thread, so that no request waits for a slow terminal
 //! or disk. What a peer sent is escaped and cut; a password or a link's token never reaches a record.
 
+mod causes;
 mod flood;
 mod format;
 mod log;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use provost_core::{ClientAddr, Mac, Opening, Protocol};
 
+pub(crate) use causes::with_causes;
 pub(crate) use flood::Flood;
 pub use log::RecordLog;
 pub(crate) use log::RecordShare;

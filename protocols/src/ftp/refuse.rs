@@ -10,7 +10,7 @@ use super::data::DataError;
 use super::reply::Reply;
 use super::session::End;
 use crate::front::Exchange;
-use crate::record::Outcome;
+use crate::record::{Outcome, with_causes};
 
 /// Why a command about a file fails, before a data connection or on it.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ impl Failure {
         if let Some((outcome, reason)) = self.outcome() {
             exchange.end(outcome, reason);
             if outcome != Outcome::Missing {
-                exchange.detail(chain(self));
+                exchange.detail(with_causes(self));
             }
         }
         match self {
@@ -106,18 +106,6 @@ fn not_stored(error: &UploadError) -> Reply {
         UploadError::Unstorable => Reply::BAD_NAME,
         UploadError::BodyLength | UploadError::Io { .. } => Reply::LOCAL_ERROR,
     }
-}
-
-/// An error with what caused it, for the operator.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use provost_tenants::uploads::{Stored, UploadError};
 use super::peer::Security;
 use super::reply::Reply;
 use crate::front::Exchange;
-use crate::record::Outcome;
+use crate::record::{Outcome, with_causes};
 
 /// An answer to a request.
 pub(super) type Answer = Response<Reply>;
@@ -121,7 +121,7 @@ pub(super) fn without_file(mut exchange: Exchange, error: &FileError) -> Stop {
             fixed(StatusCode::NOT_FOUND).into()
         }
         FileError::Io { .. } => {
-            exchange.detail(chain(error));
+            exchange.detail(with_causes(error));
             failed(exchange, "file_open")
         }
     }
@@ -141,7 +141,7 @@ pub(super) fn stored(mut exchange: Exchange, stored: Stored) -> Answer {
 
 /// An upload that was not stored.
 pub(super) fn not_stored(mut exchange: Exchange, error: &UploadError) -> Stop {
-    exchange.detail(chain(error));
+    exchange.detail(with_causes(error));
     let (outcome, reason, status) = match error {
         UploadError::TooLarge { .. } => (Outcome::Refused, "too_large", StatusCode::PAYLOAD_TOO_LARGE),
         UploadError::NoSpace(_) => (Outcome::Refused, "no_space", StatusCode::INSUFFICIENT_STORAGE),
@@ -162,18 +162,6 @@ pub(super) fn not_stored(mut exchange: Exchange, error: &UploadError) -> Stop {
 pub(super) fn size_alone(size: u64) -> Option<(HeaderName, HeaderValue)> {
     let value = HeaderValue::try_from(format!("bytes */{size}")).ok()?;
     Some((CONTENT_RANGE, value))
-}
-
-/// An error with its causes, for the record.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::source::{SMALL_BYTES, Source};
 use super::timing::{Due, Pace};
 use super::transfer::{Event, Over, Transfer};
 use crate::front::{Exchange, Front};
-use crate::record::Outcome;
+use crate::record::{Outcome, with_causes};
 
 /// Serves a request.
 pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request, mut transfer: Transfer) {
@@ -47,7 +47,7 @@ fn open(front: &Front, mut exchange: Exchange, request: &Request, mode: Mode) ->
     let permit = exchange.decide(Operation::Read, &Proofs::none()).map_err(refuse::of_refusal)?;
     let opened = front.tenant().files.open(&permit).map_err(|error| {
         let (answer, outcome, reason) = refuse::of_file(&error);
-        exchange.detail(detail_of(&error));
+        exchange.detail(with_causes(&error));
         exchange.end(outcome, reason);
         Some(answer)
     })?;
@@ -65,11 +65,6 @@ fn open(front: &Front, mut exchange: Exchange, request: &Request, mode: Mode) ->
     }
     let (granted, option_ack) = request.asked.grant(Operation::Read, source.length(), limits);
     Ok(Opened { exchange, source, granted, option_ack })
-}
-
-/// An error with what caused it.
-pub(super) fn detail_of(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 struct Reading {

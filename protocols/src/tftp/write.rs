@@ -8,13 +8,12 @@ use provost_tenants::uploads::{Spool, Stored, Target, UploadError};
 
 use super::netascii::Decoder;
 use super::packet::{Mode, Packet, Request};
-use super::read::detail_of;
 use super::receiver::{Receiver, Taken};
 use super::refuse::{self, TftpError};
 use super::timing::{Due, Pace};
 use super::transfer::{Event, Over, Transfer};
 use crate::front::{Exchange, Front};
-use crate::record::Outcome;
+use crate::record::{Outcome, with_causes};
 
 /// How many bytes are spooled at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -63,7 +62,7 @@ fn begin(front: &Front, mut exchange: Exchange, expected: Option<u64>) -> Result
 /// Records that an upload is not stored; what the peer is told.
 fn refused(exchange: &mut Exchange, error: &UploadError) -> TftpError {
     let (answer, outcome, reason) = refuse::of_upload(error);
-    exchange.detail(detail_of(error));
+    exchange.detail(with_causes(error));
     exchange.end(outcome, Some(reason));
     answer
 }
