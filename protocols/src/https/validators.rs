@@ -2,12 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::digest;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 use provost_tenants::files::FileFacts;
 
 /// The last second that an HTTP date can write: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
+
+/// How much of the hash of a file's state a tag shows, in bytes.
+const TAG_BYTES: usize = 16;
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +43,18 @@ pub(super) enum Access {
 
 impl Validators {
     /// The validators of a file. Device, inode, size and the time in nanoseconds: another file of the same name differs, and so
-    /// does the same file after a write.
+    /// does the same file after a write. Hashed: inodes are given in order, and would tell how much other tenants send.
     pub(super) fn of(facts: &FileFacts) -> Self {
         let age = facts.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (device, inode) = facts.identity;
-        let etag = format!("\"{device:x}-{inode:x}-{:x}-{:x}\"", facts.size, age.as_nanos());
+        let mut state = digest::Context::new(&digest::SHA256);
+        for number in [device, inode, facts.size] {
+            state.update(&number.to_be_bytes());
+        }
+        state.update(&age.as_nanos().to_be_bytes());
+        let mut hash = [0; TAG_BYTES];
+        hash.iter_mut().zip(state.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        let etag = format!("\"{:032x}\"", u128::from_be_bytes(hash));
         let seconds = age.as_secs();
         let modified = (seconds <= LAST_SECOND).then(|| UNIX_EPOCH + Duration::from_secs(seconds));
         Self { etag, modified }
@@ -133,8 +144,24 @@ mod tests {
     #[test]
     fn the_tag_is_strong_and_the_date_is_in_seconds() {
         let validators = validators();
-        assert_eq!(validators.etag, "\"1-ff-10-ae1b981bc490a05\"");
+        assert_eq!(validators.etag, "\"a081496401c4b48dacb3a12c9b632ba5\"");
         assert_eq!(validators.last_modified().as_deref(), Some(DAY));
+    }
+
+    /// Numbers of files are given in order: a phone that knew those of its uploads could count what other tenants send.
+    #[test]
+    fn the_tag_does_not_tell_the_number_of_the_file() {
+        let of = |inode| {
+            Validators::of(&FileFacts {
+                size: 16,
+                modified: UNIX_EPOCH + Duration::new(784_111_777, 5),
+                identity: (1, inode),
+            })
+        };
+        let (one, next) = (of(0x00ab_cdef).etag, of(0x00ab_cdf0).etag);
+        assert_ne!(one, next);
+        assert!(!one.contains("abcdef"), "{one}");
+        assert_ne!(one.get(..9), next.get(..9));
     }
 
     #[test]
