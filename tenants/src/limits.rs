@@ -15,6 +15,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Without a byte while a body or a file is under way. Default 30 s.
     pub stall: Duration,
+    /// What a body or a file moves on average once the stall time is used up, in bytes a second. Default 256.
+    pub least_rate: u64,
+    /// What all downloads of the tenant may take together, in bytes a second; no bound where it is absent, as by default.
+    pub bandwidth: Option<u64>,
     /// Without a request or a command between two. Default 60 s.
     pub idle: Duration,
     /// From the connection to the end of an FTP login. Default 30 s.
@@ -45,6 +49,8 @@ impl Default for Limits {
             header: Duration::from_secs(10),
             header_bytes: 16 * 1024,
             stall: Duration::from_secs(30),
+            least_rate: 256,
+            bandwidth: None,
             idle: Duration::from_mins(1),
             login: Duration::from_secs(30),
             command_bytes_before_login: 512,

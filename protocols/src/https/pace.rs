@@ -16,6 +16,8 @@ use provost_tenants::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::listen::LeastRate;
+
 /// What a peer may still send after an answer that closes the connection, and for how long: if the socket were closed on bytes
 /// that are not read, the system would reset it, and the phone might never see the answer (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 1024 * 1024;
@@ -38,7 +40,7 @@ pub(super) struct Pace {
     state: Mutex<State>,
     idle: Duration,
     header: Duration,
-    stall: Duration,
+    rate: LeastRate,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +58,12 @@ impl Pace {
     /// A connection that has just begun.
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         let state = State { phase: Phase::Idle, since: Instant::now(), broken: false };
-        Arc::new(Self { state: Mutex::new(state), idle: limits.idle, header: limits.header, stall: limits.stall })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            idle: limits.idle,
+            header: limits.header,
+            rate: LeastRate::new(limits),
+        })
     }
 
     /// A request's header is complete.
@@ -118,6 +125,7 @@ pub(super) struct Paced<S> {
     writing: Timer,
     /// Since when the peer has taken nothing.
     blocked: Option<Instant>,
+    taking: LeastRate,
     closing: Closing,
 }
 
@@ -132,19 +140,28 @@ impl<S> Paced<S> {
     /// Watches a stream.
     pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
         let (reading, writing) = (Timer::default(), Timer::default());
-        Self { stream, pace, reading, writing, blocked: None, closing: Closing::Open }
+        let taking = pace.rate.clone();
+        Self { stream, pace, taking, reading, writing, blocked: None, closing: Closing::Open }
     }
 
-    /// Bounds the time in which the peer takes nothing.
-    fn bound_write<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Bounds the time in which the peer takes nothing. `taken` tells the bytes of an outcome.
+    fn bound_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+        taken: impl FnOnce(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
         let outcome = match outcome {
             Poll::Ready(outcome) => {
-                self.blocked = None;
+                if let Some(since) = self.blocked.take() {
+                    self.taking.waited(since.elapsed());
+                }
+                self.taking.moved(outcome.as_ref().map_or(0, taken));
                 outcome
             }
             Poll::Pending => {
                 let since = *self.blocked.get_or_insert_with(Instant::now);
-                ready!(self.writing.poll(cx, since + self.pace.stall));
+                ready!(self.writing.poll(cx, since + self.taking.patience()));
                 Err(io::ErrorKind::TimedOut.into())
             }
         };
@@ -177,7 +194,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.bound_write(cx, outcome)
+        self.bound_write(cx, outcome, |taken| *taken)
     }
 
     fn poll_write_vectored(
@@ -186,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.bound_write(cx, outcome)
+        self.bound_write(cx, outcome, |taken| *taken)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -195,13 +212,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.bound_write(cx, outcome)
+        self.bound_write(cx, outcome, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.closing, Closing::Open) {
             let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
-            ready!(self.bound_write(cx, outcome))?;
+            ready!(self.bound_write(cx, outcome, |()| 0))?;
             self.closing = Closing::Lingering { until: Instant::now() + LINGER, left: LINGER_BYTES };
         }
         self.poll_linger(cx).map(Ok)

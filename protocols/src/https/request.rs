@@ -30,7 +30,7 @@ pub(super) struct Silenced;
 /// - [`Silenced`]: it is not answered
 pub(super) async fn handle(front: Arc<Front>, peer: Arc<Peer>, request: Request<Incoming>) -> Result<Answer, Silenced> {
     let (request, incoming) = request.into_parts();
-    let mut body = RequestBody::new(&request, incoming, front.limits().stall);
+    let mut body = RequestBody::new(&request, incoming, front.limits());
     let mut answer = match route(front, peer, request, &mut body).await {
         Ok(answer) => answer,
         Err(Stop::Answer(answer)) => *answer,

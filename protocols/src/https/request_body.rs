@@ -6,6 +6,9 @@ use std::time::Duration;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
+use provost_tenants::Limits;
+
+use crate::listen::LeastRate;
 
 /// How much is collected before it is handed on.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -18,6 +21,7 @@ const UNWANTED_BYTES: u64 = 64 * 1024;
 pub(super) struct RequestBody {
     incoming: Incoming,
     stall: Duration,
+    rate: LeastRate,
     length: Length,
     state: State,
 }
@@ -57,8 +61,8 @@ pub(super) struct Batch {
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    /// Nothing came for too long.
-    #[error("the body stalled for {0:?}")]
+    /// Nothing came for too long, or too little on the whole.
+    #[error("the body stalled for {0:?}, or came too slowly")]
     Stalled(Duration),
     /// The peer went away, or its chunks are malformed.
     #[error("the body broke off: {0}")]
@@ -76,7 +80,7 @@ pub(super) enum Leftover {
 
 impl RequestBody {
     /// The body of a request.
-    pub(super) fn new(request: &Parts, incoming: Incoming, stall: Duration) -> Self {
+    pub(super) fn new(request: &Parts, incoming: Incoming, limits: &Limits) -> Self {
         let length = match incoming.size_hint().exact() {
             _ if request.headers.contains_key(TRANSFER_ENCODING) => Length::Chunked,
             Some(length) if request.headers.contains_key(CONTENT_LENGTH) => Length::Exact(length),
@@ -87,7 +91,7 @@ impl RequestBody {
             Some(_) => State::Withheld,
             None => State::Coming,
         };
-        Self { incoming, stall, length, state }
+        Self { incoming, stall: limits.stall, rate: LeastRate::new(limits), length, state }
     }
 
     /// What the request says of its length.
@@ -131,14 +135,16 @@ impl RequestBody {
             return Ok(None);
         }
         self.state = State::Broken;
-        let frame = tokio::time::timeout(self.stall, self.incoming.frame());
-        let Some(frame) = frame.await.map_err(|_| BodyError::Stalled(self.stall))?.transpose()? else {
+        let frame = self.rate.wait(self.incoming.frame()).await;
+        let Some(frame) = frame.map_err(|_| BodyError::Stalled(self.stall))?.transpose()? else {
             self.state = State::Ended;
             return Ok(None);
         };
         self.state = State::Coming;
         // Trailers say nothing here.
-        Ok(Some(frame.into_data().unwrap_or_default()))
+        let data = frame.into_data().unwrap_or_default();
+        self.rate.moved(data.len());
+        Ok(Some(data))
     }
 
     fn capacity(&self) -> usize {

@@ -150,9 +150,10 @@ impl Reading {
 
     fn progressed(&mut self, before: u64) {
         self.transfer.running().answered();
-        self.pace.progressed(Instant::now());
         let blocks = before + 1..self.sender.acknowledged() + 1;
-        self.exchange.add_bytes(self.source.as_ref().map_or(0, |source| source.bytes_in(&blocks)));
+        let bytes = self.source.as_ref().map_or(0, |source| source.bytes_in(&blocks));
+        self.pace.progressed(Instant::now(), usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.exchange.add_bytes(bytes);
     }
 
     async fn repeat(&mut self) {

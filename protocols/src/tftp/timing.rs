@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use provost_tenants::Limits;
 
+use crate::listen::LeastRate;
+
 /// The shortest interval. Below it a phone that writes to its flash memory between two blocks is taken for lost.
 const FLOOR: Duration = Duration::from_millis(200);
 /// The interval before anything was measured (RFC 6298 section 2.1).
@@ -72,6 +74,9 @@ pub(super) struct Pace {
     due: Instant,
     progress: Instant,
     stall: Duration,
+    /// Since when the peer is waited for.
+    waiting: Instant,
+    rate: LeastRate,
     /// How often a peer that has not answered yet may still be sent something; `None` once it has answered.
     unanswered: Option<u32>,
 }
@@ -91,17 +96,24 @@ impl Pace {
         let interval = Interval::new(asked);
         let due = now + interval.now();
         let (stall, unanswered) = (limits.stall, Some(limits.tftp_sends));
-        Self { interval, sent: None, due, progress: now, stall, unanswered }
+        let rate = LeastRate::new(limits);
+        Self { interval, sent: None, due, progress: now, stall, waiting: now, rate, unanswered }
     }
 
     /// When time is up.
     pub(super) fn due(&self) -> Instant {
-        self.due.min(self.progress + self.stall)
+        self.due.min(self.end())
+    }
+
+    /// When the peer is given up: it stalls, or is too slow on the whole.
+    fn end(&self) -> Instant {
+        (self.progress + self.stall).min(self.waiting + self.rate.patience())
     }
 
     /// Something new was sent.
     pub(super) fn sent(&mut self, now: Instant) {
         self.sent = Some(now);
+        self.waiting = now;
         self.after_sending(now);
     }
 
@@ -113,16 +125,19 @@ impl Pace {
 
     fn after_sending(&mut self, now: Instant) {
         self.unanswered = self.unanswered.map(|left| left.saturating_sub(1));
-        self.waits(now);
+        self.due = now + self.interval.now();
     }
 
     /// The peer has from now on to answer: what lay between was this machine's own work.
     pub(super) fn waits(&mut self, now: Instant) {
+        self.waiting = now;
         self.due = now + self.interval.now();
     }
 
-    /// The peer's answer brought the transfer on.
-    pub(super) fn progressed(&mut self, now: Instant) {
+    /// The peer's answer brought the transfer on by so many bytes.
+    pub(super) fn progressed(&mut self, now: Instant, bytes: usize) {
+        self.rate.waited(now.saturating_duration_since(self.waiting));
+        self.rate.moved(bytes);
         if let Some(sent) = self.sent.take() {
             self.interval.measured(now.saturating_duration_since(sent));
         }
@@ -139,7 +154,7 @@ impl Pace {
 
     /// Time is up.
     pub(super) fn expired(&mut self, now: Instant) -> Due {
-        if !self.may_repeat() || now >= self.progress + self.stall {
+        if !self.may_repeat() || now >= self.end() {
             return Due::GiveUp;
         }
         self.interval.expired();
@@ -205,7 +220,7 @@ mod tests {
         let mut now = begin;
         let mut pace = Pace::new(None, &Limits::default(), now);
         pace.sent(now);
-        pace.progressed(now);
+        pace.progressed(now, 512);
         pace.sent(now);
         loop {
             now = pace.due();
@@ -218,15 +233,35 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_drips_is_given_up_though_it_never_stalls() {
+        let begin = Instant::now();
+        let mut now = begin;
+        let mut pace = Pace::new(None, &Limits::default(), now);
+        pace.sent(now);
+        while pace.end() > now + 20 * 1000 * MS {
+            now += 20 * 1000 * MS;
+            pace.progressed(now, 8);
+            pace.sent(now);
+            assert!(now < begin + 10 * Limits::default().stall, "it keeps its place");
+        }
+        now = pace.due();
+        while pace.expired(now) == Due::Repeat {
+            pace.repeated(now);
+            now = pace.due();
+        }
+        assert!(now - begin < 2 * Limits::default().stall, "{:?}", now - begin);
+    }
+
+    #[test]
     fn what_was_repeated_is_not_measured() {
         let begin = Instant::now();
         let mut pace = Pace::new(None, &Limits::default(), begin);
         pace.sent(begin);
         pace.repeated(begin + INITIAL);
-        pace.progressed(begin + INITIAL + MS);
+        pace.progressed(begin + INITIAL + MS, 512);
         assert_eq!(pace.interval.now(), INITIAL);
         pace.sent(begin + 2 * INITIAL);
-        pace.progressed(begin + 2 * INITIAL + MS);
+        pace.progressed(begin + 2 * INITIAL + MS, 512);
         assert_eq!(pace.interval.now(), FLOOR);
     }
 }

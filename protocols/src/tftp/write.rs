@@ -138,8 +138,8 @@ impl Writing {
 
     async fn keep(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
         self.transfer.running().answered();
-        self.pace.progressed(Instant::now());
         let bytes = self.transfer.payload();
+        self.pace.progressed(Instant::now(), bytes.len());
         exchange.add_bytes(bytes.len() as u64);
         self.body.add(bytes).await.map_err(Failure::Upload)?;
         self.pace.waits(Instant::now());

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use super::node::{Node, Value};
 use super::problem::{Collector, Origin, Problem, Severity};
 use super::section::Section;
-use super::units::{Size, Span};
+use super::units::{Rate, Size, Span};
 
 /// A value that is being read.
 #[derive(Clone)]
@@ -123,6 +123,11 @@ impl<'a> Field<'a> {
     /// A size in bytes.
     pub(super) fn size(&self) -> Option<u64> {
         self.parsed::<Size>("a size with its unit (B, KiB, MiB, GiB, TiB), such as \"16MiB\"").map(|size| size.0)
+    }
+
+    /// Bytes a second.
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.parsed::<Rate>("a size a second (B/s, KiB/s, MiB/s, GiB/s), such as \"50MiB/s\"").map(|rate| rate.0)
     }
 
     /// A length of time.

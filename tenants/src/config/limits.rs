@@ -12,6 +12,8 @@ const MIB: usize = 1024 * KIB;
 
 pub(super) fn read(mut section: Section<'_>) -> Limits {
     let mut limits = Limits::default();
+    limits.least_rate = rate(&mut section, "least_rate", 1).unwrap_or(limits.least_rate);
+    limits.bandwidth = rate(&mut section, "bandwidth", 64 * 1024);
     for (key, value) in [
         ("handshake", &mut limits.handshake),
         ("client_hello", &mut limits.client_hello),
@@ -53,6 +55,16 @@ fn span(section: &mut Section<'_>, key: &'static str, value: &mut Duration) {
         Some(span) => *value = span,
         None => {}
     }
+}
+
+fn rate(section: &mut Section<'_>, key: &'static str, least: u64) -> Option<u64> {
+    let field = section.take(key)?;
+    let rate = field.rate()?;
+    if rate < least {
+        field.refuse(format!("expected at least \"{least}B/s\""));
+        return None;
+    }
+    Some(rate)
 }
 
 fn size(section: &mut Section<'_>, key: &'static str, value: &mut usize, least: usize, most: usize) {

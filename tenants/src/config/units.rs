@@ -7,6 +7,10 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
 
+/// Bytes a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rate(pub(super) u64);
+
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
@@ -34,6 +38,14 @@ impl FromStr for Size {
     }
 }
 
+impl FromStr for Rate {
+    type Err = NotUnit;
+
+    fn from_str(text: &str) -> Result<Self, NotUnit> {
+        scaled(text.strip_suffix("/s").ok_or(NotUnit)?, &SIZES).map(Self)
+    }
+}
+
 impl FromStr for Span {
     type Err = NotUnit;
 
@@ -53,6 +65,16 @@ mod tests {
         }
         for text in ["", "16", "16K", "16MB", "16mib", "1.5MiB", "-1MiB", "MiB", "16MiB ", "99999999999TiB"] {
             assert_eq!(text.parse::<Size>(), Err(NotUnit), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_sizes_a_second() {
+        for (text, bytes) in [("256B/s", 256), ("50MiB/s", 50 << 20)] {
+            assert_eq!(text.parse(), Ok(Rate(bytes)), "{text}");
+        }
+        for text in ["", "256", "256B", "50MB/s", "/s", "1MiB/m"] {
+            assert_eq!(text.parse::<Rate>(), Err(NotUnit), "{text}");
         }
     }
 

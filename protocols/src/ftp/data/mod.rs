@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::transfer::Progress;
 use crate::front::Front;
+use crate::listen::LeastRate;
 
 /// How the next data connection comes about.
 #[derive(Debug, Default)]
@@ -68,8 +69,8 @@ pub(super) enum DataError {
     /// It broke.
     #[error("carry the data connection")]
     Broken(#[source] io::Error),
-    /// Nothing moved for too long.
-    #[error("the data connection stalled")]
+    /// Nothing moved for too long, or too little on the whole.
+    #[error("the data connection stalled, or was too slow")]
     Stalled,
 }
 
@@ -78,6 +79,7 @@ pub(super) enum DataError {
 pub(super) struct Data {
     stream: TcpStream,
     stall: Duration,
+    rate: LeastRate,
     finished: bool,
 }
 
@@ -98,7 +100,8 @@ impl Plan {
         let stream = stream.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DataError::Open)?;
         // Only a broken connection refuses it, and the transfer will find out.
         let _ = stream.set_nodelay(true);
-        Ok(Data { stream, stall, finished: false })
+        let rate = LeastRate::new(ends.front.limits());
+        Ok(Data { stream, stall, rate, finished: false })
     }
 }
 
@@ -109,9 +112,10 @@ impl Data {
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn send(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
         while !bytes.is_empty() {
-            let sent = timeout(self.stall, self.stream.write(bytes)).await.map_err(|_| DataError::Stalled)?;
+            let sent = self.rate.wait(self.stream.write(bytes)).await.map_err(|_| DataError::Stalled)?;
             let sent = sent.map_err(DataError::Broken)?;
             progress.add(sent);
+            self.rate.moved(sent);
             bytes = bytes.get(sent..).unwrap_or_default();
         }
         Ok(())
@@ -122,9 +126,10 @@ impl Data {
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn receive(&mut self, buffer: &mut Vec<u8>, progress: &Progress) -> Result<usize, DataError> {
-        let received = timeout(self.stall, self.stream.read_buf(buffer)).await.map_err(|_| DataError::Stalled)?;
+        let received = self.rate.wait(self.stream.read_buf(buffer)).await.map_err(|_| DataError::Stalled)?;
         let received = received.map_err(DataError::Broken)?;
         progress.add(received);
+        self.rate.moved(received);
         Ok(received)
     }
 

@@ -143,6 +143,21 @@ async fn a_peer_that_never_connects_or_never_reads_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_upload_that_drips_is_given_up_though_it_never_stalls() {
+    let stall = Duration::from_millis(400);
+    let limits = Limits { stall, least_rate: 1 << 20, ..Limits::default() };
+    let server = Server::with(Options { limits, ..Options::default() });
+    let mut client = server.session_of(OWN, "own-secret").await;
+    let mut data = client.data().await;
+    assert_eq!(client.code(&format!("STOR {OWN}-app.log")).await, 150);
+    while data.write_all(b"x").await.is_ok() {
+        tokio::time::sleep(stall / 20).await;
+    }
+    assert_eq!(client.next_code().await, 426);
+    assert!(server.records().await.contains("reason=data_stalled"));
+}
+
+#[tokio::test]
 async fn uploads_are_stored_before_they_are_answered() {
     let server = Server::start();
     let mut client = server.session_of(OWN, "own-secret").await;

@@ -1,6 +1,6 @@
 //! PUT.
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::site::{Answer, DEVICE, STRANGER, Site, Who};
 
@@ -189,4 +189,29 @@ async fn a_body_that_stalls_is_given_up() {
     assert_eq!(Answer::of(&answer).status, 408);
     wire.finish().await;
     assert_eq!(site.records(), ["aborted/body_stalled"]);
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_given_up_though_it_never_stalls() {
+    let stall = std::time::Duration::from_millis(400);
+    let limits = provost_tenants::Limits { stall, least_rate: 1 << 20, ..Default::default() };
+    let site = Site::new(provost_core::Protocol::Https, &["certificate"], limits);
+    let mut wire = site.connect(WHO).await;
+    wire.write("PUT /0004f2aabbcc-app.log HTTP/1.1\r\nHost: acme\r\nContent-Length: 10000\r\n\r\n").await;
+    let (mut reading, mut writing) = wire.stream.split();
+    let mut answer = Vec::new();
+    let drip = async {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(stall / 20).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        read = reading.read_to_end(&mut answer) => drop(read.unwrap()),
+        () = drip => {}
+    }
+    assert_eq!(Answer::of(&answer).status, 408);
+    wire.finish().await;
+    assert_eq!(site.records(), ["aborted/body_stalled"]);
+    assert_eq!(site.upload("0004f2aabbcc-app.log"), None);
 }

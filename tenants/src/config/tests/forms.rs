@@ -160,11 +160,12 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
             "limits.tftp_block_size = \"65465B\"",
             "5: limits.tftp_block_size = \"65465B\": expected from \"512B\" to \"65464B\"",
         ),
+        ("limits.bandwidth = \"1KiB/s\"", "5: limits.bandwidth = \"1KiB/s\": expected at least \"65536B/s\""),
         ("limits.tftp_window = 0", "5: limits.tftp_window = 0: expected a whole number from 1 to 65535"),
         ("limits.connections = 0", "5: limits.connections = 0: expected a whole number from 1 to 1000000"),
         (
             "limits.header_bytes = 1",
-            "5: limits.header_bytes: unknown key, expected one of handshake, client_hello, header, stall, idle, login, header_size, command_size_before_login, command_size, tftp_block_size, tftp_memory, connections, connections_per_address, tftp_window, tftp_sends",
+            "5: limits.header_bytes: unknown key, expected one of least_rate, bandwidth, handshake, client_hello, header, stall, idle, login, header_size, command_size_before_login, command_size, tftp_block_size, tftp_memory, connections, connections_per_address, tftp_window, tftp_sends",
         ),
     ] {
         assert_eq!(site.refused(&format!("{more}\n")), [expected], "{more}");

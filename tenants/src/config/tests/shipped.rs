@@ -92,5 +92,6 @@ fn every_key_that_the_sample_shows_is_accepted() {
     assert!(!loaded.problems.has_errors(), "{}", loaded.problems);
     let tenant = loaded.deployment.tenants.first().unwrap();
     assert_eq!(tenant.listeners.len(), 4);
-    assert_eq!(tenant.limits, crate::Limits::default(), "the limits that the sample shows are the defaults");
+    let defaults = crate::Limits { bandwidth: Some(50 << 20), ..crate::Limits::default() };
+    assert_eq!(tenant.limits, defaults, "the limits that the sample shows are the defaults");
 }
