@@ -15,7 +15,7 @@ use provost_core::{
 use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
 
-use crate::listen::{Shares, Slot, Slots};
+use crate::listen::{Job, Shares, Slot, Slots};
 use crate::record::{Flood, Outcome, Record, RecordLog, text_of};
 
 /// What the peers of one listener meet first.
@@ -64,6 +64,30 @@ impl Front {
     /// The limits of this listener's peers.
     pub fn limits(&self) -> &Limits {
         &self.tenant.limits
+    }
+
+    /// Runs work that blocks on the file system, off the runtime and within the tenant's share of its threads.
+    pub(crate) fn off_runtime<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
+        self.shares.jobs.run(work)
+    }
+
+    /// The tenant's shares.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Until when these bytes of a file have to wait, where the tenant's bandwidth is bounded.
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<tokio::time::Instant> {
+        let rate = self.limits().bandwidth?;
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.shares.bandwidth.take(bytes, rate, tokio::time::Instant::now())
+    }
+
+    /// Waits until these bytes of a file may be sent.
+    pub(crate) async fn pass(&self, bytes: usize) {
+        if let Some(start) = self.reserve(bytes) {
+            tokio::time::sleep_until(start).await;
+        }
     }
 
     /// Takes a place for a connection or a transfer, before anything else is done for the peer.
@@ -175,6 +199,11 @@ impl Exchange {
             path: self.path.as_ref().map_err(|error| *error),
             throttled: false,
         }
+    }
+
+    /// The front that the request came through.
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
     }
 
     /// The path, as the decision will see it.

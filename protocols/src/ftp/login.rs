@@ -53,7 +53,7 @@ impl Session {
         let name = text_of(&user);
         let tenant = Arc::clone(self.front.tenant());
         let verify = move || tenant.users.verify(&tenant.devices, &user, &argument);
-        let proof = tokio::task::spawn_blocking(verify).await.map_err(|_| End::Failed)?;
+        let proof = self.front.off_runtime(verify).await.map_err(|_| End::Failed)?;
         if proof.holds() || !requires_password(&self.front.listener().policy) {
             self.proofs = Arc::new(Proofs { password: proof, ..Proofs::none() });
             self.enter();

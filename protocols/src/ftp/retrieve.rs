@@ -13,7 +13,6 @@ use std::sync::Arc;
 use provost_core::{Operation, Proofs};
 use provost_tenants::Tenant;
 use provost_tenants::files::FileFacts;
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::ascii::ToNetwork;
 use super::data::{Ends, Plan};
@@ -23,7 +22,8 @@ use super::reply::Reply;
 use super::session::{End, Session};
 use super::settings::Representation;
 use super::transfer::{Carried, Progress};
-use crate::front::Exchange;
+use crate::front::{Exchange, Front};
+use crate::listen::Job;
 use crate::record::Outcome;
 
 /// How much is read at once.
@@ -161,11 +161,11 @@ impl Body {
     }
 
     /// Begins to read the chunk behind the present one; `None` at the end.
-    fn read_ahead(&mut self, buffer: Vec<u8>) -> Option<JoinHandle<io::Result<Vec<u8>>>> {
+    fn read_ahead(&mut self, front: &Front, buffer: Vec<u8>) -> Option<Job<io::Result<Vec<u8>>>> {
         let offset = self.offset;
         let length = self.advance();
         let file = Arc::clone(&self.file);
-        (length > 0).then(|| spawn_blocking(move || read(&file, buffer, offset, length)))
+        (length > 0).then(|| front.off_runtime(move || read(&file, buffer, offset, length)))
     }
 }
 
@@ -187,7 +187,7 @@ async fn send_file(
     let mut ascii = ToNetwork::default();
     let mut spare = Vec::new();
     loop {
-        let ahead = body.read_ahead(spare);
+        let ahead = body.read_ahead(&ends.front, spare);
         match representation {
             Representation::Image => data.send(&body.chunk, &progress).await?,
             Representation::Ascii => data.send(&ascii.convert(&body.chunk), &progress).await?,

@@ -219,7 +219,7 @@ impl Session {
             let outcome = work(&mut exchange, &tenant, &proofs);
             (exchange, outcome)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| End::Failed)
+        self.front.off_runtime(work).await.map_err(|_| End::Failed)
     }
 }
 

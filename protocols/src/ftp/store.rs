@@ -10,7 +10,6 @@
 use provost_core::{Operation, Proofs};
 use provost_tenants::Tenant;
 use provost_tenants::uploads::{Spool, Stored, Target, UploadError};
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::ascii::FromNetwork;
 use super::data::{Ends, Plan};
@@ -19,7 +18,8 @@ use super::reply::Reply;
 use super::session::{End, Session};
 use super::settings::Representation;
 use super::transfer::{Carried, Progress};
-use crate::front::Exchange;
+use crate::front::{Exchange, Front};
+use crate::listen::Job;
 use crate::record::Outcome;
 
 /// What a buffer begins with: most uploads are smaller.
@@ -31,7 +31,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 enum Spooler {
     Idle(Box<Spool>),
-    Busy(JoinHandle<Result<(Spool, Vec<u8>), UploadError>>),
+    Busy(Job<Result<(Spool, Vec<u8>), UploadError>>),
 }
 
 impl Session {
@@ -136,7 +136,7 @@ async fn receive(
         if buffer.len() >= BATCH_BYTES {
             let (spool, spare) = spooler.ready().await?;
             let batch = convert(&mut ascii, representation, std::mem::replace(&mut buffer, spare));
-            spooler = spool_batch(spool, batch);
+            spooler = spool_batch(&ends.front, spool, batch);
         } else if buffer.len() == buffer.capacity() {
             buffer.reserve(buffer.len());
         }
@@ -156,8 +156,8 @@ fn convert(ascii: &mut FromNetwork, representation: Representation, batch: Vec<u
     }
 }
 
-fn spool_batch(mut spool: Spool, mut batch: Vec<u8>) -> Spooler {
-    Spooler::Busy(spawn_blocking(move || {
+fn spool_batch(front: &Front, mut spool: Spool, mut batch: Vec<u8>) -> Spooler {
+    Spooler::Busy(front.off_runtime(move || {
         spool.write(&batch)?;
         batch.clear();
         Ok((spool, batch))

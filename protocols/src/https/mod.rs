@@ -48,7 +48,7 @@ pub async fn serve_plain(front: Arc<Front>, listener: TcpListener) {
 
 async fn secured(front: Arc<Front>, connection: Connection, tls: Arc<TlsFront>) {
     let Connection { stream, client, slot, .. } = connection;
-    match tls.accept(stream, front.limits()).await {
+    match tls.accept(stream, front.limits(), &front.shares().handshakes).await {
         Ok(TlsConnection { stream, server_name, .. }) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
             let certificate: Certificate = Arc::new(move || tls.identity(&chain));

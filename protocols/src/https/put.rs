@@ -72,7 +72,8 @@ pub(super) async fn put(
         Err(fault) => return Err(fault.stop(exchange)),
     };
     let expected = expected(target, body.length());
-    let begun = off_runtime(move || begin(&front, &peer, exchange, &headers, expected));
+    let shared = Arc::clone(&front);
+    let begun = off_runtime(&front, move || begin(&shared, &peer, exchange, &headers, expected));
     let (mut exchange, mut spool) = begun.await??;
     loop {
         let Batch { bytes, last } = match body.batch().await {
@@ -81,9 +82,9 @@ pub(super) async fn put(
         };
         exchange.add_bytes(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if last {
-            return off_runtime(move || finish(exchange, spool, &bytes, target)).await?;
+            return off_runtime(&front, move || finish(exchange, spool, &bytes, target)).await?;
         }
-        let written = off_runtime(move || write(spool, &bytes)).await?;
+        let written = off_runtime(&front, move || write(spool, &bytes)).await?;
         spool = match written {
             Ok(spool) => spool,
             Err(error) => return Err(respond::not_stored(exchange, &error)),

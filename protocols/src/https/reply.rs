@@ -11,11 +11,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep_until};
 
 use super::pace::Serving;
 use super::range::Span;
 use crate::front::Exchange;
+use crate::listen::Job;
 use crate::record::Outcome;
 
 /// How much of a file is read at once, off the runtime. Measured: smaller reads cost hops, larger ones memory.
@@ -38,7 +39,9 @@ pub(super) struct Reply {
     pieces: VecDeque<Piece>,
     left: u64,
     file: Option<File>,
-    reading: Option<JoinHandle<(File, io::Result<Bytes>)>>,
+    reading: Option<Job<(File, io::Result<Bytes>)>>,
+    /// Bytes that wait for the tenant's bandwidth.
+    held: Option<(Pin<Box<Sleep>>, Bytes)>,
     exchange: Option<Exchange>,
     serving: Option<Serving>,
 }
@@ -52,7 +55,7 @@ impl Reply {
     /// A body of pieces. The parts are of `file`.
     pub(super) fn of(pieces: VecDeque<Piece>, file: Option<File>) -> Self {
         let left = pieces.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.length()));
-        Self { pieces, left, file, reading: None, exchange: None, serving: None }
+        Self { pieces, left, file, reading: None, held: None, exchange: None, serving: None }
     }
 
     /// Keeps the exchange until the last byte was taken; then it is `served`, and `aborted` where it does not come to that.
@@ -74,6 +77,7 @@ impl Reply {
     /// Starts to read the next part of the file, if that is what comes next: while one is sent, one is read.
     fn read_ahead(&mut self) {
         let (None, Some(Piece::Part(span))) = (&self.reading, self.pieces.front_mut()) else { return };
+        let Some(exchange) = &self.exchange else { return };
         let Some(file) = self.file.take() else { return };
         let length = span.length.min(READ_BYTES);
         let now = Span { first: span.first, length };
@@ -81,7 +85,7 @@ impl Reply {
         if span.length == 0 {
             self.pieces.pop_front();
         }
-        self.reading = Some(tokio::task::spawn_blocking(move || {
+        self.reading = Some(exchange.front().off_runtime(move || {
             let bytes = read(&file, now);
             (file, bytes)
         }));
@@ -91,6 +95,24 @@ impl Reply {
         self.left = self.left.saturating_sub(length(&bytes));
         self.read_ahead();
         Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    /// Hands over bytes of the file, as soon as the tenant's bandwidth allows it.
+    fn pass(&mut self, cx: &mut Context<'_>, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.exchange.as_ref().and_then(|exchange| exchange.front().reserve(bytes.len())) {
+            None => self.hand_over_data(bytes),
+            Some(start) => {
+                self.held = Some((Box::pin(sleep_until(start)), bytes));
+                self.poll_held(cx)
+            }
+        }
+    }
+
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some((pause, _)) = &mut self.held else { return Poll::Ready(None) };
+        ready!(pause.as_mut().poll(cx));
+        let bytes = self.held.take().map(|(_, bytes)| bytes);
+        self.hand_over_data(bytes.unwrap_or_default())
     }
 
     fn hand_over_data(&mut self, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
@@ -142,6 +164,9 @@ impl Body for Reply {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.read_ahead();
+        if self.held.is_some() {
+            return self.poll_held(cx);
+        }
         if let Some(reading) = &mut self.reading {
             let outcome = ready!(Pin::new(reading).poll(cx));
             self.reading = None;
@@ -150,13 +175,13 @@ impl Body for Reply {
                 bytes
             });
             return match bytes {
-                Ok(bytes) => self.hand_over_data(bytes),
+                Ok(bytes) => self.pass(cx, bytes),
                 Err(error) => self.fail(error),
             };
         }
         match self.pieces.pop_front() {
             Some(Piece::Text(bytes)) => self.hand_over(bytes),
-            Some(Piece::Data(bytes)) => self.hand_over_data(bytes),
+            Some(Piece::Data(bytes)) => self.pass(cx, bytes),
             Some(Piece::Part(_)) => self.fail(io::Error::other("a part of a file that is not open")),
             None => Poll::Ready(None),
         }

@@ -64,8 +64,12 @@ async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut Re
         (Method::GET | Method::HEAD | Method::PUT, Err(error)) => {
             Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error))
         }
-        (Method::GET, Ok(())) => off_runtime(move || get::get(&front, &peer, exchange, &request.headers)).await?,
-        (Method::HEAD, Ok(())) => off_runtime(move || get::head(&front, &peer, exchange, &request.headers)).await?,
+        (Method::GET, Ok(())) => {
+            off_runtime(&Arc::clone(&front), move || get::get(&front, &peer, exchange, &request.headers)).await?
+        }
+        (Method::HEAD, Ok(())) => {
+            off_runtime(&Arc::clone(&front), move || get::head(&front, &peer, exchange, &request.headers)).await?
+        }
         (Method::PUT, Ok(())) => put::put(front, peer, exchange, request.headers, body).await,
         (_, _) => Err(respond::method_not_allowed(exchange)),
     }

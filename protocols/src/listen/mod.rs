@@ -1,11 +1,16 @@
 //! Accepting connections: places, shares, back-off, and nothing of any protocol.
 
 mod accept;
+mod bandwidth;
+mod jobs;
 mod rate;
 mod shares;
 mod slots;
+mod turns;
 
 pub use accept::{Connection, accept};
+pub(crate) use jobs::Job;
 pub(crate) use rate::LeastRate;
 pub use shares::Shares;
 pub use slots::{Slot, Slots};
+pub(crate) use turns::Turns;

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 
 use super::Slots;
+use super::bandwidth::Bandwidth;
+use super::jobs::Jobs;
+use super::turns::Turns;
 use crate::record::RecordShare;
 
 /// The shares of one tenant, used by all of its listeners.
@@ -13,6 +16,12 @@ pub struct Shares {
     pub(crate) slots: Arc<Slots>,
     /// Records that wait to be written.
     pub(crate) records: Arc<RecordShare>,
+    /// TLS handshakes that compute.
+    pub(crate) handshakes: Turns,
+    /// Work that blocks on the file system.
+    pub(crate) jobs: Jobs,
+    /// What downloads take.
+    pub(crate) bandwidth: Bandwidth,
 }
 
 impl Shares {

@@ -25,7 +25,7 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     };
     let opening = Arc::clone(&front);
     // It ends early only if it panics, and then the exchange has written its record.
-    let opened = tokio::task::spawn_blocking(move || open(&opening, exchange, &request, mode)).await;
+    let opened = front.off_runtime(move || open(&opening, exchange, &request, mode)).await;
     let opened = opened.unwrap_or(Err(Some(refuse::SERVER_ERROR)));
     match opened {
         Ok(opened) => Reading::new(&front, transfer, opened).run().await,
@@ -182,7 +182,7 @@ impl Reading {
     async fn read_ahead(&mut self) -> Result<(), Failure> {
         let due = self.sender.due();
         if let Some(mut source) = self.source.take_if(|source| due.start > 0 && !source.holds(due.end)) {
-            let read = tokio::task::spawn_blocking(move || source.fill(due.start).map(|()| source)).await;
+            let read = self.transfer.front().off_runtime(move || source.fill(due.start).map(|()| source)).await;
             self.source = Some(read.map_err(std::io::Error::other).flatten().map_err(Failure::Source)?);
         }
         if let Some(last) = self.source.as_ref().and_then(Source::last) {

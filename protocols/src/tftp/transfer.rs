@@ -107,6 +107,11 @@ impl Transfer {
         }
     }
 
+    /// The front that the request came through.
+    pub(super) fn front(&self) -> &Front {
+        &self.front
+    }
+
     /// What the listener knows of the peer's requests.
     pub(super) fn running(&self) -> &Running {
         self.entry.running()
@@ -210,6 +215,7 @@ impl Transfer {
     pub(super) async fn send_blocks(&mut self, blocks: Range<u64>, source: &Source) {
         for block in blocks {
             let Some(bytes) = source.block(block) else { return };
+            self.front.pass(bytes.len()).await;
             Packet::Data { block: on_wire(block), bytes }.write(&mut self.packet);
             self.send_packet().await;
         }

@@ -32,7 +32,7 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
     };
     let beginning = Arc::clone(&front);
     // It ends early only if it panics, and then the exchange has written its record.
-    let begun = tokio::task::spawn_blocking(move || begin(&beginning, exchange, expected)).await;
+    let begun = front.off_runtime(move || begin(&beginning, exchange, expected)).await;
     let (exchange, spool) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
         Ok(begun) => begun,
         Err(Some(error)) => return transfer.send(&error).await,
@@ -45,7 +45,13 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         option_ack,
         receiver: Receiver::new(granted.block, granted.window),
         pace: Pace::new(granted.timeout, front.limits(), Instant::now()),
-        body: Body { spool: Some(spool), pending: Vec::new(), decoder: Decoder::default(), mode },
+        body: Body {
+            front: Arc::clone(&front),
+            spool: Some(spool),
+            pending: Vec::new(),
+            decoder: Decoder::default(),
+            mode,
+        },
     };
     writing.run(exchange).await;
 }
@@ -181,6 +187,7 @@ impl Writing {
 
 /// The body on its way to the spool, in pieces that are worth a hop off the runtime.
 struct Body {
+    front: Arc<Front>,
     /// Absent only while it is being written, and after an error.
     spool: Option<Spool>,
     pending: Vec<u8>,
@@ -223,7 +230,7 @@ impl Body {
             pending.clear();
             (result, pending)
         };
-        let (result, pending) = tokio::task::spawn_blocking(work).await.map_err(|_| gone())?;
+        let (result, pending) = self.front.off_runtime(work).await.map_err(|_| gone())?;
         self.pending = pending;
         result
     }

@@ -15,6 +15,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::verifier::REFUSAL;
 use super::{ClientAuth, HandshakeError, TlsFront};
+use crate::listen::Turns;
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
@@ -30,18 +31,24 @@ pub struct TlsConnection {
 }
 
 impl TlsFront {
-    /// Does the handshake, within the limits' time.
+    /// Does the handshake, within the limits' time and in the tenant's turns.
     ///
     /// # Errors
     /// - any [`HandshakeError`]; the peer has been sent an alert where TLS has one for it
-    pub async fn accept(&self, stream: TcpStream, limits: &Limits) -> Result<TlsConnection, HandshakeError> {
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        limits: &Limits,
+        turns: &Turns,
+    ) -> Result<TlsConnection, HandshakeError> {
         let began = Instant::now();
         let deadline = began + limits.handshake;
         let start = timeout_at(deadline.min(began + limits.client_hello), self.client_hello(stream))
             .await
             .map_err(|_| HandshakeError::SlowClientHello(limits.client_hello.min(limits.handshake)))??;
-        let stream =
-            timeout_at(deadline, self.finish(start)).await.map_err(|_| HandshakeError::Slow(limits.handshake))??;
+        let stream = timeout_at(deadline, turns.take(self.finish(start)))
+            .await
+            .map_err(|_| HandshakeError::Slow(limits.handshake))??;
         self.connection(stream)
     }
 

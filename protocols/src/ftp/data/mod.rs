@@ -80,6 +80,7 @@ pub(super) struct Data {
     stream: TcpStream,
     stall: Duration,
     rate: LeastRate,
+    front: Arc<Front>,
     finished: bool,
 }
 
@@ -101,7 +102,8 @@ impl Plan {
         // Only a broken connection refuses it, and the transfer will find out.
         let _ = stream.set_nodelay(true);
         let rate = LeastRate::new(ends.front.limits());
-        Ok(Data { stream, stall, rate, finished: false })
+        let front = Arc::clone(&ends.front);
+        Ok(Data { stream, stall, rate, front, finished: false })
     }
 }
 
@@ -111,6 +113,7 @@ impl Data {
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn send(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
+        self.front.pass(bytes.len()).await;
         while !bytes.is_empty() {
             let sent = self.rate.wait(self.stream.write(bytes)).await.map_err(|_| DataError::Stalled)?;
             let sent = sent.map_err(DataError::Broken)?;
