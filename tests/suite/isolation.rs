@@ -15,7 +15,7 @@ use crate::harness::scene::POLY;
 use crate::harness::server::Server;
 
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
-/// Some 60 KiB: more than a block, a segment or a buffer.
+/// Some 20 KiB: more than a block or a segment.
 const LINES: usize = 2000;
 
 /// What a phone does, over and over.
