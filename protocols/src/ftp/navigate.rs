@@ -77,9 +77,10 @@ impl Session {
         Reply::with(250, format!("{} is the current folder.", self.folder.quoted()))
     }
 
-    /// RFC 959 lets CDUP answer 200; clients of RFC 1123 expect what CWD answers.
+    /// RFC 959 lets CDUP answer 200; clients of RFC 1123 expect what CWD answers. The root is its own parent, as on every
+    /// server that clients know: some climb until nothing changes.
     pub(super) fn cdup(&mut self) -> Reply {
-        self.cwd(b"..")
+        if self.folder == Folder::root() { self.cwd(b"/") } else { self.cwd(b"..") }
     }
 
     pub(super) fn mkd(&self, argument: &[u8]) -> Reply {
