@@ -18,7 +18,6 @@ async fn each_command_has_its_reply_and_the_session_goes_on() {
         ("XCUP", 250),
         ("CDUP", 250),
         ("CWD ../..", 550),
-        ("CWD ../..", 550),
         ("MKD logs", 257),
         ("XMKD /a/b", 257),
         ("MKD ../a", 553),
