@@ -10,15 +10,23 @@
 mod harness;
 
 mod bulk;
+mod certificates;
 mod command_line;
 mod crash;
 mod demo;
+mod devices;
+mod environment;
 mod ftp;
 mod ftp_transfers;
 mod https;
 mod https_uploads;
 mod https_wire;
+mod ipv6;
 mod isolation;
+mod lookup;
+mod operator;
+mod passwords;
+mod quotas;
 mod records;
 mod tenants;
 mod tftp;

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, DnValue, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, date_time_ymd,
 };
 
 /// A certificate authority of one vendor.
@@ -44,8 +44,13 @@ impl Authority {
 
     /// The certificate of a server on loopback.
     pub(crate) fn server(&self) -> Pair {
-        let mut parameters =
-            CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned(), "127.0.0.2".to_owned()]).unwrap();
+        let mut parameters = CertificateParams::new([
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            "127.0.0.2".to_owned(),
+            "::1".to_owned(),
+        ])
+        .unwrap();
         parameters.distinguished_name = subject([(DnType::CommonName, "provost")]);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(&parameters)
@@ -84,6 +89,32 @@ impl Authority {
         parameters.not_before = date_time_ymd(2006, 1, 1);
         parameters.not_after = date_time_ymd(2016, 1, 1);
         self.sign(&parameters)
+    }
+
+    /// As [`Self::common_name`], with a serial number by which it can be revoked.
+    pub(crate) fn numbered(&self, name: &str, serial: u64) -> Pair {
+        let mut parameters = device_parameters(subject([(DnType::CommonName, name)]));
+        parameters.serial_number = Some(serial.into());
+        self.sign(&parameters)
+    }
+
+    /// A revocation list with these serial numbers, as PEM.
+    pub(crate) fn revokes(&self, serials: &[u64]) -> String {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: date_time_ymd(2025, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(2125, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     fn device(&self, distinguished_name: rcgen::DistinguishedName) -> Pair {

@@ -7,6 +7,10 @@ use tempfile::TempDir;
 
 use super::authority::Authority;
 
+/// The lines that every https listener has.
+pub(crate) const TLS: &str =
+    "certificate = \"../tls/server.pem\"\nkey = \"../tls/server.key\"\ntrust = [\"poly\", \"cisco\"]\n";
+
 /// A directory with provost.toml, tenants, trust and files. It goes when it is dropped.
 pub(crate) struct Deployment {
     folder: TempDir,
@@ -21,6 +25,7 @@ pub(crate) struct Deployment {
 pub(crate) struct Tenant {
     name: String,
     top: String,
+    files: String,
     uploads: String,
     devices: String,
     rest: String,
@@ -89,6 +94,13 @@ mac = [{{ attribute = "ST", pattern = "^([0-9A-Fa-f]{{12}})$" }}]
         std::fs::write(path, content).unwrap();
     }
 
+    /// Replaces a part of a file, which must be there.
+    pub(crate) fn replace(&self, name: &str, from: &str, to: &str) {
+        let content = std::fs::read_to_string(self.path(name)).unwrap();
+        assert!(content.contains(from), "{content}");
+        self.write(name, content.replacen(from, to, 1));
+    }
+
     /// Writes the tenant's file, and makes its root.
     pub(crate) fn add(&self, tenant: &Tenant) {
         std::fs::create_dir_all(self.path(&format!("files/{}", tenant.name))).unwrap();
@@ -107,7 +119,8 @@ impl Tenant {
         let list = devices.iter().map(|mac| format!("{mac:?}")).collect::<Vec<_>>().join(", ");
         Self {
             name: name.to_owned(),
-            top: "allow = [\"127.0.0.0/8\"]\n".to_owned(),
+            top: "allow = [\"127.0.0.0/8\", \"::1\"]\n".to_owned(),
+            files: String::new(),
             uploads: "min_free = \"0MiB\"\n".to_owned(),
             devices: format!("list = [{list}]\n"),
             rest: String::new(),
@@ -117,8 +130,7 @@ impl Tenant {
 
     /// An https listener with both trust sets; `more` are further lines of it.
     pub(crate) fn https(self, more: &str) -> Self {
-        let tls = "certificate = \"../tls/server.pem\"\nkey = \"../tls/server.key\"\ntrust = [\"poly\", \"cisco\"]\n";
-        self.listener("https", &format!("{tls}{more}"))
+        self.listener("https", &format!("{TLS}{more}"))
     }
 
     /// A listener named as its protocol, on a port that the system picks.
@@ -126,11 +138,20 @@ impl Tenant {
         self.listener_named(protocol, protocol, more)
     }
 
-    pub(crate) fn listener_named(mut self, name: &str, protocol: &str, more: &str) -> Self {
+    pub(crate) fn listener_named(self, name: &str, protocol: &str, more: &str) -> Self {
+        self.listener_at(name, protocol, "127.0.0.1:0", more)
+    }
+
+    pub(crate) fn listener_at(mut self, name: &str, protocol: &str, address: &str, more: &str) -> Self {
         let _ = writeln!(
             self.listeners,
-            "[[listener]]\nname = {name:?}\nprotocol = {protocol:?}\naddress = \"127.0.0.1:0\"\n{more}"
+            "[[listener]]\nname = {name:?}\nprotocol = {protocol:?}\naddress = {address:?}\n{more}"
         );
+        self
+    }
+
+    pub(crate) fn files(mut self, lines: &str) -> Self {
+        let _ = writeln!(self.files, "{lines}");
         self
     }
 
@@ -151,9 +172,9 @@ impl Tenant {
     }
 
     fn text(&self) -> String {
-        let Self { name, top, uploads, devices, rest, listeners } = self;
+        let Self { name, top, files, uploads, devices, rest, listeners } = self;
         format!(
-            "name = {name:?}\n{top}[files]\nroot = \"../files/{name}\"\n[uploads]\n{uploads}[devices]\n{devices}{rest}{listeners}"
+            "name = {name:?}\n{top}[files]\nroot = \"../files/{name}\"\n{files}[uploads]\n{uploads}[devices]\n{devices}{rest}{listeners}"
         )
     }
 }

@@ -1,7 +1,7 @@
 //! The usual scene: two tenants whose files have the same names and other contents, and whose vendors are the same.
 
 use super::authority::{Authority, Pair};
-use super::clients::Curl;
+use super::clients::{Curl, text};
 use super::deployment::{Deployment, Tenant};
 use super::server::Server;
 
@@ -61,12 +61,16 @@ impl Scene {
     }
 
     pub(crate) fn start(deployment: Deployment) -> Self {
+        Self::start_with(deployment, &[])
+    }
+
+    pub(crate) fn start_with(deployment: Deployment, variables: &[(&str, &str)]) -> Self {
         let poly = &deployment.poly;
         for mac in [POLY, NEIGHBOUR, YEALINK, FOREIGN, UNLISTED] {
             deployment.certificate(mac, &poly.common_name(mac.to_uppercase()));
         }
         deployment.certificate(CISCO, &deployment.cisco.cisco(CISCO));
-        Self { server: Server::start(&deployment.config()), deployment }
+        Self { server: Server::start(&deployment.config(), variables), deployment }
     }
 
     /// The URL of a path on a listener.
@@ -76,13 +80,21 @@ impl Scene {
 
     /// A request over https with the certificate of that name; an empty name presents none.
     pub(crate) fn https(&self, tenant: &str, certificate: &str, path: &str) -> Curl {
-        let ca = super::clients::text(&self.deployment.path("tls/ca.pem"));
-        let curl = Curl::new(self.url("https", tenant, path)).args(["--cacert", &ca]);
+        self.present(Curl::new(self.url("https", tenant, path)), certificate)
+    }
+
+    /// The same at a listener of acme that has another name or another address.
+    pub(crate) fn at(&self, listener: &str, certificate: &str, path: &str) -> Curl {
+        let address = self.server.address("acme", listener);
+        self.present(Curl::new(format!("https://{address}/{path}")), certificate)
+    }
+
+    fn present(&self, curl: Curl, certificate: &str) -> Curl {
+        let curl = curl.args(["--cacert", &text(&self.deployment.path("tls/ca.pem"))]);
         if certificate.is_empty() {
             return curl;
         }
-        let [pem, key] = ["pem", "key"]
-            .map(|suffix| super::clients::text(&self.deployment.path(&format!("device/{certificate}.{suffix}"))));
+        let [pem, key] = self.deployment.pair(certificate);
         curl.args(["--cert", &pem, "--key", &key])
     }
 
@@ -97,6 +109,11 @@ impl Deployment {
     pub(crate) fn certificate(&self, name: &str, pair: &Pair) {
         std::fs::create_dir_all(self.path("device")).unwrap();
         pair.write(&self.path("device"), name);
+    }
+
+    /// Where a device's certificate and its key are.
+    pub(crate) fn pair(&self, name: &str) -> [String; 2] {
+        ["pem", "key"].map(|suffix| text(&self.path(&format!("device/{name}.{suffix}"))))
     }
 
     /// The certificates that do not prove what they seem to, by name.

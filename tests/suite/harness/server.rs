@@ -89,12 +89,13 @@ fn is_message(event: &Value, message: &str) -> bool {
 }
 
 impl Server {
-    /// Starts the server and waits until it says that it is ready.
-    pub(crate) fn start(config: &Path) -> Self {
+    /// Starts the server with these variables in its environment, and waits until it says that it is ready.
+    pub(crate) fn start(config: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["serve", "--config"])
             .arg(config)
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -144,6 +145,12 @@ impl Server {
             (found.len() >= count).then_some(found)
         };
         self.records.wait(&format!("{count} records {wanted:?}"), found).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits for the event that says so.
+    pub(crate) fn event(&self, message: &str) {
+        let said = |events: &[Value]| events.iter().any(|event| is_message(event, message)).then_some(());
+        self.events.wait(&format!("event {message:?}"), said).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// The configuration that it was started with.

@@ -45,6 +45,24 @@ pub(crate) fn send(mut stream: impl Read + Write, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// Sends a request on a connection that is kept, and reads its answer, whose length it must say.
+pub(crate) fn ask(stream: &mut Stream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.flush().unwrap();
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    let header = String::from_utf8_lossy(&answer).into_owned();
+    let length =
+        header.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.expect("a Content-Length")];
+    stream.read_exact(&mut body).unwrap();
+    header + &String::from_utf8_lossy(&body)
+}
+
 /// The status of an answer; 0 where there is none.
 pub(crate) fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
