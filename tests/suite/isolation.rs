@@ -83,7 +83,7 @@ fn never_meet(networks: [&str; 3], near: [&str; 3]) {
     let hosts: Vec<Host> =
         TENANTS.iter().zip(near).map(|(tenant, near)| Host::behind(&format!("to-{tenant}"), near)).collect();
     let deployment = deployment(networks);
-    let server = Server::start(&deployment.config());
+    let server = Server::start(&deployment.config(), &[]);
     for tenant in TENANTS {
         assert_eq!(server.address(tenant, "ftp"), "10.0.0.1:21".parse().unwrap());
     }
