@@ -12,7 +12,7 @@ const IAC: u8 = 255;
 
 /// What came of the bytes up to a line feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
+pub enum Line {
     /// A line without its end.
     Complete(Vec<u8>),
     /// A line over the limit. None of it is kept.
@@ -23,7 +23,7 @@ pub(super) enum Line {
 
 /// Collects a line. It never holds more than the limit that it is given.
 #[derive(Debug, Default)]
-pub(super) struct LineReader {
+pub struct LineReader {
     line: Vec<u8>,
     dropped: usize,
     telnet: Telnet,
@@ -42,7 +42,7 @@ enum Telnet {
 
 impl LineReader {
     /// Takes bytes until a line ends: how many were taken, and the line, where one ended.
-    pub(super) fn take(&mut self, input: &[u8], limit: usize) -> (usize, Option<Line>) {
+    pub fn take(&mut self, input: &[u8], limit: usize) -> (usize, Option<Line>) {
         for (index, byte) in input.iter().enumerate() {
             let line = self.telnet(*byte, limit);
             if line.is_some() {

@@ -8,7 +8,7 @@ mod command;
 mod control;
 mod data;
 mod facts;
-mod line;
+pub mod line;
 mod list;
 mod login;
 mod navigate;
