@@ -16,6 +16,7 @@ mod crash;
 mod demo;
 mod devices;
 mod environment;
+mod fair;
 mod ftp;
 mod ftp_transfers;
 mod https;
