@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use cap_std::fs::{Dir, DirEntry, Metadata, MetadataExt};
 use provost_core::path::Case;
-use provost_core::{ListPermit, NamedDevice};
+use provost_core::{ListPermit, NamedDevice, RequestPath};
 
 use super::root::present;
 use super::{Entry, FileError, FileFacts, Files};
@@ -13,14 +13,29 @@ use super::{Entry, FileError, FileFacts, Files};
 /// Names that are read for one listing, over all places; the rest is left out.
 const MAX_NAMES: usize = 100_000;
 
+/// Names that are looked at below folders of the uploads, for one listing.
+const MAX_NAMES_BELOW: usize = 1_000;
+/// How many folders deep that look goes.
+const MAX_DEPTH_BELOW: usize = 8;
+
+/// Whose names are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The operator's: a root.
+    Root,
+    /// The phones': the uploads. Any phone can make a folder there by the path of its log, under a name of its choice.
+    Uploads,
+}
+
 struct Listing<'l> {
     permit: &'l ListPermit<'l>,
     entries: BTreeMap<String, Entry>,
     left: usize,
+    left_below: usize,
 }
 
 pub(super) fn list(files: &Files, permit: &ListPermit<'_>) -> Result<Vec<Entry>, FileError> {
-    let mut listing = Listing { permit, entries: BTreeMap::new(), left: MAX_NAMES };
+    let mut listing = Listing { permit, entries: BTreeMap::new(), left: MAX_NAMES, left_below: MAX_NAMES_BELOW };
     let folder = permit.folder();
     let device = match folder.named() {
         NamedDevice::One(device) => Some(*device),
@@ -35,16 +50,16 @@ pub(super) fn list(files: &Files, permit: &ListPermit<'_>) -> Result<Vec<Entry>,
             Case::Ignore if folder.is_root() => None,
             Case::Ignore => root.spelled(name).map_err(FileError::io("look for", name))?,
         };
-        listing.read(&root.dir, spelled.as_deref().unwrap_or(name))?;
+        listing.read(Place::Root, &root.dir, spelled.as_deref().unwrap_or(name))?;
     }
     if let Some((uploads, name)) = files.uploads.reading(folder, device) {
-        listing.read(uploads, &name)?;
+        listing.read(Place::Uploads, uploads, &name)?;
     }
     Ok(listing.entries.into_values().collect())
 }
 
 impl Listing<'_> {
-    fn read(&mut self, dir: &Dir, folder: &str) -> Result<(), FileError> {
+    fn read(&mut self, place: Place, dir: &Dir, folder: &str) -> Result<(), FileError> {
         let failed = || FileError::io("list", folder);
         let here = if folder.is_empty() { "." } else { folder };
         let Some(entries) = present(dir.read_dir(here)).map_err(failed())? else { return Ok(()) };
@@ -52,13 +67,13 @@ impl Listing<'_> {
             let Some(left) = self.left.checked_sub(1) else { return Ok(()) };
             self.left = left;
             let entry = entry.map_err(failed())?;
-            self.see(dir, here, &entry).map_err(failed())?;
+            self.see(place, dir, here, &entry).map_err(failed())?;
         }
         Ok(())
     }
 
     /// Adds what the permit shows. Names that no request could spell are not shown, temporaries among them.
-    fn see(&mut self, dir: &Dir, folder: &str, entry: &DirEntry) -> std::io::Result<()> {
+    fn see(&mut self, place: Place, dir: &Dir, folder: &str, entry: &DirEntry) -> std::io::Result<()> {
         let Ok(name) = entry.file_name().into_string() else { return Ok(()) };
         let Some(path) = self.permit.folder().child(&name) else { return Ok(()) };
         let kind = entry.file_type()?;
@@ -68,6 +83,10 @@ impl Listing<'_> {
         let (is_file, is_dir) =
             facts.as_ref().map_or((kind.is_file(), kind.is_dir()), |facts| (facts.is_file(), facts.is_dir()));
         if is_dir && self.permit.shows_folder(&path) {
+            let is_known = place == Place::Root || self.entries.contains_key(&name);
+            if !is_known && !self.holds_a_file(dir, &format!("{folder}/{name}"), &path, MAX_DEPTH_BELOW)? {
+                return Ok(());
+            }
             self.entries.entry(name.clone()).or_insert(Entry { name, facts: None });
         } else if is_file && self.permit.shows_file(&path) {
             let Some(facts) = facts.map_or_else(|| present(entry.metadata()), |facts| Ok(Some(facts)))? else {
@@ -76,6 +95,29 @@ impl Listing<'_> {
             self.entries.insert(name.clone(), Entry { name, facts: Some(describe(&facts)) });
         }
         Ok(())
+    }
+
+    /// Whether below a folder of the uploads stands a file that the permit shows: else the folder's name is what one phone
+    /// tells the others.
+    fn holds_a_file(&mut self, dir: &Dir, folder: &str, path: &RequestPath, depth: usize) -> std::io::Result<bool> {
+        let Some(entries) = present(dir.read_dir(folder))? else { return Ok(false) };
+        for entry in entries {
+            let Some(left) = self.left_below.checked_sub(1) else { return Ok(false) };
+            self.left_below = left;
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Some(path) = path.child(&name) else { continue };
+            let kind = entry.file_type()?;
+            let shown = if kind.is_dir() {
+                depth > 0 && self.holds_a_file(dir, &format!("{folder}/{name}"), &path, depth - 1)?
+            } else {
+                kind.is_file() && self.permit.shows_file(&path)
+            };
+            if shown {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

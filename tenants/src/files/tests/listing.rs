@@ -63,3 +63,13 @@ fn folders_are_found_without_regard_to_case_where_the_tenant_says_so() {
     let bench = filled(Case::Ignore);
     assert_eq!(list(&bench, DEVICE, "LOGS"), ["0004f2aabbcc-app.log 33", "note 14"]);
 }
+
+#[test]
+fn a_folder_that_only_phones_made_is_shown_to_whoever_owns_something_below_it() {
+    let bench = filled(Case::Exact);
+    bench.upload("a-message/to/0004f2aabbcc-app.log");
+    assert!(list(&bench, DEVICE, "").contains(&"a-message/".to_owned()));
+    assert_eq!(list(&bench, DEVICE, "a-message"), ["to/"]);
+    assert!(!list(&bench, NEIGHBOUR, "").contains(&"a-message/".to_owned()));
+    assert_eq!(list(&bench, NEIGHBOUR, "a-message"), [""; 0]);
+}
