@@ -16,7 +16,7 @@ use crate::terminal::{self, table};
 pub(crate) fn run(args: &CheckArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let (problems, deployment) = match configuration::load(&args.config.config) {
         Ok(mut loaded) => {
-            loaded.look_at_links();
+            loaded.look_at_folders();
             (loaded.problems, Some(loaded.deployment))
         }
         Err(configuration::Refused(problems)) => (problems, None),

@@ -50,7 +50,7 @@ fn rule(mut section: Section<'_>) -> Option<(Rule, Field<'_>)> {
             (None, None)
         }
     };
-    warn(&section, pattern.as_ref(), read);
+    warn(&section, pattern.as_ref(), read, write);
     section.finish();
     let rule = Rule {
         pattern: pattern?,
@@ -79,7 +79,10 @@ fn log(section: &mut Section<'_>) -> (Option<Gap>, Option<u64>) {
     (gap, max_size)
 }
 
-fn warn(section: &Section<'_>, pattern: Option<&Pattern>, read: Option<Readers>) {
+fn warn(section: &Section<'_>, pattern: Option<&Pattern>, read: Option<Readers>, write: Option<Writers>) {
+    if write == Some(Writers::Own) && pattern.is_some_and(lets_name_folders) {
+        section.warn("lets each device make folders of any name: name the folder that it writes to");
+    }
     let of_device = pattern.is_some_and(Pattern::names_device);
     match read {
         Some(Readers::Anyone) => {
@@ -88,4 +91,11 @@ fn warn(section: &Section<'_>, pattern: Option<&Pattern>, read: Option<Readers>)
         Some(Readers::Device) if of_device => section.warn("opens each device's files to every device of the tenant"),
         Some(Readers::Device | Readers::Own | Readers::Nobody) | None => {}
     }
+}
+
+/// Whether a folder before the device's address is whatever the device says.
+fn lets_name_folders(pattern: &Pattern) -> bool {
+    let pattern = pattern.to_string();
+    let folders = pattern.split_once("{mac}").and_then(|(before, _)| before.rsplit_once('/'));
+    folders.is_some_and(|(folders, _)| folders.contains(['*', '?', '[']))
 }

@@ -67,10 +67,22 @@ fn place(field: &Field<'_>) -> Option<MacPlace> {
     let pattern = section.need("pattern", "a regular expression with one capture, such as \"^([0-9A-Fa-f]{12})$\"");
     let place = pattern.and_then(|field| {
         let pattern = field.text("a regular expression")?;
+        warn_of_a_search(&field, pattern);
         MacPlace::new(attribute?, pattern).map_err(|error| field.refuse(error)).ok()
     });
     section.finish();
     place
+}
+
+/// `^.*([0-9A-F]{12}).*$` takes any 12 digits out of whatever stands there: a certificate whose subject its owner chose in part
+/// would name a device of the owner's choice.
+fn warn_of_a_search(field: &Field<'_>, pattern: &str) {
+    let inner = pattern.strip_prefix('^').unwrap_or(pattern);
+    let inner = inner.strip_suffix('$').unwrap_or(inner);
+    let anything = [".*", ".+", ".*?", ".+?"];
+    if anything.iter().any(|any| inner.starts_with(&format!("{any}(")) || inner.ends_with(&format!("){any}"))) {
+        field.warn("finds the MAC anywhere in the text, whatever stands beside it: write what stands there");
+    }
 }
 
 /// A list of vendors. An empty one would be for nobody.

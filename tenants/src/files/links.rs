@@ -1,6 +1,11 @@
-//! Links that lead out of a root, for the operator to know of: phones are told that there is nothing.
+//! What an operator should know of the names in a root, for `provost check`: links that lead out of it, of which phones are told
+//! that there is nothing, and names that look like a device's and are none by the rules.
 
 use std::path::PathBuf;
+
+use cap_std::fs::FileType;
+use provost_core::path::Strip;
+use provost_core::{Mac, NamedDevice, RequestPath};
 
 use super::FileError;
 use super::root::{Root, leads_out, present};
@@ -9,13 +14,40 @@ use super::root::{Root, leads_out, present};
 const MAX_NAMES: usize = 100_000;
 
 pub(super) fn that_lead_out<'r>(roots: impl Iterator<Item = &'r Root>) -> Result<Vec<PathBuf>, FileError> {
-    let mut links = Vec::new();
+    that(roots, |root, path, kind| kind.is_symlink() && root.dir.metadata(path).is_err_and(|error| leads_out(&error)))
+}
+
+/// Files whose base name would be a MAC without its separators, and that are nobody's by the rules: every device of the tenant
+/// may read them.
+pub(super) fn that_look_like_a_device<'r>(roots: impl Iterator<Item = &'r Root>) -> Result<Vec<PathBuf>, FileError> {
+    that(roots, |_, path, kind| kind.is_file() && looks_like_a_device(path))
+}
+
+fn looks_like_a_device(path: &str) -> bool {
+    let base = path.rsplit_once('/').map_or(path, |(_, base)| base);
+    let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem);
+    let is_mac = |name: &str| {
+        let digits: String = name.chars().filter(|c| !matches!(c, '_' | ' ' | '-' | '.' | ':')).collect();
+        digits.len() == 12 && !digits.starts_with("000000") && digits.parse::<Mac>().is_ok()
+    };
+    let is_nobodys = || {
+        RequestPath::parse(path.as_bytes(), &Strip::default())
+            .is_ok_and(|path| !matches!(path.named(), NamedDevice::One(_)))
+    };
+    (is_mac(stem) || is_mac(base)) && is_nobodys()
+}
+
+fn that<'r>(
+    roots: impl Iterator<Item = &'r Root>,
+    wanted: impl Fn(&Root, &str, FileType) -> bool,
+) -> Result<Vec<PathBuf>, FileError> {
+    let mut found = Vec::new();
     for root in roots {
         let mut folders = vec![String::new()];
         let mut left = MAX_NAMES;
         while let Some(folder) = folders.pop() {
             let here = if folder.is_empty() { "." } else { &folder };
-            let failed = || FileError::io("look for links in", here);
+            let failed = || FileError::io("look at the names in", here);
             let Some(entries) = present(root.dir.read_dir(here)).map_err(failed())? else { continue };
             for entry in entries.take(left) {
                 left -= 1;
@@ -25,12 +57,34 @@ pub(super) fn that_lead_out<'r>(roots: impl Iterator<Item = &'r Root>) -> Result
                 let kind = entry.file_type().map_err(failed())?;
                 if kind.is_dir() {
                     folders.push(path);
-                } else if kind.is_symlink() && root.dir.metadata(&path).is_err_and(|error| leads_out(&error)) {
-                    links.push(root.path().join(path));
+                } else if wanted(root, &path, kind) {
+                    found.push(root.path().join(path));
                 }
             }
         }
     }
-    links.sort();
-    Ok(links)
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_be_a_device_without_their_separators() {
+        for (path, looks) in [
+            ("00_04_f2_aa_bb_cc.cfg", true),
+            ("logs/0004f2 aabbcc.cfg", true),
+            ("0004f2-aabbcc", true),
+            ("0004f2aabbcc.cfg", false),
+            ("00:04:f2:aa:bb:cc.cfg", false),
+            ("0004.f2aa.bbcc", false),
+            ("00_00_00_00_00_00.cfg", false),
+            ("sip.cfg", false),
+            ("3111-44500-001.sip.ld", false),
+        ] {
+            assert_eq!(looks_like_a_device(path), looks, "{path}");
+        }
+    }
 }

@@ -159,6 +159,15 @@ impl Files {
         links::that_lead_out(self.roots())
     }
 
+    /// The files in the roots whose base name would be a MAC without its separators, and that name no device by the rules,
+    /// for `provost check`. It blocks.
+    ///
+    /// # Errors
+    /// - [`FileError::Io`]: a folder cannot be read
+    pub fn names_that_look_like_a_device(&self) -> Result<Vec<PathBuf>, FileError> {
+        links::that_look_like_a_device(self.roots())
+    }
+
     fn look_up(&self, permit: &Permit, places: Places) -> Result<OpenFile, FileError> {
         lookup::look_up(self, permit.path(), permit.device(), places)?.ok_or(FileError::NotFound)
     }

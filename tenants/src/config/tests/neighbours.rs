@@ -177,9 +177,36 @@ fn links_that_lead_out_of_a_folder_are_named_on_demand() {
     std::os::unix::fs::symlink("inside", site.path("files/acme/in")).unwrap();
     let mut loaded = site.load().unwrap();
     let before = loaded.problems.iter().count();
-    loaded.look_at_links();
+    loaded.look_at_folders();
     let said = site.lines(loaded.problems.iter());
     let expected = "warning: this link leads out of the folder that phones read, and is not followed";
     let found = said.iter().filter(|line| line.ends_with(&format!("files/acme/out: {expected}"))).count();
     assert_eq!((found, said.len()), (1, before + 1), "{said:?}");
+}
+
+#[test]
+fn files_that_look_like_a_device_and_are_nobodys_are_named_on_demand() {
+    let site = Site::new();
+    site.acme("");
+    for name in ["00_04_f2_aa_bb_cc.cfg", "0004f2aabbcd.cfg", "sip.cfg"] {
+        std::fs::write(site.path("files/acme").join(name), "x").unwrap();
+    }
+    let mut loaded = site.load().unwrap();
+    let before = loaded.problems.iter().count();
+    loaded.look_at_folders();
+    let said = site.lines(loaded.problems.iter());
+    let found = |line: &&String| line.contains("00_04_f2_aa_bb_cc.cfg: warning: this looks like a device's file");
+    assert_eq!((said.iter().filter(found).count(), said.len()), (1, before + 1), "{said:?}");
+}
+
+#[test]
+fn a_rule_that_lets_a_device_name_folders_is_warned_of() {
+    let site = Site::new();
+    for (path, warned) in
+        [("*/{mac}-app.log", true), ("**/{mac}.log", true), ("logs/{mac}-*.log", false), ("{mac}.log", false)]
+    {
+        site.acme(&format!("[[rule]]\npath = {path:?}\nread = \"own\"\nwrite = \"own\"\n"));
+        let said = site.said();
+        assert_eq!(said.iter().any(|line| line.contains("folders of any name")), warned, "{path}: {said:?}");
+    }
 }

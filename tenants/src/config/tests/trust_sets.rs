@@ -131,3 +131,27 @@ fn a_list_that_has_expired_still_revokes_and_is_warned_of() {
     let tls = tenant.listeners.first().and_then(|listener| listener.tls.as_ref()).unwrap();
     assert_eq!(tls.trust.first().map(|set| set.crls.len()), Some(1));
 }
+
+#[test]
+fn a_pattern_that_searches_is_warned_of() {
+    let site = Site::new();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    site.write("trust/ca.pem", &parameters.self_signed(&key).unwrap().pem());
+    site.acme("");
+    for (pattern, searches) in [
+        ("^.*([0-9A-F]{12})$", true),
+        ("^([0-9A-F]{12}).*$", true),
+        ("^CP-.*-SEP([0-9A-F]{12})$", false),
+        ("^([0-9A-F]{12})$", false),
+    ] {
+        let mac = format!("mac = {{ attribute = \"CN\", pattern = \"{pattern}\" }}");
+        site.write("provost.toml", &format!("state = \"state\"\n[trust.poly]\nanchors = [\"trust/ca.pem\"]\n{mac}\n"));
+        let loaded = site.load().unwrap();
+        let said = site.lines(loaded.problems.iter());
+        let warned =
+            said.iter().any(|line| line.contains("warning: trust.poly.mac.pattern") && line.contains("anywhere"));
+        assert_eq!(warned, searches, "{pattern}: {said:?}");
+    }
+}
