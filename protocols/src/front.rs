@@ -7,26 +7,42 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use provost_core::decision::admit;
+use provost_core::proof::CertificateIdentity;
 use provost_core::{
-    AccessRequest, ClientAddr, Denial, ListPermit, Mac, NamedDevice, Operation, PathError, Permit, Proofs, Refusal,
-    RequestPath, decide, decide_listing,
+    AccessRequest, ClientAddr, Denial, ListPermit, Mac, NamedDevice, NoIdentity, Operation, PathError, Permit, Proofs,
+    Refusal, RequestPath, decide, decide_listing,
 };
 use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
+use rustls::pki_types::CertificateDer;
 
+use crate::life::{Counts, Life, Underway};
 use crate::listen::{Job, Shares, Slot, Slots};
 use crate::record::{Flood, Outcome, Record, RecordLog, text_of};
+use crate::tls::TlsFront;
 
-/// What the peers of one listener meet first.
+/// What the peers of one listener meet first. It outlives reloads: what is asked of it is asked of the present generation.
 #[derive(Debug)]
 pub struct Front {
-    tenant: Arc<Tenant>,
-    listener: Arc<Listener>,
-    shares: Arc<Shares>,
+    present: Arc<ArcSwap<Generation>>,
+    life: Arc<Life>,
+    counts: Arc<Counts>,
     network: Network,
     records: RecordLog,
     turned: Flood,
+}
+
+/// A listener as one configuration made it. An [`Exchange`] holds the one that it began with to its end.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// The tenant.
+    pub tenant: Arc<Tenant>,
+    /// The listener.
+    pub listener: Arc<Listener>,
+    /// Present on https alone.
+    pub tls: Option<Arc<TlsFront>>,
 }
 
 /// Why a peer is turned away before a request.
@@ -39,21 +55,59 @@ pub enum Turned {
 }
 
 impl Front {
-    /// The front of one listener. `shares` are the tenant's, used by all of its listeners. A listener that is bound anew
-    /// takes a new front, because a [`Network`] is settled by its first socket.
+    /// The front of one listener without TLS. `shares` are the tenant's, used by all of its listeners.
     pub fn new(tenant: Arc<Tenant>, listener: Arc<Listener>, shares: Arc<Shares>, records: RecordLog) -> Arc<Self> {
-        let network = tenant.network.network();
-        Arc::new(Self { tenant, listener, shares, network, records, turned: Flood::default() })
+        Self::of(Generation { tenant, listener, tls: None }, Life::new(shares), records)
     }
 
-    /// The tenant, for its files, uploads and users.
-    pub fn tenant(&self) -> &Arc<Tenant> {
-        &self.tenant
+    /// The front of one listener. All listeners of the tenant share its life.
+    pub fn of(generation: Generation, life: Arc<Life>, records: RecordLog) -> Arc<Self> {
+        let network = generation.tenant.network.network();
+        let present = Arc::new(ArcSwap::from_pointee(generation));
+        Arc::new(Self { present, life, counts: Arc::default(), network, records, turned: Flood::default() })
     }
 
-    /// The listener.
-    pub fn listener(&self) -> &Arc<Listener> {
-        &self.listener
+    /// The front of the same listener for a new socket: a [`Network`] is settled by its first socket, and connections that
+    /// an earlier one accepted stay with theirs.
+    pub fn anew(&self) -> Arc<Self> {
+        Arc::new(Self {
+            present: Arc::clone(&self.present),
+            life: Arc::clone(&self.life),
+            counts: Arc::clone(&self.counts),
+            network: self.network.anew(),
+            records: self.records.clone(),
+            turned: Flood::default(),
+        })
+    }
+
+    /// Serves another generation from here on. Exchanges that have begun end under theirs.
+    pub fn renew(&self, generation: Generation) {
+        self.present.store(Arc::new(generation));
+    }
+
+    /// The present generation.
+    pub fn present(&self) -> Arc<Generation> {
+        self.present.load_full()
+    }
+
+    /// What the tenant's connections share.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
+    /// What has been counted since the listener began.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The tenant as it is now, for its files, uploads, users and network. Whoever has an exchange asks that.
+    pub fn tenant(&self) -> Arc<Tenant> {
+        Arc::clone(&self.present.load().tenant)
+    }
+
+    /// The listener as it is now.
+    pub fn listener(&self) -> Arc<Listener> {
+        Arc::clone(&self.present.load().listener)
     }
 
     /// Where every socket of this listener is made: its own, and those of its transfers.
@@ -62,25 +116,25 @@ impl Front {
     }
 
     /// The limits of this listener's peers.
-    pub fn limits(&self) -> &Limits {
-        &self.tenant.limits
+    pub fn limits(&self) -> Limits {
+        self.present.load().tenant.limits.clone()
     }
 
     /// Runs work that blocks on the file system, off the runtime and within the tenant's share of its threads.
     pub(crate) fn off_runtime<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
-        self.shares.jobs.run(work)
+        self.life.shares().jobs.run(work)
     }
 
     /// The tenant's shares.
     pub(crate) fn shares(&self) -> &Shares {
-        &self.shares
+        self.life.shares()
     }
 
     /// Until when these bytes of a file have to wait, where the tenant's bandwidth is bounded.
     pub(crate) fn reserve(&self, bytes: usize) -> Option<tokio::time::Instant> {
-        let rate = self.limits().bandwidth?;
+        let rate = self.present.load().tenant.limits.bandwidth?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.shares.bandwidth.take(bytes, rate, tokio::time::Instant::now())
+        self.life.shares().bandwidth.take(bytes, rate, tokio::time::Instant::now())
     }
 
     /// Waits until these bytes of a file may be sent.
@@ -95,11 +149,12 @@ impl Front {
     /// # Errors
     /// - [`Turned`]: the address lies outside the prefixes, or there is no place; a record is written
     pub fn admit(self: &Arc<Self>, client: ClientAddr) -> Result<Slot, Turned> {
-        if let Err(denial) = admit(&self.tenant.policy, &self.listener.policy, client) {
+        let present = self.present.load();
+        if let Err(denial) = admit(&present.tenant.policy, &present.listener.policy, client) {
             self.turn(client, |exchange| _ = exchange.deny(&denial));
             return Err(Turned::Away);
         }
-        Slots::take(&self.shares.slots, client.ip(), &self.tenant.limits).ok_or_else(|| {
+        Slots::take(&self.life.shares().slots, client.ip(), &present.tenant.limits).ok_or_else(|| {
             self.turn(client, |exchange| exchange.end(Outcome::Refused, Some("busy")));
             Turned::Busy
         })
@@ -120,11 +175,13 @@ impl Front {
         method: impl Into<Cow<'static, str>>,
         path: &[u8],
     ) -> Exchange {
+        let generation = self.present();
+        let Generation { tenant, listener, tls: _ } = &*generation;
         let record = Record {
             time: jiff::Timestamp::now(),
-            tenant: self.tenant.policy.name.clone(),
-            listener: self.listener.policy.name.clone(),
-            protocol: self.listener.policy.protocol,
+            tenant: tenant.policy.name.clone(),
+            listener: listener.policy.name.clone(),
+            protocol: listener.policy.protocol,
             client,
             mac: None,
             proof: None,
@@ -139,8 +196,19 @@ impl Front {
             left_out: 0,
             duration: std::time::Duration::ZERO,
         };
-        let path = self.tenant.policy.path(path);
-        Exchange { front: Arc::clone(self), path, record, began: Instant::now() }
+        let path = tenant.policy.path(path);
+        let underway = self.life.begin();
+        Exchange { front: Arc::clone(self), generation, underway, path, record, began: Instant::now() }
+    }
+}
+
+impl Generation {
+    /// The device that a connection's certificates name, leaf first, by the trust sets of this generation.
+    ///
+    /// # Errors
+    /// - [`NoIdentity`]: as [`TlsFront::identity`]
+    pub fn identity(&self, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
+        self.tls.as_ref().map_or(Err(NoIdentity::Plaintext), |tls| tls.identity(chain))
     }
 }
 
@@ -148,6 +216,8 @@ impl Front {
 #[derive(Debug)]
 pub struct Exchange {
     front: Arc<Front>,
+    generation: Arc<Generation>,
+    underway: Underway,
     path: Result<RequestPath, PathError>,
     record: Record,
     began: Instant,
@@ -161,15 +231,16 @@ impl Exchange {
     /// - [`Refusal`]: what the peer is told
     pub fn decide(&mut self, operation: Operation, proofs: &Proofs) -> Result<Permit, Refusal> {
         self.note_device(proofs);
-        let front = Arc::clone(&self.front);
-        match decide(&self.request(&front, operation, proofs)) {
+        let generation = Arc::clone(&self.generation);
+        match decide(&self.request(&generation, operation, proofs)) {
             Ok(permit) => {
+                self.underway.is_for(self.record.mac);
                 self.record.opening = Some(permit.opening());
                 Ok(permit)
             }
             Err(denial) => {
                 if let (Refusal::NotFound, Ok(path)) = (denial.refusal, &self.path) {
-                    front.tenant.files.feign(path);
+                    generation.tenant.files.feign(path);
                 }
                 Err(self.deny(&denial))
             }
@@ -183,16 +254,21 @@ impl Exchange {
     /// - [`Refusal`]: what the peer is told
     pub fn list<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<T, Refusal> {
         self.note_device(proofs);
-        let front = Arc::clone(&self.front);
-        let outcome = decide_listing(&self.request(&front, Operation::Read, proofs)).map(|permit| list(&permit));
+        let generation = Arc::clone(&self.generation);
+        let outcome = decide_listing(&self.request(&generation, Operation::Read, proofs)).map(|permit| list(&permit));
         outcome.map_err(|denial| self.deny(&denial))
     }
 
-    fn request<'a>(&'a self, front: &'a Front, operation: Operation, proofs: &'a Proofs) -> AccessRequest<'a> {
+    fn request<'a>(
+        &'a self,
+        generation: &'a Generation,
+        operation: Operation,
+        proofs: &'a Proofs,
+    ) -> AccessRequest<'a> {
         AccessRequest {
-            tenant: &front.tenant.policy,
-            listener: &front.listener.policy,
-            devices: front.tenant.devices.as_ref(),
+            tenant: &generation.tenant.policy,
+            listener: &generation.listener.policy,
+            devices: generation.tenant.devices.as_ref(),
             client: self.record.client,
             proofs,
             operation,
@@ -204,6 +280,11 @@ impl Exchange {
     /// The front that the request came through.
     pub(crate) fn front(&self) -> &Front {
         &self.front
+    }
+
+    /// The tenant that the request began with: its permits are for these files and uploads.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.generation.tenant
     }
 
     /// The path, as the decision will see it.
@@ -269,6 +350,10 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.duration = self.began.elapsed();
-        self.front.records.write(self.record.clone(), &self.front.shares.records);
+        if self.record.outcome == Outcome::Aborted && self.underway.is_withdrawn() {
+            self.record.reason = Some("withdrawn");
+        }
+        self.front.counts.count(self.record.outcome, self.record.reason, self.record.bytes);
+        self.front.records.write(self.record.clone(), &self.front.life.shares().records);
     }
 }

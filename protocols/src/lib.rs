@@ -4,9 +4,11 @@
 //! them. `https`, `tftp` and `ftp` know their wire and nothing of each other, and none of them holds a rule.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod front;
 pub mod ftp;
 pub mod https;
+pub mod life;
 pub mod listen;
 pub mod record;
 pub mod server;

@@ -65,6 +65,18 @@ pub struct Tenant {
     pub listeners: Vec<Arc<Listener>>,
     /// What bounds its peers.
     pub limits: Limits,
+    /// What it was read from.
+    pub source: Source,
+}
+
+/// What a tenant was read from, to know it again when everything is read anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The tenant's file.
+    pub file: PathBuf,
+    /// A digest of all that makes the tenant: its file and provost.toml, certificates, keys, trust sets and passwords. Its
+    /// devices are not among them; they change by themselves.
+    pub digest: [u8; 32],
 }
 
 /// One protocol on one address.
@@ -99,6 +111,22 @@ pub struct Passive {
     pub ports: Option<RangeInclusive<u16>>,
     /// The address told to the peer, where it differs from the one that it reached (NAT).
     pub address: Option<IpAddr>,
+}
+
+impl TlsSettings {
+    /// Whether the other is the same in everything that a session was granted on.
+    pub fn is(&self, other: &Self) -> bool {
+        let pairs = |settings: &Self| -> Vec<_> {
+            let pairs = settings.certificates.iter();
+            pairs.map(|(chain, key)| (chain.clone(), key.secret_der().to_vec())).collect()
+        };
+        let trusts = |(a, b): (&Arc<TrustSet>, &Arc<TrustSet>)| Arc::ptr_eq(a, b) || a.is(b);
+        pairs(self) == pairs(other)
+            && self.server_names == other.server_names
+            && self.hints == other.hints
+            && self.trust.len() == other.trust.len()
+            && self.trust.iter().zip(&other.trust).all(trusts)
+    }
 }
 
 /// The server's side of TLS, and whom it trusts.

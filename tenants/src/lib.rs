@@ -17,5 +17,5 @@ pub mod trust;
 pub mod uploads;
 pub mod users;
 
-pub use deployment::{Deployment, Listener, LogFormat, Passive, Settings, Tenant, TlsSettings};
+pub use deployment::{Deployment, Listener, LogFormat, Passive, Settings, Source, Tenant, TlsSettings};
 pub use limits::Limits;

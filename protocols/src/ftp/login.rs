@@ -51,7 +51,7 @@ impl Session {
             return Ok(reply);
         };
         let name = text_of(&user);
-        let tenant = Arc::clone(self.front.tenant());
+        let tenant = self.front.tenant();
         let verify = move || tenant.users.verify(&tenant.devices, &user, &argument);
         let proof = self.front.off_runtime(verify).await.map_err(|_| End::Failed)?;
         if proof.holds() || !requires_password(&self.front.listener().policy) {

@@ -72,7 +72,7 @@ impl Session {
         if argument.is_empty() {
             return Reply::BAD_PARAMETER;
         }
-        let Some(folder) = self.folder.enter(argument, self.front.tenant()) else { return Reply::NO_SUCH_FOLDER };
+        let Some(folder) = self.folder.enter(argument, &self.front.tenant()) else { return Reply::NO_SUCH_FOLDER };
         self.folder = folder;
         Reply::with(250, format!("{} is the current folder.", self.folder.quoted()))
     }
@@ -87,7 +87,7 @@ impl Session {
         if argument.is_empty() {
             return Reply::BAD_PARAMETER;
         }
-        let Some(folder) = self.folder.enter(argument, self.front.tenant()) else { return Reply::BAD_NAME };
+        let Some(folder) = self.folder.enter(argument, &self.front.tenant()) else { return Reply::BAD_NAME };
         Reply::with(257, format!("{} exists.", folder.quoted()))
     }
 

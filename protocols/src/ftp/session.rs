@@ -213,7 +213,7 @@ impl Session {
         mut exchange: Exchange,
         work: impl FnOnce(&mut Exchange, &Tenant, &Proofs) -> T + Send + 'static,
     ) -> Result<(Exchange, T), End> {
-        let tenant = Arc::clone(self.front.tenant());
+        let tenant = Arc::clone(exchange.tenant());
         let proofs = Arc::clone(&self.proofs);
         let work = move || {
             let outcome = work(&mut exchange, &tenant, &proofs);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{
@@ -19,16 +20,16 @@ use super::range::{self, Ranges, Span};
 use super::reply::{self, Piece, READ_BYTES, Reply};
 use super::respond::{self, Answer, Stop};
 use super::validators::{self, Access, Validators, Verdict};
-use crate::front::{Exchange, Front};
+use crate::front::Exchange;
 use crate::record::Outcome;
 
 /// Answers a GET. It blocks: decision, opening and a small file's bytes are one hop off the runtime.
 ///
 /// # Errors
 /// - [`Stop`]: anything else than a file
-pub(super) fn get(front: &Front, peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
-    let permit = permit(front, peer, &mut exchange, headers)?;
-    let OpenFile { file, facts } = match front.tenant().files.open(&permit) {
+pub(super) fn get(peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
+    let permit = permit(peer, &mut exchange, headers)?;
+    let OpenFile { file, facts } = match exchange.tenant().files.open(&permit) {
         Ok(open) => open,
         Err(error) => return Err(respond::without_file(exchange, &error)),
     };
@@ -58,9 +59,9 @@ pub(super) fn get(front: &Front, peer: &Peer, mut exchange: Exchange, headers: &
 ///
 /// # Errors
 /// - [`Stop`]: anything else than a file
-pub(super) fn head(front: &Front, peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
-    let permit = permit(front, peer, &mut exchange, headers)?;
-    let facts = match front.tenant().files.describe(&permit) {
+pub(super) fn head(peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
+    let permit = permit(peer, &mut exchange, headers)?;
+    let facts = match exchange.tenant().files.describe(&permit) {
         Ok(facts) => facts,
         Err(error) => return Err(respond::without_file(exchange, &error)),
     };
@@ -73,10 +74,11 @@ pub(super) fn head(front: &Front, peer: &Peer, mut exchange: Exchange, headers: 
     Ok(answer)
 }
 
-fn permit(front: &Front, peer: &Peer, exchange: &mut Exchange, headers: &HeaderMap) -> Result<Permit, Stop> {
-    let proofs = peer.proofs(headers, front.tenant());
+fn permit(peer: &Peer, exchange: &mut Exchange, headers: &HeaderMap) -> Result<Permit, Stop> {
+    let tenant = Arc::clone(exchange.tenant());
+    let proofs = peer.proofs(headers, &tenant);
     let decision = exchange.decide(Operation::Read, &proofs);
-    decision.map_err(|refusal| respond::refused(refusal, front.tenant(), &peer.security))
+    decision.map_err(|refusal| respond::refused(refusal, &tenant, &peer.security))
 }
 
 /// Goes on where the conditions of the request hold.

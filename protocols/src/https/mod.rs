@@ -29,16 +29,16 @@ use tokio::net::TcpListener;
 use crate::front::Front;
 use crate::listen::{self, Connection};
 use crate::record::Outcome;
-use crate::tls::{TlsConnection, TlsFront};
+use crate::tls::TlsConnection;
 use peer::{Certificate, Peer, Security};
 pub use target::{TargetError, path_of};
 
-/// What is spoken inside TLS, for [`TlsFront::new`] (RFC 7301).
+/// What is spoken inside TLS, for [`crate::tls::TlsFront::new`] (RFC 7301).
 pub const ALPN: &[&str] = &["http/1.1", "http/1.0"];
 
 /// Serves HTTP inside TLS until the task is dropped.
-pub async fn serve(front: Arc<Front>, listener: TcpListener, tls: Arc<TlsFront>) {
-    listen::accept(front, listener, |front, connection| secured(front, connection, Arc::clone(&tls))).await;
+pub async fn serve(front: Arc<Front>, listener: TcpListener) {
+    listen::accept(front, listener, secured).await;
 }
 
 /// Serves HTTP without TLS until the task is dropped.
@@ -46,12 +46,16 @@ pub async fn serve_plain(front: Arc<Front>, listener: TcpListener) {
     listen::accept(front, listener, plain).await;
 }
 
-async fn secured(front: Arc<Front>, connection: Connection, tls: Arc<TlsFront>) {
+async fn secured(front: Arc<Front>, connection: Connection) {
     let Connection { stream, client, slot, .. } = connection;
-    match tls.accept(stream, front.limits(), &front.shares().handshakes).await {
+    // Without TLS there is no handshake: the connection ends.
+    let Some(tls) = front.present().tls.clone() else { return };
+    match tls.accept(stream, &front.limits(), &front.shares().handshakes).await {
         Ok(TlsConnection { stream, server_name, .. }) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-            let certificate: Certificate = Arc::new(move || tls.identity(&chain));
+            // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.
+            let asked = Arc::clone(&front);
+            let certificate: Certificate = Arc::new(move || asked.present().identity(&chain));
             let peer = Peer { client, security: Security::Tls { server_name, certificate } };
             connection::drive(front, peer, stream).await;
         }

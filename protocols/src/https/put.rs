@@ -72,8 +72,7 @@ pub(super) async fn put(
         Err(fault) => return Err(fault.stop(exchange)),
     };
     let expected = expected(target, body.length());
-    let shared = Arc::clone(&front);
-    let begun = off_runtime(&front, move || begin(&shared, &peer, exchange, &headers, expected));
+    let begun = off_runtime(&front, move || begin(&peer, exchange, &headers, expected));
     let (mut exchange, mut spool) = begun.await??;
     loop {
         let Batch { bytes, last } = match body.batch().await {
@@ -129,18 +128,18 @@ fn expected(target: Target, length: Length) -> Option<u64> {
 
 /// Decides, and makes room. It blocks.
 fn begin(
-    front: &Front,
     peer: &Peer,
     mut exchange: Exchange,
     headers: &HeaderMap,
     expected: Option<u64>,
 ) -> Result<(Exchange, Spool), Stop> {
-    let proofs = peer.proofs(headers, front.tenant());
+    let tenant = Arc::clone(exchange.tenant());
+    let proofs = peer.proofs(headers, &tenant);
     let permit = exchange
         .decide(Operation::Write, &proofs)
-        .map_err(|refusal| respond::refused(refusal, front.tenant(), &peer.security))?;
-    let exchange = check(front, exchange, headers, &permit)?;
-    match front.tenant().uploads.begin(permit, expected) {
+        .map_err(|refusal| respond::refused(refusal, &tenant, &peer.security))?;
+    let exchange = check(exchange, headers, &permit)?;
+    match tenant.uploads.begin(permit, expected) {
         Ok(spool) => Ok((exchange, spool)),
         Err(error) => Err(respond::not_stored(exchange, &error)),
     }
@@ -148,12 +147,12 @@ fn begin(
 
 /// Goes on where the conditions of the request hold. Two writers at once may both pass: no phone is known to rely on
 /// conditions for that.
-fn check(front: &Front, exchange: Exchange, headers: &HeaderMap, permit: &Permit) -> Result<Exchange, Stop> {
+fn check(exchange: Exchange, headers: &HeaderMap, permit: &Permit) -> Result<Exchange, Stop> {
     let conditions = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
     if !conditions.iter().any(|name| headers.contains_key(name)) {
         return Ok(exchange);
     }
-    let current = match front.tenant().files.describe(permit) {
+    let current = match exchange.tenant().files.describe(permit) {
         Ok(facts) => Some(Validators::of(&facts)),
         Err(FileError::NotFound) => None,
         Err(error @ FileError::Io { .. }) => return Err(respond::without_file(exchange, &error)),

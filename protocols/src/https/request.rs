@@ -30,7 +30,7 @@ pub(super) struct Silenced;
 /// - [`Silenced`]: it is not answered
 pub(super) async fn handle(front: Arc<Front>, peer: Arc<Peer>, request: Request<Incoming>) -> Result<Answer, Silenced> {
     let (request, incoming) = request.into_parts();
-    let mut body = RequestBody::new(&request, incoming, front.limits());
+    let mut body = RequestBody::new(&request, incoming, &front.limits());
     let mut answer = match route(front, peer, request, &mut body).await {
         Ok(answer) => answer,
         Err(Stop::Answer(answer)) => *answer,
@@ -64,12 +64,8 @@ async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut Re
         (Method::GET | Method::HEAD | Method::PUT, Err(error)) => {
             Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error))
         }
-        (Method::GET, Ok(())) => {
-            off_runtime(&Arc::clone(&front), move || get::get(&front, &peer, exchange, &request.headers)).await?
-        }
-        (Method::HEAD, Ok(())) => {
-            off_runtime(&Arc::clone(&front), move || get::head(&front, &peer, exchange, &request.headers)).await?
-        }
+        (Method::GET, Ok(())) => off_runtime(&front, move || get::get(&peer, exchange, &request.headers)).await?,
+        (Method::HEAD, Ok(())) => off_runtime(&front, move || get::head(&peer, exchange, &request.headers)).await?,
         (Method::PUT, Ok(())) => put::put(front, peer, exchange, request.headers, body).await,
         (_, _) => Err(respond::method_not_allowed(exchange)),
     }

@@ -43,7 +43,8 @@ where
                 let Ok(local) = stream.local_addr() else { continue };
                 // Only a broken connection refuses it, and serving will find out.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(serve(Arc::clone(&front), Connection { stream, client, local, slot }));
+                let served = serve(Arc::clone(&front), Connection { stream, client, local, slot });
+                tokio::spawn(Arc::clone(front.life()).hold(served));
             }
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {

@@ -81,7 +81,8 @@ fn arrived(front: &Arc<Front>, table: &Arc<Table>, listening: &Listening, datagr
         Ok(request) => {
             let Some(slot) = place(front, table, datagram) else { return };
             let entry = Table::enter(table, datagram.peer, datagram.bytes, slot);
-            tokio::spawn(transfer(Arc::clone(front), client, request, datagram.local, datagram.peer, entry));
+            let transfer = transfer(Arc::clone(front), client, request, datagram.local, datagram.peer, entry);
+            tokio::spawn(Arc::clone(front.life()).hold(transfer));
         }
         Err(NoRequest::Stray) if admit(&front.tenant().policy, &front.listener().policy, client).is_ok() => {
             listening.answer(datagram, &refuse::ILLEGAL_OPERATION);

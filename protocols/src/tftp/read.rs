@@ -45,7 +45,7 @@ struct Opened {
 /// ERROR, or silence, is left to send.
 fn open(front: &Front, mut exchange: Exchange, request: &Request, mode: Mode) -> Result<Opened, Option<TftpError>> {
     let permit = exchange.decide(Operation::Read, &Proofs::none()).map_err(refuse::of_refusal)?;
-    let opened = front.tenant().files.open(&permit).map_err(|error| {
+    let opened = exchange.tenant().files.open(&permit).map_err(|error| {
         let (answer, outcome, reason) = refuse::of_file(&error);
         exchange.detail(with_causes(&error));
         exchange.end(outcome, reason);
@@ -53,7 +53,7 @@ fn open(front: &Front, mut exchange: Exchange, request: &Request, mode: Mode) ->
     })?;
     let limits = front.limits();
     let size = opened.facts.size;
-    let (granted, _) = request.asked.grant(Operation::Read, None, limits);
+    let (granted, _) = request.asked.grant(Operation::Read, None, &limits);
     let mut source = Source::new(opened.file, size, mode, &granted, limits.tftp_memory_bytes);
     // A large file is not read for an address that may be forged: its peer answers the OACK first.
     if size <= SMALL_BYTES || request.asked == Asked::default() {
@@ -63,7 +63,7 @@ fn open(front: &Front, mut exchange: Exchange, request: &Request, mode: Mode) ->
             Some(refuse::SERVER_ERROR)
         })?;
     }
-    let (granted, option_ack) = request.asked.grant(Operation::Read, source.length(), limits);
+    let (granted, option_ack) = request.asked.grant(Operation::Read, source.length(), &limits);
     Ok(Opened { exchange, source, granted, option_ack })
 }
 
@@ -86,7 +86,7 @@ impl Reading {
     fn new(front: &Front, transfer: Transfer, opened: Opened) -> Self {
         let Opened { exchange, source, granted, option_ack } = opened;
         let sender = Sender::new(granted.window, option_ack.is_some());
-        let pace = Pace::new(granted.timeout, front.limits(), Instant::now());
+        let pace = Pace::new(granted.timeout, &front.limits(), Instant::now());
         Self { transfer, exchange, source: Some(source), option_ack, sender, pace }
     }
 

@@ -193,8 +193,8 @@ impl Transfer {
             Some(Packet::Ack(_) | Packet::Data { .. } | Packet::OptionAck(_)) => {}
             Some(Packet::Error { .. }) | None => return,
         }
-        let (tenant, listener) = (&self.front.tenant().policy, &self.front.listener().policy);
-        if admit(tenant, listener, ClientAddr::from(from)).is_ok() {
+        let present = self.front.present();
+        if admit(&present.tenant.policy, &present.listener.policy, ClientAddr::from(from)).is_ok() {
             // The answer may be lost.
             let _ = self.socket.try_send_to(&refuse::UNKNOWN_TRANSFER.to_bytes(), from);
         }

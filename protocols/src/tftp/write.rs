@@ -30,21 +30,20 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         Mode::Octet => request.asked.size,
         Mode::Netascii => None,
     };
-    let beginning = Arc::clone(&front);
     // It ends early only if it panics, and then the exchange has written its record.
-    let begun = front.off_runtime(move || begin(&beginning, exchange, expected)).await;
+    let begun = front.off_runtime(move || begin(exchange, expected)).await;
     let (exchange, spool) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
         Ok(begun) => begun,
         Err(Some(error)) => return transfer.send(&error).await,
         Err(None) => return,
     };
-    let (granted, option_ack) = request.asked.grant(Operation::Write, None, front.limits());
+    let (granted, option_ack) = request.asked.grant(Operation::Write, None, &front.limits());
     transfer.expect_blocks(&granted);
     let writing = Writing {
         transfer,
         option_ack,
         receiver: Receiver::new(granted.block, granted.window),
-        pace: Pace::new(granted.timeout, front.limits(), Instant::now()),
+        pace: Pace::new(granted.timeout, &front.limits(), Instant::now()),
         body: Body {
             front: Arc::clone(&front),
             spool: Some(spool),
@@ -57,9 +56,9 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
 }
 
 /// Decides and begins the upload, in one hop off the runtime.
-fn begin(front: &Front, mut exchange: Exchange, expected: Option<u64>) -> Result<(Exchange, Spool), Option<TftpError>> {
+fn begin(mut exchange: Exchange, expected: Option<u64>) -> Result<(Exchange, Spool), Option<TftpError>> {
     let permit = exchange.decide(Operation::Write, &Proofs::none()).map_err(refuse::of_refusal)?;
-    match front.tenant().uploads.begin(permit, expected) {
+    match exchange.tenant().uploads.begin(permit, expected) {
         Ok(spool) => Ok((exchange, spool)),
         Err(error) => Err(Some(refused(&mut exchange, &error))),
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use provost_core::DevicePolicy;
 
+use super::Former;
+use super::digest;
 use super::node::Place;
 use super::problem::{Collector, Origin, Position, Problem, Severity};
 use super::tenant::TenantRead;
 use crate::deployment::{Settings, Tenant};
-use crate::devices::{DeviceFileError, Devices, DevicesSettings};
+use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Unrenewed};
 use crate::files::{Files, FilesSettings};
 use crate::uploads::{Uploads, UploadsSettings};
 use crate::users::Users;
@@ -16,18 +18,36 @@ use crate::users::Users;
 /// What the quota of a tenant that serves any device counts with.
 const DEVICES_OF_AN_OPEN_TENANT: u64 = 1024;
 
+/// What a tenant is made with beside its own file.
+pub(super) struct Around<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) former: Former<'a>,
+    pub(super) main_digest: [u8; 32],
+    pub(super) refreshed: &'a mut Vec<(String, Refresh)>,
+}
+
 /// The tenant; absent where anything of it has an error, which is noted.
-pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Tenant>> {
-    let devices = devices(&read);
+pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Option<Arc<Tenant>> {
+    let settings = around.settings;
+    let name = read.claims.name.as_ref().map(|(name, _)| name.clone());
+    let former = around.former.tenants.iter().find(|former| Some(&former.policy.name) == name.as_ref());
+    let devices = devices(&read, former, around);
     if read.problems.errors() > 0 {
         return None;
+    }
+    read.source.digest = digest::of_tenant(&read, &around.main_digest);
+    let is_same = |former: &&Arc<Tenant>| {
+        former.source == read.source && devices.as_ref().is_some_and(|devices| Arc::ptr_eq(devices, &former.devices))
+    };
+    if let Some(former) = former.filter(is_same) {
+        return Some(Arc::clone(former));
     }
     let (policy, network, devices, root) = (read.policy?, read.network?, devices?, read.files.root?);
     let count = match policy.devices {
         DevicePolicy::Listed => u64::try_from(devices.len()).unwrap_or(u64::MAX).max(1),
         DevicePolicy::Any => DEVICES_OF_AN_OPEN_TENANT,
     };
-    let uploads = Arc::new(Uploads::new(UploadsSettings {
+    let uploads = UploadsSettings {
         directory: settings.state.join("uploads").join(&policy.name),
         device_quota: read.uploads.device_quota,
         device_files: read.uploads.device_files,
@@ -38,7 +58,11 @@ pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Te
         min_free: read.uploads.min_free,
         durability: read.uploads.durability,
         case: read.files.case,
-    }));
+    };
+    let uploads = Arc::new(match former {
+        Some(former) => former.uploads.renewed(uploads),
+        None => Uploads::new(uploads),
+    });
     let shared = read.files.shared.into_iter().map(|folder| folder.path).collect();
     let folders = FilesSettings { root: root.path, shared, case: read.files.case };
     let files = Files::open_roots(folders, uploads.clone());
@@ -48,14 +72,16 @@ pub(super) fn tenant(read: TenantRead<'_>, settings: &Settings) -> Option<Arc<Te
         network,
         files,
         uploads,
-        devices: Arc::new(devices),
+        devices,
         users: Users::new(read.users),
         listeners: read.listeners.into_iter().map(Arc::new).collect(),
         limits: read.limits,
+        source: read.source,
     }))
 }
 
-fn devices(read: &TenantRead<'_>) -> Option<Devices> {
+/// The devices. Those that are served stay where the file lost so many that it may be a mistake.
+fn devices(read: &TenantRead<'_>, former: Option<&Arc<Tenant>>, around: &mut Around<'_>) -> Option<Arc<Devices>> {
     let file = match &read.devices.file {
         // Without the path, the error has been noted.
         Some(field) => {
@@ -75,8 +101,28 @@ fn devices(read: &TenantRead<'_>) -> Option<Devices> {
         }
         None => None,
     };
-    let loaded = Devices::load(DevicesSettings { list: read.devices.list.clone(), file });
-    loaded.map_err(|errors| errors.into_iter().for_each(|error| note(error, read.problems))).ok()
+    let settings = DevicesSettings { list: read.devices.list.clone(), file };
+    let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, read.problems));
+    let Some(former) = former else { return Devices::load(settings).map_err(refused).map(Arc::new).ok() };
+    let (devices, refresh) = match former.devices.renewed(settings, around.former.removals) {
+        Ok(Some((devices, refresh))) => (Arc::new(devices), refresh),
+        Ok(None) => {
+            let refresh = former.devices.refresh(around.former.removals);
+            if let Refresh::KeptForErrors { errors, .. } = &refresh {
+                refused(errors.clone());
+            }
+            (Arc::clone(&former.devices), refresh)
+        }
+        Err(Unrenewed::Errors(errors)) => {
+            refused(errors);
+            return None;
+        }
+        Err(Unrenewed::Removals { devices, removed }) => {
+            (Arc::clone(&former.devices), Refresh::KeptForRemovals { devices, removed, blocked: 0 })
+        }
+    };
+    around.refreshed.push((former.policy.name.clone(), refresh));
+    Some(devices)
 }
 
 fn note(error: DeviceFileError, problems: &Collector) {

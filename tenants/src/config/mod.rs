@@ -8,6 +8,7 @@ mod addresses;
 mod assemble;
 mod authorities;
 mod beside;
+mod digest;
 mod field;
 mod find;
 mod limits;
@@ -32,6 +33,7 @@ mod users;
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -39,7 +41,8 @@ use jiff::tz::TimeZone;
 use node::{Node, Place};
 use problem::Collector;
 
-use crate::deployment::{Deployment, Tenant};
+use crate::deployment::{Deployment, Source, Tenant};
+use crate::devices::{Refresh, Removals};
 use crate::files::FileError;
 
 /// A configuration that can be served: the tenants without errors, and everything that was found.
@@ -49,6 +52,30 @@ pub struct Loaded {
     pub deployment: Deployment,
     /// Every error and warning. Errors concern the tenants that are missing from the deployment.
     pub problems: Problems,
+    /// Tenants that are missing for their errors.
+    pub failed: Vec<Failed>,
+    /// What became of device files that were read again.
+    pub refreshed: Vec<(String, Refresh)>,
+}
+
+/// A tenant that did not load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its name, as far as the file could be read.
+    pub name: Option<String>,
+    /// What is wrong.
+    pub errors: Vec<String>,
+}
+
+/// What is served while a configuration is read anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Former<'a> {
+    /// The tenants, none where nothing is served yet.
+    pub tenants: &'a [Arc<Tenant>],
+    /// Whether device files that lost more than a tenth are meant so.
+    pub removals: Removals,
 }
 
 /// Reads the configuration at `path`, overlaid by the `PROVOST_…` variables of `environment`.
@@ -57,8 +84,21 @@ pub struct Loaded {
 /// - [`Problems`]: provost.toml, its environment overlay or a file that it needs has errors, so that nothing can be served.
 ///   The problems of the tenants are among them.
 pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Problems> {
+    reload(path, environment, Former::default())
+}
+
+/// Reads the configuration while `former` is served. A tenant of which nothing changed is the former one itself; one that changed
+/// goes on with its uploads' accounts, and with its devices where too many would be lost.
+///
+/// # Errors
+/// - as [`load`]
+pub fn reload(
+    path: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+    former: Former<'_>,
+) -> Result<Loaded, Problems> {
     let now = SystemTime::now();
-    let mut document = read_document(path).map_err(Problems::from_iter)?;
+    let (mut document, main_digest) = read_document(path).map_err(Problems::from_iter)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let main_problems = Collector::default();
     for problem in overlay::environment(&mut document, environment, folder) {
@@ -73,16 +113,31 @@ pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>
     let common = tenant::Common { trust: &trust, now, today: Timestamp::now().to_zoned(TimeZone::UTC).date() };
     let tenants: Vec<_> = documents
         .iter()
-        .filter_map(|tenant| Some(tenant::read(tenant.document.as_ref()?, &tenant.problems, &common)))
+        .filter_map(|tenant| {
+            let source = Source { file: tenant.file.clone(), digest: tenant.digest };
+            Some(tenant::read(tenant.document.as_ref()?, &tenant.problems, &common, source))
+        })
         .collect();
     beside::check(&tenants, &main.settings.state, &files);
-    let tenants = tenants.into_iter().filter_map(|tenant| assemble::tenant(tenant, &main.settings)).collect();
+    let mut refreshed = Vec::new();
+    let mut around = assemble::Around { settings: &main.settings, former, main_digest, refreshed: &mut refreshed };
+    let names: Vec<_> =
+        tenants.iter().map(|tenant| tenant.claims.name.as_ref().map(|(name, _)| name.clone())).collect();
+    let tenants: Vec<_> = tenants.into_iter().map(|tenant| assemble::tenant(tenant, &mut around)).collect();
+    let mut names = names.into_iter();
+    let failed = documents
+        .iter()
+        .map(|document| (document, document.document.as_ref().and_then(|_| names.next()).flatten()))
+        .filter(|(document, _)| document.problems.errors() > 0)
+        .map(|(document, name)| Failed { file: document.file.clone(), name, errors: document.problems.error_texts() })
+        .collect();
+    let tenants = tenants.into_iter().flatten().collect();
     let deployment = Deployment { settings: main.settings, tenants };
     let refused = main_problems.errors() > 0;
     let of_tenants = documents.into_iter().flat_map(|tenant| tenant.problems.into_problems());
     let of_main = main_problems.into_problems().into_iter().chain(trust_problems.into_problems());
     let problems: Problems = of_main.chain(of_tenants).collect();
-    if refused { Err(problems) } else { Ok(Loaded { deployment, problems }) }
+    if refused { Err(problems) } else { Ok(Loaded { deployment, problems, failed, refreshed }) }
 }
 
 impl Loaded {
@@ -124,6 +179,9 @@ struct TenantDocument {
     /// Absent where the file is not TOML: then there is nothing more to say of it.
     document: Option<Node>,
     problems: Collector,
+    file: PathBuf,
+    /// Of its text.
+    digest: [u8; 32],
 }
 
 fn tenant_documents(document: &Node, files: &[PathBuf]) -> Vec<TenantDocument> {
@@ -135,16 +193,19 @@ fn tenant_document(path: &Path, defaults: Option<&Node>) -> TenantDocument {
     let origin = Origin::file(path);
     let problems = Collector::for_tenant(origin.clone());
     let document = read_document(path).map_err(|errors| errors.into_iter().for_each(|error| problems.push(error)));
-    let document = document.ok().map(|document| match defaults {
+    let (document, digest) = document.ok().unzip();
+    let document = document.map(|document| match defaults {
         Some(defaults) => overlay::over_defaults(defaults, document),
         None => document,
     });
-    TenantDocument { document, problems }
+    TenantDocument { document, problems, file: path.to_owned(), digest: digest.unwrap_or_default() }
 }
 
-fn read_document(path: &Path) -> Result<Node, Vec<Problem>> {
+/// The document, and a digest of its text.
+fn read_document(path: &Path) -> Result<(Node, [u8; 32]), Vec<Problem>> {
     let origin = Origin::file(path);
     let text = std::fs::read_to_string(path)
         .map_err(|error| vec![Place::whole(&origin).error("", format!("cannot read the file: {error}"))])?;
-    node::parse(&text, &origin)
+    let document = node::parse(&text, &origin)?;
+    Ok((document, digest::of([text.as_bytes()])))
 }

@@ -127,6 +127,13 @@ impl Collector {
         self.problems.borrow().iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
+    /// The errors up to here, one line each.
+    pub(super) fn error_texts(&self) -> Vec<String> {
+        let problems = self.problems.borrow();
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+        errors.map(ToString::to_string).collect()
+    }
+
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }

@@ -15,7 +15,7 @@ use super::problem::Collector;
 use super::section::Section;
 use super::trust::TrustSets;
 use super::{limits, network, rule, users};
-use crate::deployment::Listener;
+use crate::deployment::{Listener, Source};
 use crate::limits::Limits;
 use crate::network::NetworkStack;
 use crate::users::Credential;
@@ -40,6 +40,7 @@ pub(super) struct TenantRead<'a> {
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: Limits,
     pub(super) claims: Claims<'a>,
+    pub(super) source: Source,
 }
 
 /// What no other tenant may have too. A tenant with errors claims what could be read of it: else its address would go to
@@ -60,7 +61,12 @@ impl<'a> TenantRead<'a> {
     }
 }
 
-pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector, common: &Common<'_>) -> TenantRead<'a> {
+pub(super) fn read<'a>(
+    document: &'a Node,
+    problems: &'a Collector,
+    common: &Common<'_>,
+    source: Source,
+) -> TenantRead<'a> {
     let mut root = Section::root(document, problems);
     let name = root.need("name", "the tenant's name, 1 to 63 of a-z, 0-9 and -");
     let name = name.and_then(|field| {
@@ -95,7 +101,7 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector, common: &Com
     });
     claims.name = name;
     let listeners = listeners.into_iter().filter_map(|read| read.listener).collect();
-    TenantRead { problems, policy, network, files, uploads, devices, users, listeners, limits, claims }
+    TenantRead { problems, policy, network, files, uploads, devices, users, listeners, limits, claims, source }
 }
 
 fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec<listener::Read<'a>> {

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use provost_core::{DeviceRow, Inventory, Mac};
 
 pub use file::DeviceFileError;
-pub use refresh::{Refresh, Removals};
+pub use refresh::{Refresh, Removals, Unrenewed};
 
 use refresh::Fingerprint;
 use set::DeviceSet;

@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use provost_core::Mac;
 
-use super::Devices;
 use super::file::{DeviceFileError, Reading, parse};
 use super::set::DeviceSet;
+use super::{Devices, DevicesSettings};
 
 /// A file that changed so recently may change again within the same tick of its time stamp.
 const STILL_CHANGING: Duration = Duration::from_secs(2);
@@ -59,6 +59,20 @@ pub enum Removals {
     Accept,
 }
 
+/// Why devices under changed settings are not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unrenewed {
+    /// The file has errors.
+    Errors(Vec<DeviceFileError>),
+    /// More than a tenth would be missing.
+    Removals {
+        /// How many devices there would be.
+        devices: usize,
+        /// How many would be missing.
+        removed: usize,
+    },
+}
+
 /// What tells one version of a file from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fingerprint {
@@ -86,6 +100,24 @@ impl Devices {
                 Refresh::KeptForErrors { errors: vec![error], blocked: 0 }
             }
         }
+    }
+
+    /// The devices under changed settings; `None` where the settings are the same, and [`Devices::refresh`] is all there
+    /// is to do. It blocks.
+    ///
+    /// # Errors
+    /// - [`Unrenewed`]: the former devices are to be served on
+    pub fn renewed(&self, settings: DevicesSettings, removals: Removals) -> Result<Option<(Self, Refresh)>, Unrenewed> {
+        if settings == self.settings {
+            return Ok(None);
+        }
+        let fresh = Self::load(settings).map_err(Unrenewed::Errors)?;
+        let former = self.set.load();
+        let (devices, removed) = (fresh.len(), former.missing_in(&fresh.set.load()));
+        if removals == Removals::Refuse && removed > former.len() / 10 {
+            return Err(Unrenewed::Removals { devices, removed });
+        }
+        Ok(Some((fresh, Refresh::Replaced { devices, removed })))
     }
 
     fn take(&self, reading: Reading, removals: Removals) -> Refresh {

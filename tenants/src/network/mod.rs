@@ -69,6 +69,12 @@ impl NetworkStack {
 }
 
 impl Network {
+    /// Another hold on the same stack, with nothing settled.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        self.stack.network()
+    }
+
     /// A socket that accepts connections at `address`. It must be called inside a tokio runtime.
     ///
     /// # Errors

@@ -36,3 +36,14 @@ pub struct TrustSet {
     /// Where the MAC stands in a leaf's subject.
     pub mac: MacRule,
 }
+
+impl TrustSet {
+    /// Whether the other trusts the same, and reads the same out of it.
+    pub fn is(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.anchors == other.anchors
+            && self.crls == other.crls
+            // Patterns compare by how they are written.
+            && format!("{:?}", self.mac) == format!("{:?}", other.mac)
+    }
+}

@@ -101,7 +101,7 @@ impl Plan {
         let stream = stream.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DataError::Open)?;
         // Only a broken connection refuses it, and the transfer will find out.
         let _ = stream.set_nodelay(true);
-        let rate = LeastRate::new(ends.front.limits());
+        let rate = LeastRate::new(&ends.front.limits());
         let front = Arc::clone(&ends.front);
         Ok(Data { stream, stall, rate, front, finished: false })
     }

@@ -84,6 +84,7 @@ impl Server {
             users: Users::new(vec![shared]),
             listeners: vec![Arc::clone(&listener)],
             limits: options.limits,
+            source: provost_tenants::Source::default(),
         });
         let records = Arc::new(Mutex::new(Vec::new()));
         let log = RecordLog::to(Shared(Arc::clone(&records)), LogFormat::Text).unwrap();

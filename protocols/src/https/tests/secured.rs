@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::site::{Answer, DEVICE, STRANGER, Site};
+use crate::front::Generation;
 use crate::https::{ALPN, secured};
 use crate::listen::Connection;
 use crate::tls::TlsFront;
@@ -24,7 +25,6 @@ type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 /// A tenant's https listener, and the CA of its phones and of itself.
 struct Secured {
     site: Site,
-    tls: Arc<TlsFront>,
     ca: CertifiedIssuer<'static, KeyPair>,
 }
 
@@ -49,7 +49,10 @@ impl Secured {
         assert_eq!(policy.protocol, Protocol::Https);
         let listener = Listener { policy, address: plain.address, tls: Some(settings), passive };
         let tls = TlsFront::new(&site.front.tenant().policy, &listener, ALPN).unwrap();
-        Self { site, tls: Arc::new(tls), ca }
+        let generation =
+            Generation { tenant: site.front.tenant(), listener: Arc::new(listener), tls: Some(Arc::new(tls)) };
+        site.front.renew(generation);
+        Self { site, ca }
     }
 
     /// Sends a request from a peer that shows a certificate of this name, and waits until the server is done with it. What
@@ -86,7 +89,7 @@ impl Secured {
             let client = ClientAddr::from(address);
             let slot = self.site.front.admit(client).unwrap();
             let connection = Connection { stream, client, local, slot };
-            secured(Arc::clone(&self.site.front), connection, Arc::clone(&self.tls)).await;
+            secured(Arc::clone(&self.site.front), connection).await;
         };
         let peer = async { peer(TcpStream::connect(local).await.unwrap()).await };
         tokio::join!(server, peer).1

@@ -206,6 +206,7 @@ fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) 
         users: Users::default(),
         listeners: vec![listener],
         limits,
+        source: provost_tenants::Source::default(),
     }
 }
 

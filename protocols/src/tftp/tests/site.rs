@@ -175,5 +175,6 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
         users: Users::new(Vec::new()),
         listeners: Vec::new(),
         limits: plan.limits.clone(),
+        source: provost_tenants::Source::default(),
     }
 }

@@ -1,0 +1,204 @@
+//! What the connections and transfers of one tenant share for as long as the tenant is served, across reloads.
+//!
+//! Its places, its counts, and the way to end what runs: all of it when the tenant goes, and what concerns one device when
+//! that device goes. A connection is ended from outside, by dropping what serves it, so that no engine has to look
+//! for the end of its tenant between two chunks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use provost_core::Mac;
+use tokio::sync::{Notify, watch};
+
+use crate::listen::Shares;
+use crate::record::Outcome;
+
+tokio::task_local! {
+    /// The connection or transfer that the task serves.
+    static CONNECTION: Arc<Ending>;
+}
+
+/// What one tenant's listeners share.
+#[derive(Debug)]
+pub struct Life {
+    shares: Arc<Shares>,
+    running: Mutex<HashMap<u64, Running>>,
+    next: AtomicU64,
+    over: watch::Sender<bool>,
+}
+
+/// A request under way. There are as many as there are connections and transfers, so places bound them.
+#[derive(Debug)]
+struct Running {
+    device: Option<Mac>,
+    ending: Arc<Ending>,
+}
+
+/// How a connection is told to end.
+#[derive(Debug, Default)]
+struct Ending {
+    told: Notify,
+    withdrawn: AtomicBool,
+}
+
+/// A request's entry among those that run. Dropped, it is gone.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    life: Arc<Life>,
+    id: u64,
+    ending: Arc<Ending>,
+}
+
+/// What has been counted of a listener since the server began.
+#[derive(Debug, Default)]
+pub struct Counts {
+    requests: AtomicU64,
+    denied: AtomicU64,
+    bytes: AtomicU64,
+    /// The reasons are fixed words, which bounds them.
+    reasons: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// The counts at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Records written: requests, and connections that failed before one.
+    pub requests: u64,
+    /// Those that were denied.
+    pub denied: u64,
+    /// Bytes of files, sent or received.
+    pub bytes: u64,
+    /// How often each reason for a denial was given.
+    pub denials: BTreeMap<&'static str, u64>,
+}
+
+impl Life {
+    /// The life of a tenant whose connections take from these shares.
+    pub fn new(shares: Arc<Shares>) -> Arc<Self> {
+        let (over, _) = watch::channel(false);
+        Arc::new(Self { shares, running: Mutex::default(), next: AtomicU64::new(0), over })
+    }
+
+    /// What the tenant has of what all have in common.
+    pub fn shares(&self) -> &Arc<Shares> {
+        &self.shares
+    }
+
+    /// How many requests are under way.
+    pub fn underway(&self) -> usize {
+        self.running().len()
+    }
+
+    /// Serves a connection or a transfer to its end, to the tenant's, or to that of the device whose file is under way.
+    pub async fn hold(self: Arc<Self>, work: impl Future<Output = ()>) {
+        let ending = Arc::new(Ending::default());
+        let mut over = self.over.subscribe();
+        tokio::select! {
+            () = CONNECTION.scope(Arc::clone(&ending), work) => {}
+            () = ending.told.notified() => {}
+            // An error means that the life is gone, which `self` holds.
+            _ = over.wait_for(|over| *over) => {}
+        }
+    }
+
+    /// Ends everything that runs, now and later.
+    pub fn end(&self) {
+        self.over.send_replace(true);
+        for running in self.running().values() {
+            running.ending.withdrawn.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends what runs for devices that are gone.
+    pub fn withdraw(&self, is_gone: impl Fn(Mac) -> bool) {
+        for running in self.running().values().filter(|running| running.device.is_some_and(&is_gone)) {
+            running.ending.withdrawn.store(true, Ordering::Relaxed);
+            running.ending.told.notify_one();
+        }
+    }
+
+    pub(crate) fn begin(self: &Arc<Self>) -> Underway {
+        let ending = CONNECTION.try_with(Arc::clone).unwrap_or_default();
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.running().insert(id, Running { device: None, ending: Arc::clone(&ending) });
+        Underway { life: Arc::clone(self), id, ending }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Underway {
+    /// The request is this device's.
+    pub(crate) fn is_for(&self, device: Option<Mac>) {
+        if let Some(running) = self.life.running().get_mut(&self.id) {
+            running.device = device;
+        }
+    }
+
+    /// Whether its device or its tenant was removed.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.ending.withdrawn.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.life.running().remove(&self.id);
+    }
+}
+
+impl Counts {
+    pub(crate) fn count(&self, outcome: Outcome, reason: Option<&'static str>, bytes: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if outcome == Outcome::Denied {
+            self.denied.fetch_add(1, Ordering::Relaxed);
+            let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+            *reasons.entry(reason.unwrap_or("unknown")).or_default() += 1;
+        }
+    }
+
+    /// What has been counted up to now.
+    pub fn now(&self) -> Counted {
+        Counted {
+            requests: self.requests.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            denials: self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_runs_for_a_device_ends_with_it_and_nothing_else_does() {
+        let life = Life::new(Arc::default());
+        let [gone, stays] = [1, 2].map(|last| Mac::from_octets([0, 4, 0xf2, 0, 0, last]));
+        let serve = |device| {
+            let life = Arc::clone(&life);
+            tokio::spawn(Arc::clone(&life).hold(async move {
+                let underway = life.begin();
+                underway.is_for(Some(device));
+                std::future::pending::<()>().await;
+            }))
+        };
+        let (ends, goes_on) = (serve(gone), serve(stays));
+        while life.running().values().filter(|running| running.device.is_some()).count() < 2 {
+            tokio::task::yield_now().await;
+        }
+        life.withdraw(|device| device == gone);
+        assert!(ends.await.is_ok());
+        assert_eq!(life.underway(), 1);
+        assert!(!goes_on.is_finished());
+        life.end();
+        assert!(goes_on.await.is_ok());
+        assert_eq!(life.underway(), 0);
+    }
+}

@@ -1,0 +1,268 @@
+//! The tenants that are served, while their configuration changes.
+//!
+//! A reload makes everything anew, compares, and swaps, one tenant at a time: listeners whose sockets would be the same
+//! keep them, and requests under way end under what they began with. Each listener stands alone: one whose address is
+//! taken never stops the others, nor another tenant's. Nothing here reads a byte of a peer, and nothing reads a
+//! configuration.
+
+mod listening;
+mod renewal;
+mod serving;
+mod status;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use provost_core::Protocol;
+use provost_tenants::devices::{Refresh, Removals};
+use provost_tenants::{Deployment, Tenant};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::record::RecordLog;
+pub use listening::State;
+pub use renewal::{Changed, Kept, Renewal};
+use serving::{Prepared, Serving};
+pub use status::{ListenerState, ListenerStatus, Status, TenantStatus};
+
+/// How often the tenants' device files are looked at, so that a blocked phone is refused soon.
+const REFRESH: Duration = Duration::from_secs(2);
+
+/// The tenants that are served. Dropped, their listeners end.
+#[derive(Debug)]
+pub struct Server {
+    tenants: Tenants,
+    records: RecordLog,
+    /// One reload at a time.
+    turn: tokio::sync::Mutex<()>,
+    since: Timestamp,
+    failures: Vec<Failure>,
+    refresh: JoinHandle<()>,
+}
+
+type Tenants = Arc<Mutex<BTreeMap<String, Serving>>>;
+
+/// A listener that is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The listener's name.
+    pub listener: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it really listens.
+    pub address: SocketAddr,
+}
+
+/// A listener that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for listener {listener} of tenant {tenant}")]
+pub struct Failure {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The listener's name.
+    pub listener: String,
+    /// The address of the configuration.
+    pub address: SocketAddr,
+    /// What the system said.
+    #[source]
+    pub error: io::Error,
+}
+
+impl Server {
+    /// Binds every enabled listener of every enabled tenant and serves it. It must be called inside a tokio runtime.
+    pub fn start(deployment: &Deployment, records: &RecordLog) -> Self {
+        let mut failures = Vec::new();
+        let mut tenants = BTreeMap::new();
+        for tenant in &deployment.tenants {
+            let name = tenant.policy.name.clone();
+            match Prepared::new(tenant, None) {
+                Ok(prepared) => {
+                    let (mut serving, fresh) = prepared.begin();
+                    let unbound = serving.add(fresh, records);
+                    failures.extend(unbound.into_iter().map(|failure| Failure::of(&name, failure)));
+                    tenants.insert(name, serving);
+                }
+                Err((listener, error)) => tracing::error!(tenant = name, listener, %error, "cannot serve the tenant"),
+            }
+        }
+        let tenants = Arc::new(Mutex::new(tenants));
+        let refresh = tokio::spawn(refresh(Arc::clone(&tenants)));
+        let since = Timestamp::now();
+        Self { tenants, records: records.clone(), turn: tokio::sync::Mutex::new(()), since, failures, refresh }
+    }
+
+    /// What is bound now, tenant by tenant.
+    pub fn bound(&self) -> Vec<Bound> {
+        let mut all = Vec::new();
+        for (tenant, serving) in &*self.tenants() {
+            for listening in &serving.listeners {
+                let State::Up(address) = listening.state() else { continue };
+                let protocol = listening.front.listener().policy.protocol;
+                all.push(Bound { tenant: tenant.clone(), listener: listening.name(), protocol, address });
+            }
+        }
+        all
+    }
+
+    /// What could not be bound at the start. It is tried again.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// The tenants as they are served now.
+    pub fn present(&self) -> Vec<Arc<Tenant>> {
+        self.tenants().values().map(|serving| Arc::clone(&serving.tenant)).collect()
+    }
+
+    /// How many requests are under way.
+    pub fn underway(&self) -> usize {
+        self.tenants().values().map(|serving| serving.life.underway()).sum()
+    }
+
+    /// Ends accepting: when it returns, no listener is bound any more. Connections that were accepted go on until the
+    /// runtime ends.
+    pub async fn stop(&self) {
+        let _turn = self.turn.lock().await;
+        self.refresh.abort();
+        let listeners: Vec<_> = self.tenants().values_mut().flat_map(|serving| serving.listeners.drain(..)).collect();
+        for listening in listeners {
+            listening.stop().await;
+        }
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, BTreeMap<String, Serving>> {
+        lock(&self.tenants)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.refresh.abort();
+    }
+}
+
+impl Failure {
+    /// Tells the operator.
+    pub fn log(&self) {
+        let Self { tenant, listener, address, error: reason } = self;
+        tracing::error!(tenant, listener, %address, %reason, "cannot listen, and tries again");
+    }
+
+    fn of(tenant: &str, (listener, error): serving::Failure) -> Self {
+        let (tenant, name) = (tenant.to_owned(), listener.policy.name.clone());
+        Self { tenant, listener: name, address: listener.address, error }
+    }
+}
+
+fn lock(tenants: &Tenants) -> MutexGuard<'_, BTreeMap<String, Serving>> {
+    tenants.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks at the tenants' device files now and then, off the runtime: a slow disk delays nobody's request.
+async fn refresh(tenants: Tenants) {
+    let mut ticks = tokio::time::interval(REFRESH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last: BTreeMap<String, Refresh> = BTreeMap::new();
+    loop {
+        ticks.tick().await;
+        let present: Vec<_> =
+            lock(&tenants).values().map(|serving| (Arc::clone(&serving.tenant), Arc::clone(&serving.life))).collect();
+        let looked = tokio::task::spawn_blocking(move || {
+            let look = |(tenant, life): (Arc<Tenant>, Arc<crate::life::Life>)| {
+                let refresh = tenant.devices.refresh(Removals::Refuse);
+                if refresh != Refresh::Unchanged {
+                    life.withdraw(|device| serving::is_gone(&tenant, device));
+                }
+                (tenant.policy.name.clone(), refresh)
+            };
+            present.into_iter().map(look).collect::<BTreeMap<_, _>>()
+        });
+        let Ok(now) = looked.await else { continue };
+        // A file that cannot be read is tried at every tick, and told once.
+        for (tenant, refresh) in &now {
+            if last.get(tenant) != Some(refresh) {
+                log(tenant, refresh);
+            }
+        }
+        last = now;
+    }
+}
+
+fn log(tenant: &str, refresh: &Refresh) {
+    match refresh {
+        Refresh::Unchanged => {}
+        Refresh::Replaced { devices, removed } => {
+            tracing::info!(tenant, devices, removed, "the devices were read again");
+        }
+        Refresh::KeptForErrors { errors, blocked } => {
+            for error in errors {
+                tracing::error!(tenant, blocked, %error, "the device file has errors: the former devices are served");
+            }
+        }
+        Refresh::KeptForRemovals { devices, removed, blocked } => {
+            let message = "the device file lost more than a tenth of the devices: the former ones are served";
+            tracing::error!(tenant, devices, removed, blocked, "{message}");
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::io::sink;
+    use std::net::TcpListener;
+
+    use provost_tenants::LogFormat;
+
+    use super::*;
+
+    fn deployment(dir: &std::path::Path, listeners: &str) -> Deployment {
+        let tenant = "name = \"acme\"\nallow = [\"127.0.0.0/8\"]\n[files]\nroot = \"files\"\n";
+        std::fs::create_dir(dir.join("files")).unwrap();
+        std::fs::write(dir.join("provost.toml"), "tenants = \"acme.toml\"\nstate = \"state\"\n").unwrap();
+        std::fs::write(dir.join("acme.toml"), format!("{tenant}{listeners}")).unwrap();
+        let loaded = provost_tenants::config::load(&dir.join("provost.toml"), []).unwrap();
+        assert!(!loaded.problems.has_errors(), "{}", loaded.problems);
+        loaded.deployment
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_fails_stops_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let listeners = format!(
+            "[[listener]]\nprotocol = \"http\"\naddress = \"{address}\"\n\
+             [[listener]]\nprotocol = \"ftp\"\naddress = \"127.0.0.1:0\"\n\
+             [[listener]]\nprotocol = \"tftp\"\naddress = \"127.0.0.1:0\"\n\
+             [[listener]]\nname = \"off\"\nprotocol = \"http\"\naddress = \"127.0.0.1:0\"\nenabled = false\n"
+        );
+        let records = RecordLog::to(sink(), LogFormat::Text).unwrap();
+        let server = Server::start(&deployment(dir.path(), &listeners), &records);
+        let bound: Vec<_> = server.bound().into_iter().map(|bound| bound.listener).collect();
+        assert_eq!(bound, ["ftp", "tftp"]);
+        assert!(server.bound().iter().all(|bound| bound.address.port() != 0), "{:?}", server.bound());
+        let [failure] = server.failures() else { panic!("{:?}", server.failures()) };
+        assert_eq!(failure.to_string(), format!("cannot listen on {address} for listener http of tenant acme"));
+        assert_eq!(failure.error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn when_stop_returns_nothing_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = RecordLog::to(sink(), LogFormat::Text).unwrap();
+        let listener = "[[listener]]\nprotocol = \"ftp\"\naddress = \"127.0.0.1:0\"\n";
+        let server = Server::start(&deployment(dir.path(), listener), &records);
+        let address = server.bound().first().unwrap().address;
+        assert!(std::net::TcpStream::connect(address).is_ok());
+        server.stop().await;
+        let refused = std::net::TcpStream::connect(address).map_err(|error| error.kind());
+        assert_eq!(refused.map(drop), Err(io::ErrorKind::ConnectionRefused));
+    }
+}

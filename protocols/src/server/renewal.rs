@@ -1,0 +1,213 @@
+//! A reload: what is served becomes what was loaded, and nothing else is touched.
+
+use std::sync::Arc;
+
+use provost_tenants::Tenant;
+use provost_tenants::config::{Failed, Loaded};
+use provost_tenants::devices::Refresh;
+use serde::{Deserialize, Serialize};
+
+use super::listening::Listening;
+use super::serving::Prepared;
+use super::{Failure, Server};
+use crate::front::Generation;
+
+/// What a reload changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// Tenants that are served since.
+    pub added: Vec<String>,
+    /// Tenants that are served no more; what ran for them was ended.
+    pub removed: Vec<String>,
+    /// Tenants that are served otherwise than before.
+    pub changed: Vec<Changed>,
+    /// How many tenants are as they were.
+    pub unchanged: usize,
+    /// Tenants that did not load, and go on as they were where they were served.
+    pub kept: Vec<Kept>,
+    /// Errors of provost.toml, for which nothing was changed at all.
+    pub errors: Vec<String>,
+}
+
+/// What changed in one tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Its name.
+    pub tenant: String,
+    /// Listeners that closed and opened again elsewhere, or are new.
+    pub bound: Vec<String>,
+    /// Listeners that are no more.
+    pub closed: Vec<String>,
+    /// What became of its devices, where they changed or would have.
+    pub devices: Option<String>,
+}
+
+/// A tenant that did not load.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its name, or its file where that has none.
+    pub tenant: String,
+    /// Whether it goes on as it was. Otherwise it is not served.
+    pub is_served: bool,
+    /// What is wrong.
+    pub errors: Vec<String>,
+}
+
+impl Renewal {
+    /// Whether something is wrong.
+    pub fn has_errors(&self) -> bool {
+        !self.kept.is_empty() || !self.errors.is_empty()
+    }
+}
+
+impl Server {
+    /// Serves what was loaded. `load` is handed the present tenants, and runs off the runtime.
+    ///
+    /// # Errors
+    /// - what `load` says: nothing has changed then
+    pub async fn renew<E: Send + 'static>(
+        &self,
+        load: impl FnOnce(&[Arc<Tenant>]) -> Result<Loaded, E> + Send + 'static,
+    ) -> Result<Renewal, E> {
+        let _turn = self.turn.lock().await;
+        let former = self.present();
+        let loaded = tokio::task::spawn_blocking(move || load(&former)).await;
+        let loaded = match loaded {
+            Ok(loaded) => loaded?,
+            Err(error) => {
+                return Ok(Renewal {
+                    errors: vec![format!("reading the configuration failed: {error}")],
+                    ..Renewal::default()
+                });
+            }
+        };
+        let mut renewal = Renewal::default();
+        self.keep(&loaded.failed, &mut renewal);
+        self.remove(&loaded, &mut renewal).await;
+        self.swap(&loaded, &mut renewal).await;
+        Ok(renewal)
+    }
+
+    /// What did not load stays as it is.
+    fn keep(&self, failed: &[Failed], renewal: &mut Renewal) {
+        let mut tenants = self.tenants();
+        for failed in failed {
+            let is_it = |tenant: &Tenant| {
+                tenant.source.file == failed.file || failed.name.as_ref() == Some(&tenant.policy.name)
+            };
+            let mut served = tenants.values_mut().find(|serving| is_it(&serving.tenant));
+            if let Some(serving) = &mut served {
+                serving.errors.clone_from(&failed.errors);
+            }
+            let name = served.as_ref().map(|serving| serving.tenant.policy.name.clone());
+            renewal.kept.push(Kept {
+                is_served: name.is_some(),
+                tenant: name.or(failed.name.clone()).unwrap_or_else(|| failed.file.display().to_string()),
+                errors: failed.errors.clone(),
+            });
+        }
+    }
+
+    /// Ends what is not there any more.
+    async fn remove(&self, loaded: &Loaded, renewal: &mut Renewal) {
+        let stays = |name: &str| {
+            loaded.deployment.tenants.iter().any(|tenant| tenant.policy.name == name)
+                || renewal.kept.iter().any(|kept| kept.tenant == name)
+        };
+        let gone: Vec<_> = {
+            let mut tenants = self.tenants();
+            let names: Vec<_> = tenants.keys().filter(|name| !stays(name)).cloned().collect();
+            names.into_iter().filter_map(|name| tenants.remove(&name)).collect()
+        };
+        for serving in gone {
+            renewal.removed.push(serving.tenant.policy.name.clone());
+            for listening in serving.listeners {
+                listening.stop().await;
+            }
+            serving.life.end();
+        }
+    }
+
+    /// All that closes is closed before anything is bound: an address may move from one tenant to another.
+    async fn swap(&self, loaded: &Loaded, renewal: &mut Renewal) {
+        let mut closing = Vec::new();
+        let mut opening = Vec::new();
+        for tenant in &loaded.deployment.tenants {
+            let name = &tenant.policy.name;
+            let refresh = loaded.refreshed.iter().find(|(tenant, _)| tenant == name).map(|(_, refresh)| refresh);
+            let (closed, fresh) = self.swap_one(tenant, refresh, renewal);
+            closing.extend(closed);
+            opening.push((name, fresh));
+        }
+        for listening in closing {
+            listening.stop().await;
+        }
+        let mut tenants = self.tenants();
+        for (name, fresh) in opening {
+            let Some(serving) = tenants.get_mut(name) else { continue };
+            for failure in serving.add(fresh, &self.records) {
+                Failure::of(name, failure).log();
+            }
+        }
+    }
+
+    fn swap_one(
+        &self,
+        tenant: &Arc<Tenant>,
+        refresh: Option<&Refresh>,
+        renewal: &mut Renewal,
+    ) -> (Vec<Listening>, Vec<Generation>) {
+        let name = tenant.policy.name.clone();
+        let devices = refresh.and_then(describe);
+        let mut tenants = self.tenants();
+        let mut former = tenants.get_mut(&name);
+        if let Some(serving) = former.as_deref_mut().filter(|serving| Arc::ptr_eq(&serving.tenant, tenant)) {
+            serving.errors = Vec::new();
+            match devices {
+                Some(_) => {
+                    serving.withdraw();
+                    renewal.changed.push(Changed { tenant: name, devices, ..Changed::default() });
+                }
+                None => renewal.unchanged += 1,
+            }
+            return (Vec::new(), Vec::new());
+        }
+        let prepared = match Prepared::new(tenant, former.as_deref()) {
+            Ok(prepared) => prepared,
+            Err((listener, error)) => {
+                let errors = vec![format!("listener {listener}: {error}")];
+                let is_served = former.is_some();
+                former.into_iter().for_each(|serving| serving.errors.clone_from(&errors));
+                renewal.kept.push(Kept { tenant: name, is_served, errors });
+                return (Vec::new(), Vec::new());
+            }
+        };
+        let Some(serving) = former else {
+            let (serving, fresh) = prepared.begin();
+            tenants.insert(name.clone(), serving);
+            renewal.added.push(name);
+            return (Vec::new(), fresh);
+        };
+        let (closed, fresh) = serving.renew(prepared);
+        serving.withdraw();
+        let is_fresh = |name: &String| fresh.iter().any(|fresh| fresh.listener.policy.name == *name);
+        renewal.changed.push(Changed {
+            tenant: name,
+            bound: fresh.iter().map(|fresh| fresh.listener.policy.name.clone()).collect(),
+            closed: closed.iter().map(Listening::name).filter(|name| !is_fresh(name)).collect(),
+            devices,
+        });
+        (closed, fresh)
+    }
+}
+
+fn describe(refresh: &Refresh) -> Option<String> {
+    match refresh {
+        Refresh::Unchanged => None,
+        Refresh::Replaced { devices, removed } => Some(format!("{devices} devices now, {removed} removed")),
+        Refresh::KeptForErrors { .. } => Some("kept: the device file has errors".to_owned()),
+        Refresh::KeptForRemovals { devices, removed, .. } => Some(format!(
+            "kept: {removed} would be removed and {devices} be left; `provost reload --accept-removals` takes that"
+        )),
+    }
+}

@@ -1,0 +1,139 @@
+//! One tenant that is served: its listeners, what they share, and how it takes on another generation.
+
+use std::io;
+use std::sync::Arc;
+
+use provost_core::{DevicePolicy, Inventory as _, Mac, Protocol};
+use provost_tenants::{Listener, Tenant};
+
+use super::listening::{Listening, Place};
+use crate::front::{Front, Generation};
+use crate::https;
+use crate::life::Life;
+use crate::record::RecordLog;
+use crate::tls::{TlsError, TlsFront, client_auth};
+
+/// A tenant with its listeners.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) life: Arc<Life>,
+    pub(super) listeners: Vec<Listening>,
+    /// Why the tenant's present file is not what is served; empty where it is.
+    pub(super) errors: Vec<String>,
+}
+
+/// A generation of each listener, ready to be served.
+pub(super) struct Prepared {
+    tenant: Arc<Tenant>,
+    generations: Vec<Generation>,
+}
+
+/// A listener that has to begin anew, or for the first time.
+pub(super) type Failure = (Arc<Listener>, io::Error);
+
+impl Prepared {
+    /// Makes what can fail, before anything that runs is touched. Where nothing changed that sessions were granted on, they
+    /// stay.
+    ///
+    /// # Errors
+    /// - the listener's name, and what is wrong with its TLS
+    pub(super) fn new(tenant: &Arc<Tenant>, former: Option<&Serving>) -> Result<Self, (String, TlsError)> {
+        let generation = |listener: &Arc<Listener>| {
+            let tls = tls(tenant, listener, former);
+            let tls = tls.map_err(|error| (listener.policy.name.clone(), error))?;
+            Ok(Generation { tenant: Arc::clone(tenant), listener: Arc::clone(listener), tls })
+        };
+        let generations = tenant.listeners.iter().map(generation).collect::<Result<_, _>>()?;
+        Ok(Self { tenant: Arc::clone(tenant), generations })
+    }
+
+    /// A tenant that is served for the first time, and what is to listen.
+    pub(super) fn begin(self) -> (Serving, Vec<Generation>) {
+        let life = Life::new(Arc::default());
+        (Serving { tenant: self.tenant, life, listeners: Vec::new(), errors: Vec::new() }, self.generations)
+    }
+}
+
+impl Serving {
+    /// Puts a generation in the place of the present one, listener by listener. Gives back those whose sockets have to close, and
+    /// what is to listen once they have.
+    pub(super) fn renew(&mut self, prepared: Prepared) -> (Vec<Listening>, Vec<Generation>) {
+        let Prepared { tenant, generations } = prepared;
+        let mut former = std::mem::take(&mut self.listeners);
+        let mut fresh = Vec::new();
+        for generation in generations {
+            let place = Place::of(&tenant, &generation.listener);
+            let name = generation.listener.policy.name.as_str();
+            match former.iter().position(|former| former.place == place && former.name() == name) {
+                Some(index) => {
+                    let kept = former.swap_remove(index);
+                    kept.front.renew(generation);
+                    self.listeners.push(kept);
+                }
+                None => fresh.push(generation),
+            }
+        }
+        // Connections that were accepted by a listener that closes are judged by what is served now, where it has the name.
+        for closing in &former {
+            if let Some(generation) = fresh.iter().find(|fresh| fresh.listener.policy.name == closing.name()) {
+                closing.front.renew(generation.clone());
+            }
+        }
+        self.tenant = tenant;
+        self.errors = Vec::new();
+        (former, fresh)
+    }
+
+    /// Starts listeners.
+    pub(super) fn add(&mut self, generations: Vec<Generation>, records: &RecordLog) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        for generation in generations {
+            let listener = Arc::clone(&generation.listener);
+            let front = Front::of(generation, Arc::clone(&self.life), records.clone());
+            let (listening, error) = Listening::start(front);
+            self.listeners.push(listening);
+            failures.extend(error.map(|error| (listener, error)));
+        }
+        let order = |name: &str| self.tenant.listeners.iter().position(|listener| listener.policy.name == name);
+        self.listeners.sort_by_key(|listening| order(&listening.name()));
+        failures
+    }
+
+    /// Ends what runs for devices that are not the tenant's any more.
+    pub(super) fn withdraw(&self) {
+        self.life.withdraw(|device| is_gone(&self.tenant, device));
+    }
+}
+
+impl Listening {
+    pub(super) fn name(&self) -> String {
+        self.front.listener().policy.name.clone()
+    }
+}
+
+pub(super) fn is_gone(tenant: &Tenant, device: Mac) -> bool {
+    match (tenant.devices.find(device), tenant.policy.devices) {
+        (Some(row), _) => row.blocked,
+        (None, DevicePolicy::Listed) => true,
+        (None, DevicePolicy::Any) => false,
+    }
+}
+
+fn tls(tenant: &Tenant, listener: &Listener, former: Option<&Serving>) -> Result<Option<Arc<TlsFront>>, TlsError> {
+    match listener.policy.protocol {
+        Protocol::Https => {}
+        Protocol::Http | Protocol::Tftp | Protocol::Ftp => return Ok(None),
+    }
+    let former = former.and_then(|former| {
+        let named = former.listeners.iter().find(|former| former.name() == listener.policy.name)?;
+        let present = named.front.present();
+        let (then, now) = (present.listener.tls.as_ref()?, listener.tls.as_ref()?);
+        let tls = present.tls.as_ref()?;
+        (then.is(now) && tls.client_auth() == client_auth(&tenant.policy, &listener.policy)).then(|| Arc::clone(tls))
+    });
+    match former {
+        Some(tls) => Ok(Some(tls)),
+        None => Ok(Some(Arc::new(TlsFront::new(&tenant.policy, listener, https::ALPN)?))),
+    }
+}

@@ -1,0 +1,137 @@
+//! What the running server tells of itself.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::listening::Listening;
+use super::serving::Serving;
+use super::{Server, State};
+
+/// The server at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the server.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it serves.
+    pub since: Timestamp,
+    /// For how many seconds.
+    pub uptime_seconds: u64,
+    /// The tenants by name.
+    pub tenants: Vec<TenantStatus>,
+    /// Errors of provost.toml in the last reload; none after one that was right.
+    #[serde(default)]
+    pub errors: Vec<String>,
+}
+
+/// A tenant at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantStatus {
+    /// Its name.
+    pub name: String,
+    /// How many devices it lists.
+    pub devices: usize,
+    /// Connections and transfers.
+    pub connections: usize,
+    /// Requests under way.
+    pub underway: usize,
+    /// Why its present file is not what is served.
+    #[serde(default)]
+    pub errors: Vec<String>,
+    /// Its listeners, in the order of its file.
+    pub listeners: Vec<ListenerStatus>,
+}
+
+/// A listener at one moment. Counts are since it began to listen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// Whether it listens.
+    #[serde(flatten)]
+    pub state: ListenerState,
+    /// Records written: requests, and connections that failed before one.
+    pub requests: u64,
+    /// Those that were denied.
+    pub denied: u64,
+    /// Bytes of files, sent or received.
+    pub bytes: u64,
+    /// How often each reason for a denial was given.
+    pub denials: BTreeMap<String, u64>,
+}
+
+/// Whether a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ListenerState {
+    /// It does.
+    Up {
+        /// Where it really listens.
+        address: String,
+    },
+    /// It cannot, and is tried again.
+    Waiting {
+        /// The address of the configuration.
+        address: String,
+        /// What the system said.
+        reason: String,
+        /// Since when.
+        waiting_since: Timestamp,
+    },
+    /// It is not meant to.
+    Disabled {
+        /// The address of the configuration.
+        address: String,
+    },
+}
+
+impl Server {
+    /// The server now. `version` is that of the program.
+    pub fn status(&self, version: &str) -> Status {
+        let uptime = Timestamp::now().duration_since(self.since);
+        Status {
+            version: version.to_owned(),
+            pid: std::process::id(),
+            since: self.since,
+            uptime_seconds: u64::try_from(uptime.as_secs()).unwrap_or_default(),
+            tenants: self.tenants().values().map(tenant).collect(),
+            errors: Vec::new(),
+        }
+    }
+}
+
+fn tenant(serving: &Serving) -> TenantStatus {
+    TenantStatus {
+        name: serving.tenant.policy.name.clone(),
+        devices: serving.tenant.devices.len(),
+        connections: serving.life.shares().taken(),
+        underway: serving.life.underway(),
+        errors: serving.errors.clone(),
+        listeners: serving.listeners.iter().map(listener).collect(),
+    }
+}
+
+fn listener(listening: &Listening) -> ListenerStatus {
+    let configured = listening.front.listener();
+    let address = configured.address.to_string();
+    let state = match listening.state() {
+        State::Up(address) => ListenerState::Up { address: address.to_string() },
+        State::Waiting { reason, since } => ListenerState::Waiting { address, reason, waiting_since: since },
+        State::Disabled => ListenerState::Disabled { address },
+    };
+    let counted = listening.front.counts().now();
+    ListenerStatus {
+        name: configured.policy.name.clone(),
+        protocol: configured.policy.protocol.to_string(),
+        state,
+        requests: counted.requests,
+        denied: counted.denied,
+        bytes: counted.bytes,
+        denials: counted.denials.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+    }
+}

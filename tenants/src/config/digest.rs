@@ -1,0 +1,37 @@
+//! Digests, to know a tenant again of which nothing changed.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use secrecy::ExposeSecret;
+
+use super::tenant::TenantRead;
+
+/// The digest of these parts, each with its length, so that no byte moves from one to the next unseen.
+pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&part.len().to_be_bytes());
+        context.update(part);
+    }
+    let mut digest = [0; 32];
+    // SHA-256 has 32 bytes.
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+/// The digest of all that a tenant was read from, but its devices.
+pub(super) fn of_tenant(read: &TenantRead<'_>, main: &[u8; 32]) -> [u8; 32] {
+    let patterns: Vec<String> = trust_sets(read).map(|set| format!("{:?}", set.mac)).collect();
+    let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let pairs = tls.flat_map(|tls| &tls.certificates);
+    let pairs = pairs.flat_map(|(chain, key)| chain.iter().map(AsRef::as_ref).chain([key.secret_der()]));
+    let trusted = trust_sets(read)
+        .flat_map(|set| set.anchors.iter().map(AsRef::as_ref).chain(set.crls.iter().map(AsRef::as_ref)));
+    let passwords = read.users.iter().map(|user| user.password.expose_secret().as_bytes());
+    let patterns = patterns.iter().map(String::as_bytes);
+    of([main.as_slice(), &read.source.digest].into_iter().chain(pairs).chain(trusted).chain(patterns).chain(passwords))
+}
+
+fn trust_sets<'a>(read: &'a TenantRead<'_>) -> impl Iterator<Item = &'a crate::trust::TrustSet> {
+    let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    tls.flat_map(|tls| tls.trust.iter().map(AsRef::as_ref))
+}
