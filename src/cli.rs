@@ -59,6 +59,21 @@ pub(crate) enum Command {
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
 
+    /// Ask the running server how it stands: tenants, listeners, connections, denials
+    ///
+    /// The server is found by the admin socket that the configuration names. A listener that cannot listen shows why.
+    ///
+    /// Exit status: 0 where all that is meant to listen does, and every tenant is served as its file says; 1 otherwise.
+    Status(StatusArgs),
+
+    /// Make the running server read its configuration anew, and print what changed
+    ///
+    /// A tenant whose file has errors goes on as it was. Listeners whose address stays the same keep their sockets; what phones are
+    /// fetching goes on. SIGHUP does the same, into the log.
+    ///
+    /// Exit status: 0 where everything loaded; 1 otherwise.
+    Reload(ReloadArgs),
+
     /// Look at what phones have sent: logs, settings, directories
     Uploads(UploadsArgs),
 
@@ -91,6 +106,27 @@ pub(crate) struct ConfigArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print all there is to know, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReloadArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Device files that lost more than a tenth of their devices are meant so
+    #[arg(long)]
+    pub(crate) accept_removals: bool,
+    /// Print what changed as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use provost_tenants::config::{self, Loaded, Problems};
-use provost_tenants::{Listener, Tenant};
+use provost_tenants::config::{self, Former, Loaded, Problems};
+use provost_tenants::{Listener, Settings, Tenant};
 
 /// A configuration that cannot be used, with everything that was found in it.
 #[derive(Debug, thiserror::Error)]
@@ -14,10 +14,22 @@ pub(crate) struct Refused(pub(crate) Problems);
 
 /// Loads the configuration, overlaid by the environment.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Refused> {
+    config::load(path, environment()).map_err(Refused)
+}
+
+/// Loads the configuration while `former` is served.
+pub(crate) fn reload(path: &Path, former: Former<'_>) -> Result<Loaded, Problems> {
+    config::reload(path, environment(), former)
+}
+
+/// What provost.toml says of the server itself, errors or not.
+pub(crate) fn settings(path: &Path) -> Result<Settings, Refused> {
+    config::settings(path, environment()).map_err(Refused)
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
     // A variable that is not UTF-8 is none of ours.
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    config::load(path, environment).map_err(Refused)
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// The tenant of this name; where its file has errors, those.

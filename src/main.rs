@@ -12,7 +12,10 @@ mod dhcp;
 mod events;
 mod explain;
 mod generate;
+mod notify;
+mod reload;
 mod serve;
+mod status;
 mod terminal;
 mod trust;
 mod uploads;
@@ -43,6 +46,8 @@ fn main() -> ExitCode {
             // A question that finds no answer must not look like a denial.
             explain::run(args, &mut output).or_else(|error| unanswered(error, ExitCode::from(2)))
         }
+        Command::Status(args) => status::run(args, &mut output),
+        Command::Reload(args) => reload::run(args, &mut output),
         Command::Uploads(args) => uploads::run(&args.command, &mut output).map(|()| ExitCode::SUCCESS),
         Command::Trust(args) => trust::run(&args.command, &mut output).map(|()| ExitCode::SUCCESS),
         Command::Dhcp(args) => dhcp::run(args, &mut output).map(|()| ExitCode::SUCCESS),

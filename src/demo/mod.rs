@@ -33,7 +33,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         return Err(crate::configuration::Refused(loaded.problems).into());
     }
     events::start(LogFormat::Text, LevelFilter::WARN);
-    serve::serve(&loaded.deployment, |server| introduce(&dir, server))
+    serve::serve(&loaded.deployment, &config, |server| introduce(&dir, server))
 }
 
 /// The folder of a complete demo, absolute, so that printed commands work anywhere.
@@ -68,13 +68,14 @@ pub(crate) fn make(dir: &Path) -> anyhow::Result<()> {
 /// Prints the listeners and what to try.
 fn introduce(dir: &Path, server: &Server) -> anyhow::Result<()> {
     let program = std::env::current_exe().unwrap_or_else(|_| "provost".into());
-    let rows = server.bound().iter().map(|bound| {
+    let bound = server.bound();
+    let rows = bound.iter().map(|bound| {
         [bound.tenant.clone(), bound.listener.clone(), bound.protocol.to_string(), bound.address.to_string()]
     });
     let mut output = anstream::stdout().lock();
     writeln!(output, "{} {}", paint(HEADING, "A demo of two tenants, in"), dir.display())?;
     writeln!(output, "\n{}\n", table(["tenant", "listener", "protocol", "address"], rows))?;
-    for chapter in tour::chapters(dir, &program, server.bound()) {
+    for chapter in tour::chapters(dir, &program, &bound) {
         writeln!(output, "{}", paint(HEADING, format_args!("## {}", chapter.title)))?;
         for attempt in &chapter.attempts {
             writeln!(output, "{}", paint(FAINT, format_args!("# {}", attempt.says)))?;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use provost_core::{ListenerPolicy, TenantPolicy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub log: LogFormat,
     /// Where the running server takes commands; none where it is absent.
     pub admin_socket: Option<PathBuf>,
+    /// How long requests under way may take to end once the server is told to. Default 30 s.
+    pub drain: Duration,
 }
 
 /// How records are written.

@@ -99,23 +99,24 @@ impl Listening {
 
     /// Ends listening: when it returns, the socket is closed. Connections that were accepted go on.
     pub(super) async fn stop(mut self) {
-        self.abort();
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.halt() {
             // It was told to end, so it ends with an error.
             let _ = task.await;
         }
     }
 
-    pub(super) fn abort(&self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+    /// Begins to end listening. The socket is closed when the task has ended.
+    pub(super) fn halt(&mut self) -> Option<JoinHandle<()>> {
+        let task = self.task.take()?;
+        task.abort();
+        Some(task)
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.abort();
+        // Nobody waits for the socket.
+        drop(self.halt());
     }
 }
 

@@ -23,7 +23,9 @@ use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::life::Counted;
 use crate::record::RecordLog;
+use listening::Listening;
 pub use listening::State;
 pub use renewal::{Changed, Kept, Renewal};
 use serving::{Prepared, Serving};
@@ -41,6 +43,8 @@ pub struct Server {
     turn: tokio::sync::Mutex<()>,
     since: Timestamp,
     failures: Vec<Failure>,
+    /// Of provost.toml, at the last reload.
+    errors: Mutex<Vec<String>>,
     refresh: JoinHandle<()>,
 }
 
@@ -94,7 +98,15 @@ impl Server {
         let tenants = Arc::new(Mutex::new(tenants));
         let refresh = tokio::spawn(refresh(Arc::clone(&tenants)));
         let since = Timestamp::now();
-        Self { tenants, records: records.clone(), turn: tokio::sync::Mutex::new(()), since, failures, refresh }
+        Self {
+            tenants,
+            records: records.clone(),
+            turn: tokio::sync::Mutex::new(()),
+            since,
+            failures,
+            errors: Mutex::default(),
+            refresh,
+        }
     }
 
     /// What is bound now, tenant by tenant.
@@ -125,15 +137,37 @@ impl Server {
         self.tenants().values().map(|serving| serving.life.underway()).sum()
     }
 
+    /// What has been counted since the start, of the listeners that are there.
+    pub fn total(&self) -> Counted {
+        let mut total = Counted::default();
+        let tenants = self.tenants();
+        for counted in tenants.values().flat_map(|serving| &serving.listeners).map(|each| each.front.counts().now()) {
+            total.requests += counted.requests;
+            total.denied += counted.denied;
+            total.bytes += counted.bytes;
+        }
+        total
+    }
+
     /// Ends accepting: when it returns, no listener is bound any more. Connections that were accepted go on until the
     /// runtime ends.
     pub async fn stop(&self) {
         let _turn = self.turn.lock().await;
         self.refresh.abort();
-        let listeners: Vec<_> = self.tenants().values_mut().flat_map(|serving| serving.listeners.drain(..)).collect();
-        for listening in listeners {
-            listening.stop().await;
+        let tasks: Vec<_> = self
+            .tenants()
+            .values_mut()
+            .flat_map(|serving| &mut serving.listeners)
+            .filter_map(Listening::halt)
+            .collect();
+        for task in tasks {
+            // It was told to end, so it ends with an error.
+            let _ = task.await;
         }
+    }
+
+    fn note(&self, errors: Vec<String>) {
+        *self.errors.lock().unwrap_or_else(PoisonError::into_inner) = errors;
     }
 
     fn tenants(&self) -> MutexGuard<'_, BTreeMap<String, Serving>> {

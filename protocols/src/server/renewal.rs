@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use provost_tenants::Tenant;
-use provost_tenants::config::{Failed, Loaded};
+use provost_tenants::config::{Failed, Loaded, Problems};
 use provost_tenants::devices::Refresh;
 use serde::{Deserialize, Serialize};
 
@@ -61,31 +61,33 @@ impl Renewal {
 }
 
 impl Server {
-    /// Serves what was loaded. `load` is handed the present tenants, and runs off the runtime.
-    ///
-    /// # Errors
-    /// - what `load` says: nothing has changed then
-    pub async fn renew<E: Send + 'static>(
+    /// Serves what was loaded. `load` is handed the present tenants, and runs off the runtime. Where it fails, nothing
+    /// changes.
+    pub async fn renew(
         &self,
-        load: impl FnOnce(&[Arc<Tenant>]) -> Result<Loaded, E> + Send + 'static,
-    ) -> Result<Renewal, E> {
+        load: impl FnOnce(&[Arc<Tenant>]) -> Result<Loaded, Problems> + Send + 'static,
+    ) -> Renewal {
         let _turn = self.turn.lock().await;
         let former = self.present();
         let loaded = tokio::task::spawn_blocking(move || load(&former)).await;
-        let loaded = match loaded {
-            Ok(loaded) => loaded?,
-            Err(error) => {
-                return Ok(Renewal {
-                    errors: vec![format!("reading the configuration failed: {error}")],
-                    ..Renewal::default()
-                });
+        let errors = match loaded {
+            Ok(Ok(loaded)) => {
+                self.note(Vec::new());
+                return self.take(&loaded).await;
             }
+            Ok(Err(problems)) => problems.errors().map(ToString::to_string).collect(),
+            Err(error) => vec![format!("reading the configuration failed: {error}")],
         };
+        self.note(errors.clone());
+        Renewal { errors, ..Renewal::default() }
+    }
+
+    async fn take(&self, loaded: &Loaded) -> Renewal {
         let mut renewal = Renewal::default();
         self.keep(&loaded.failed, &mut renewal);
-        self.remove(&loaded, &mut renewal).await;
-        self.swap(&loaded, &mut renewal).await;
-        Ok(renewal)
+        self.remove(loaded, &mut renewal).await;
+        self.swap(loaded, &mut renewal).await;
+        renewal
     }
 
     /// What did not load stays as it is.
@@ -177,7 +179,9 @@ impl Server {
             Err((listener, error)) => {
                 let errors = vec![format!("listener {listener}: {error}")];
                 let is_served = former.is_some();
-                former.into_iter().for_each(|serving| serving.errors.clone_from(&errors));
+                if let Some(serving) = former {
+                    serving.errors.clone_from(&errors);
+                }
                 renewal.kept.push(Kept { tenant: name, is_served, errors });
                 return (Vec::new(), Vec::new());
             }

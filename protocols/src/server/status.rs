@@ -1,6 +1,7 @@
 //! What the running server tells of itself.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -100,7 +101,7 @@ impl Server {
             since: self.since,
             uptime_seconds: u64::try_from(uptime.as_secs()).unwrap_or_default(),
             tenants: self.tenants().values().map(tenant).collect(),
-            errors: Vec::new(),
+            errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

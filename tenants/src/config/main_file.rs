@@ -1,6 +1,7 @@
 //! provost.toml: what is not of one tenant.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::field::Field;
 use super::find;
@@ -13,6 +14,10 @@ use crate::deployment::{LogFormat, Settings};
 const TENANTS: &str = "tenants.d/*.toml";
 /// The default of `state`.
 const STATE: &str = "/var/lib/provost";
+
+/// The default of `serve.drain`, and the most that it may be.
+const DRAIN: Duration = Duration::from_secs(30);
+const LONGEST_DRAIN: Duration = Duration::from_hours(1);
 
 /// What provost.toml says beside its trust sets.
 pub(super) struct Main<'a> {
@@ -54,10 +59,11 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> 
     let state = root.take("state").and_then(|field| state(&field));
     let admin_socket = admin(root.table("admin"));
     let log = log(root.table("log"));
+    let drain = serve(root.table("serve"));
     defaults(&mut root);
     // Read by `trust`, whose errors concern the tenants that use the set.
     let _ = root.take("trust");
-    let settings = Settings { state: state.unwrap_or_else(|| PathBuf::from(STATE)), log, admin_socket };
+    let settings = Settings { state: state.unwrap_or_else(|| PathBuf::from(STATE)), log, admin_socket, drain };
     let tenants = tenants.unwrap_or(TENANTS).to_owned();
     root.finish();
     Main { settings, tenants, tenants_field, problems, document }
@@ -76,6 +82,20 @@ fn admin(mut admin: Section<'_>) -> Option<PathBuf> {
     admin.unsupported("metrics");
     admin.finish();
     socket
+}
+
+fn serve(mut serve: Section<'_>) -> Duration {
+    let drain = serve.take("drain").and_then(|field| {
+        let span = field.span()?;
+        (span <= LONGEST_DRAIN || refuse_drain(&field)).then_some(span)
+    });
+    serve.finish();
+    drain.unwrap_or(DRAIN)
+}
+
+fn refuse_drain(field: &Field<'_>) -> bool {
+    field.refuse("expected at most \"1h\"");
+    false
 }
 
 fn log(mut log: Section<'_>) -> LogFormat {

@@ -41,7 +41,7 @@ use jiff::tz::TimeZone;
 use node::{Node, Place};
 use problem::Collector;
 
-use crate::deployment::{Deployment, Source, Tenant};
+use crate::deployment::{Deployment, Settings, Source, Tenant};
 use crate::devices::{Refresh, Removals};
 use crate::files::FileError;
 
@@ -138,6 +138,17 @@ pub fn reload(
     let of_main = main_problems.into_problems().into_iter().chain(trust_problems.into_problems());
     let problems: Problems = of_main.chain(of_tenants).collect();
     if refused { Err(problems) } else { Ok(Loaded { deployment, problems, failed, refreshed }) }
+}
+
+/// What provost.toml says beside tenants and trust sets, errors or not: for whoever looks for the running server.
+///
+/// # Errors
+/// - [`Problems`]: the file cannot be read, or is not TOML
+pub fn settings(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Settings, Problems> {
+    let (mut document, _) = read_document(path).map_err(Problems::from_iter)?;
+    // What is wrong with them is told by whoever loads the configuration.
+    let _ = overlay::environment(&mut document, environment, path.parent().unwrap_or(Path::new("")));
+    Ok(main_file::read(&document, &Collector::default()).settings)
 }
 
 impl Loaded {

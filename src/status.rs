@@ -1,0 +1,96 @@
+//! `provost status`: how the running server stands, as a table, or all of it as JSON.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use provost_protocols::admin::{self, Answer, Request};
+use provost_protocols::server::{ListenerState, ListenerStatus, Status, TenantStatus};
+
+use crate::cli::StatusArgs;
+use crate::terminal::{BAD, HEADING, paint, table};
+use crate::{configuration, serve};
+
+/// Asks, and prints the answer.
+pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let status = match ask(&args.config.config, Request::Status)? {
+        Answer::Status(status) => status,
+        other => bail!("the server answered something else: {other:?}"),
+    };
+    if args.json {
+        writeln!(output, "{}", serde_json::to_string_pretty(&status)?)?;
+    } else {
+        print(&status, output)?;
+    }
+    Ok(if is_well(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks the server that serves this configuration.
+pub(crate) fn ask(config: &Path, request: Request) -> anyhow::Result<Answer> {
+    let socket = configuration::settings(config)?.admin_socket.unwrap_or_else(|| PathBuf::from(serve::ADMIN_SOCKET));
+    match admin::ask(&socket, request)? {
+        Answer::Refused { reason } => bail!("the server refused: {reason}"),
+        answer @ (Answer::Status(_) | Answer::Reload(_)) => Ok(answer),
+    }
+}
+
+fn is_well(status: &Status) -> bool {
+    let waits = |listener: &ListenerStatus| matches!(listener.state, ListenerState::Waiting { .. });
+    let is_well = |tenant: &TenantStatus| tenant.errors.is_empty() && !tenant.listeners.iter().any(waits);
+    status.errors.is_empty() && status.tenants.iter().all(is_well)
+}
+
+fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
+    let Status { version, pid, since, uptime_seconds, tenants, errors } = status;
+    let heading = format!("provost {version}, process {pid}, {} tenants", tenants.len());
+    writeln!(output, "{}, up {} since {since:.0}", paint(HEADING, heading), uptime(*uptime_seconds))?;
+    let rows = tenants.iter().flat_map(|tenant| tenant.listeners.iter().map(move |listener| row(tenant, listener)));
+    let header = ["tenant", "listener", "protocol", "address", "state", "requests", "denied", "bytes"];
+    writeln!(output, "\n{}\n", table(header, rows))?;
+    let rows = tenants.iter().map(|tenant| {
+        let [devices, connections, underway] = [tenant.devices, tenant.connections, tenant.underway];
+        [tenant.name.clone(), devices.to_string(), connections.to_string(), underway.to_string(), denials(tenant)]
+    });
+    writeln!(output, "{}", table(["tenant", "devices", "connections", "under way", "denied for"], rows))?;
+    for error in errors {
+        writeln!(output, "{} {error}", paint(BAD, "error:"))?;
+    }
+    for tenant in tenants.iter().filter(|tenant| !tenant.errors.is_empty()) {
+        writeln!(output, "{} tenant {} is served as it was before:", paint(BAD, "error:"), tenant.name)?;
+        tenant.errors.iter().try_for_each(|error| writeln!(output, "  {error}"))?;
+    }
+    Ok(())
+}
+
+fn row(tenant: &TenantStatus, listener: &ListenerStatus) -> [String; 8] {
+    let (address, state) = match &listener.state {
+        ListenerState::Up { address } => (address, "up".to_owned()),
+        ListenerState::Waiting { address, reason, waiting_since } => {
+            (address, format!("waiting since {waiting_since:.0}: {reason}"))
+        }
+        ListenerState::Disabled { address } => (address, "disabled".to_owned()),
+    };
+    let [requests, denied, bytes] = [listener.requests, listener.denied, listener.bytes].map(|count| count.to_string());
+    let (tenant, name, protocol) = (tenant.name.clone(), listener.name.clone(), listener.protocol.clone());
+    [tenant, name, protocol, address.clone(), state, requests, denied, bytes]
+}
+
+/// The reasons of all listeners together.
+fn denials(tenant: &TenantStatus) -> String {
+    let mut sums = std::collections::BTreeMap::<&str, u64>::new();
+    for (reason, count) in tenant.listeners.iter().flat_map(|listener| &listener.denials) {
+        *sums.entry(reason).or_default() += count;
+    }
+    sums.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
