@@ -17,6 +17,8 @@ const PROVOST: &str = r#"# Made by `provost demo`. Change it and look:
 
 tenants = "tenants.d/*.toml"
 state   = "state"
+[admin]
+socket  = "admin.sock"
 
 [defaults]
 files.shared = ["firmware"]             # what phones of every tenant may read

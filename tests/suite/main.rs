@@ -29,6 +29,7 @@ mod operator;
 mod passwords;
 mod quotas;
 mod records;
+mod reload;
 mod tenants;
 mod tftp;
 mod tftp_wire;

@@ -165,10 +165,14 @@ impl Server {
         line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a figure in kB").trim().parse().unwrap()
     }
 
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) fn stop(mut self) -> (ExitStatus, Vec<Value>) {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         let status = self.wait_for_end();
         let _ = self.records.wait("end of the records", |_| None::<()>);
         (status, self.records.all())

@@ -1,0 +1,202 @@
+//! The configuration changes while phones are served.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+
+use serde_json::Value;
+
+use crate::harness::DEADLINE;
+use crate::harness::clients::{Curl, Run, run, text};
+use crate::harness::deployment::{Deployment, Tenant};
+use crate::harness::scene::{self, FOREIGN, POLY, Scene};
+use crate::harness::server::BINARY;
+use crate::harness::tls_client::{ask, connect, status};
+
+/// More than the sockets on both sides hold, so that its transfer runs until it is read.
+const LARGE: usize = 32 * 1024 * 1024;
+
+fn provost(scene: &Scene, arguments: &[&str]) -> Run {
+    run(BINARY, &[arguments, &["--config", &text(&scene.deployment.config())]].concat())
+}
+
+fn status_of(scene: &Scene) -> Value {
+    serde_json::from_str(&provost(scene, &["status", "--json"]).stdout).unwrap()
+}
+
+/// Begins to fetch a large file, and reads its first byte.
+fn begin(scene: &Scene, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(scene.server.address("acme", "http")).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut first = [0];
+    stream.read_exact(&mut first).unwrap();
+    stream
+}
+
+/// How many bytes of the body come until the end of the connection.
+fn rest(mut stream: TcpStream) -> usize {
+    let mut answer = Vec::new();
+    // A reset is an end, too.
+    let _ = stream.read_to_end(&mut answer);
+    let header = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    answer.len() - header - 4
+}
+
+fn with_large_file(name: &str) -> Scene {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.write(&format!("files/acme/{name}"), vec![b'x'; LARGE]);
+    deployment.add(&scene::acme().https("").listener("http", ""));
+    deployment.add(&scene::globex().https(""));
+    Scene::start(deployment)
+}
+
+#[test]
+fn a_tenant_comes_and_another_goes_while_a_third_ones_download_runs() {
+    let scene = with_large_file("large.bin");
+    let download = begin(&scene, "large.bin");
+    std::fs::remove_file(scene.deployment.path("tenants.d/globex.toml")).unwrap();
+    scene.deployment.add(&Tenant::new("initech", &[FOREIGN]).listener("http", ""));
+    scene.deployment.write("files/initech/sip.cfg", "initech");
+    let reloaded = provost(&scene, &["reload"]).succeeded();
+    assert_eq!(reloaded.stdout, "added initech\nremoved globex\n1 tenants are as they were\n");
+    let gone = TcpStream::connect(scene.server.address("globex", "https")).map_err(|error| error.kind());
+    assert_eq!(gone.map(drop), Err(std::io::ErrorKind::ConnectionRefused));
+    let status = status_of(&scene);
+    assert_eq!(status.pointer("/tenants/1/name").unwrap(), "initech");
+    let address = status.pointer("/tenants/1/listeners/0/address").and_then(Value::as_str).unwrap();
+    assert_eq!(Curl::new(format!("http://{address}/sip.cfg")).run().text(), "initech");
+    assert_eq!(status.pointer("/tenants/0/underway").unwrap(), 1);
+    assert_eq!(rest(download), LARGE);
+}
+
+#[test]
+fn a_changed_rule_counts_at_once_on_an_open_connection() {
+    let scene = Scene::of(&[scene::acme().https("")]);
+    let mut phone = connect(&scene.deployment, scene.server.address("acme", "https"), POLY);
+    let request = "GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    assert_eq!(status(&ask(&mut phone, request)), 200);
+    let rule = "[[rule]]\npath = \"sip.cfg\"\nread = \"nobody\"";
+    let before = scene.server.address("acme", "https");
+    scene.deployment.add(&scene::acme().https("").table(rule));
+    assert_eq!(provost(&scene, &["reload"]).succeeded().stdout, "changed acme\n0 tenants are as they were\n");
+    assert_eq!(status(&ask(&mut phone, request)), 403);
+    let status = status_of(&scene);
+    assert_eq!(status.pointer("/tenants/0/listeners/0/address").unwrap(), &before.to_string(), "it keeps its socket");
+    assert_eq!(status.pointer("/tenants/0/listeners/0/requests").unwrap(), 2);
+    assert_eq!(status.pointer("/tenants/0/listeners/0/denied").unwrap(), 1);
+}
+
+#[test]
+fn a_tenant_that_does_not_load_goes_on_as_it_was() {
+    let scene = Scene::of(&[scene::acme().https(""), scene::globex().https("")]);
+    scene.deployment.write("tenants.d/acme.toml", "name = \"acme\n[[[");
+    let reloaded = provost(&scene, &["reload"]);
+    assert_eq!(reloaded.code, 1, "{reloaded:?}");
+    assert!(reloaded.stdout.starts_with("error: tenant acme is served as it was before:\n"), "{reloaded:?}");
+    assert_eq!(scene.phone("sip.cfg").run().status, 200);
+    let status = provost(&scene, &["status"]);
+    assert_eq!(status.code, 1);
+    assert!(status.stdout.contains("acme.toml"), "{status:?}");
+    scene.deployment.write("provost.toml", "sate = 1");
+    let reloaded = provost(&scene, &["reload"]);
+    // Without the configuration nobody knows where the server is asked; the signal still reaches it.
+    assert_eq!(reloaded.code, 1, "{reloaded:?}");
+    scene.server.signal(rustix::process::Signal::HUP);
+    scene.server.event("the configuration was not reloaded");
+    assert_eq!(scene.phone("sip.cfg").run().status, 200);
+}
+
+#[test]
+fn a_removed_device_is_refused_at_its_next_request_and_its_transfer_ends() {
+    let large = format!("{POLY}-large.bin");
+    let scene = with_large_file(&large);
+    let mut phone = connect(&scene.deployment, scene.server.address("acme", "https"), POLY);
+    let request = "GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    assert_eq!(status(&ask(&mut phone, request)), 200);
+    let download = begin(&scene, &large);
+    let others = [scene::NEIGHBOUR, scene::CISCO, scene::YEALINK];
+    scene.deployment.add(&Tenant::new("acme", &others).https("").listener("http", ""));
+    let kept = provost(&scene, &["reload"]).succeeded();
+    assert!(kept.stdout.contains("--accept-removals"), "{kept:?}");
+    assert_eq!(status(&ask(&mut phone, request)), 200);
+    let taken = provost(&scene, &["reload", "--accept-removals"]).succeeded();
+    assert!(taken.stdout.contains("3 devices now, 1 removed"), "{taken:?}");
+    assert_eq!(status(&ask(&mut phone, request)), 403);
+    assert!(rest(download) < LARGE);
+    scene.server.record(&[("outcome", "aborted"), ("reason", "withdrawn"), ("mac", POLY)]);
+}
+
+#[test]
+fn a_listener_whose_address_is_taken_waits_and_comes_by_itself() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.add(&scene::acme().listener("http", ""));
+    let file = std::fs::read_to_string(deployment.path("tenants.d/acme.toml")).unwrap();
+    deployment.write("tenants.d/acme.toml", file.replace("127.0.0.1:0", &address.to_string()));
+    let scene = Scene::start(deployment);
+    let status = status_of(&scene);
+    assert_eq!(status.pointer("/tenants/0/listeners/0/state").unwrap(), "waiting");
+    assert!(status.pointer("/tenants/0/listeners/0/reason").is_some(), "{status}");
+    drop(taken);
+    scene.server.event("listening at last");
+    assert_eq!(Curl::new(format!("http://{address}/sip.cfg")).run().status, 200);
+    provost(&scene, &["status"]).succeeded();
+}
+
+#[test]
+fn a_server_that_is_told_to_end_lets_a_download_end_first() {
+    let scene = with_large_file("large.bin");
+    let download = begin(&scene, "large.bin");
+    let address = scene.server.address("acme", "http");
+    scene.server.signal(rustix::process::Signal::TERM);
+    scene.server.event("ending");
+    while TcpStream::connect(address).is_ok() {
+        std::thread::yield_now();
+    }
+    assert_eq!(rest(download), LARGE);
+    scene.server.event("ended");
+    let (ended, records) = scene.server.stop();
+    assert!(ended.success(), "{ended}");
+    assert!(
+        records.iter().any(|record| record["outcome"] == "served" && record["path"] == "/large.bin"),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn the_service_manager_hears_how_the_server_stands() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.add(&scene::acme().listener("http", ""));
+    let path = deployment.path("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let variables = [("NOTIFY_SOCKET", text(&path)), ("WATCHDOG_USEC", "60000000".to_owned())];
+    let scene = Scene::start_with(deployment, &variables.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let hear = |wanted: &str| loop {
+        let mut message = [0; 256];
+        let length = manager.recv(&mut message).unwrap();
+        if String::from_utf8_lossy(&message[..length]).lines().any(|line| line.starts_with(wanted)) {
+            break;
+        }
+    };
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    scene.server.signal(rustix::process::Signal::HUP);
+    hear("MONOTONIC_USEC=");
+    hear("READY=1");
+    assert!(scene.server.stop().0.success());
+    hear("STOPPING=1");
+}
+
+#[test]
+fn without_a_server_status_says_so() {
+    let deployment = Deployment::new();
+    let asked = run(BINARY, &["status", "--config", &text(&deployment.config())]);
+    assert_eq!(asked.code, 1);
+    assert!(asked.stderr.contains("no server answers at"), "{asked:?}");
+}
