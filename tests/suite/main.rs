@@ -11,6 +11,7 @@ mod harness;
 
 mod bulk;
 mod certificates;
+mod comings;
 mod command_line;
 mod crash;
 mod demo;

@@ -42,7 +42,7 @@ where
     let stack = of(field.explained(expected)?);
     // It may come later, so this refuses nothing.
     if let Err(error) = stack.identity() {
-        field.warn(format!("{error}: no listener of the tenant can be bound until it is there"));
+        field.warn(format!("{error}: the listeners of the tenant wait until it is there"));
     }
     Some(stack)
 }

@@ -132,6 +132,15 @@ impl Server {
         self.addresses.contains_key(&(tenant.to_owned(), listener.to_owned()))
     }
 
+    /// Waits until the server has said this of the tenant so often.
+    pub(crate) fn event_of(&self, message: &str, tenant: &str, count: usize) -> Value {
+        let of_tenant = |event: &&Value| is_message(event, message) && field(event, "tenant") == Some(tenant);
+        let found = |events: &[Value]| events.iter().filter(of_tenant).nth(count - 1).cloned();
+        self.events
+            .wait(&format!("{count} events `{message}` of {tenant}"), found)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Waits for the first record that has all these values.
     pub(crate) fn record(&self, wanted: &[(&str, &str)]) -> Value {
         let found = |records: &[Value]| records.iter().find(|record| has(record, wanted)).cloned();

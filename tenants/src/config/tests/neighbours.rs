@@ -163,7 +163,7 @@ fn a_network_that_is_not_there_refuses_nothing() {
         ("interface = \"no-such\"", "there is no network device no-such"),
     ] {
         assert_eq!(site.refused(&format!("network.{network}\n")), Vec::<String>::new());
-        let end = format!("{expected}: no listener of the tenant can be bound until it is there");
+        let end = format!("{expected}: the listeners of the tenant wait until it is there");
         let said = site.said();
         assert_eq!(said.iter().filter(|line| line.ends_with(&end)).count(), 1, "{said:?}");
     }

@@ -1,0 +1,74 @@
+//! Networks that come late, go, and come back under their names: that costs one tenant its listener for as long, and
+//! no other one anything.
+
+use crate::harness::deployment::Deployment;
+use crate::harness::networks::{self, Host, ip};
+use crate::harness::server::Server;
+
+const GONE: &str = "does not listen any more, and tries again";
+const BACK: &str = "listening at last";
+
+fn tenant(deployment: &Deployment, name: &str, network: &str) {
+    deployment.write(&format!("files/{name}/sip.cfg"), format!("{name}\n"));
+    deployment.write(
+        &format!("tenants.d/{name}.toml"),
+        format!(
+            "name = {name:?}\nnetwork = {{ {network} }}\nallow = [\"10.0.0.0/24\"]\nfiles.root = \"../files/{name}\"\n\
+             devices.policy = \"any\"\n[[listener]]\nprotocol = \"tftp\"\naddress = \"10.0.0.1:69\"\n"
+        ),
+    );
+}
+
+#[track_caller]
+fn served(host: &Host, tenant: &str) {
+    let run = host.run("curl", &["-sS", "--max-time", "60", "tftp://10.0.0.1/sip.cfg"]);
+    assert_eq!(run.succeeded().stdout, format!("{tenant}\n"));
+}
+
+/// The namespace of that name, and a phone in it.
+fn namespace(name: &str) -> Host {
+    ip(&format!("netns add {name}"));
+    Host::behind(&format!("to-{name}"), name)
+}
+
+#[test]
+fn a_network_that_comes_late_or_anew_is_served() {
+    if !networks::inside("comings::a_network_that_comes_late_or_anew_is_served") {
+        return;
+    }
+    let deployment = Deployment::new();
+    tenant(&deployment, "acme", "namespace = \"acme\"");
+    tenant(&deployment, "globex", "namespace = \"globex\"");
+    tenant(&deployment, "initech", "interface = \"to-initech\"");
+    let (acme, initech) = (namespace("acme"), Host::behind("to-initech", ""));
+    let server = Server::start(&deployment.config(), &[]);
+    assert!(server.listens("acme", "tftp") && !server.listens("globex", "tftp") && server.listens("initech", "tftp"));
+
+    let globex = namespace("globex");
+    server.event_of(BACK, "globex", 1);
+    served(&globex, "globex");
+
+    // It is gone and there again before anybody looks; the name alone would not show it.
+    drop(acme);
+    ip("netns del acme");
+    let acme = namespace("acme");
+    server.event_of(GONE, "acme", 1);
+    server.event_of(BACK, "acme", 1);
+    served(&acme, "acme");
+
+    // It stays away until the server has seen it.
+    drop(globex);
+    ip("netns del globex");
+    server.event_of(GONE, "globex", 1);
+    let globex = namespace("globex");
+    server.event_of(BACK, "globex", 2);
+    served(&globex, "globex");
+
+    // A device of the same name is another one, too.
+    served(&initech, "initech");
+    ip("link del to-initech");
+    drop(initech);
+    let initech = Host::behind("to-initech", "");
+    server.event_of(BACK, "initech", 1);
+    served(&initech, "initech");
+}
