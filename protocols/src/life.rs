@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use provost_core::Mac;
 use tokio::sync::{Notify, watch};
@@ -32,6 +33,7 @@ pub struct Life {
 /// A request under way. There are as many as there are connections and transfers, so places bound them.
 #[derive(Debug)]
 struct Running {
+    began: Instant,
     device: Option<Mac>,
     ending: Arc<Ending>,
 }
@@ -111,9 +113,10 @@ impl Life {
         }
     }
 
-    /// Ends what runs for devices that are gone.
-    pub fn withdraw(&self, is_gone: impl Fn(Mac) -> bool) {
-        for running in self.running().values().filter(|running| running.device.is_some_and(&is_gone)) {
+    /// Ends what has run for so long, for devices that are gone.
+    pub fn withdraw(&self, age: Duration, is_gone: impl Fn(Mac) -> bool) {
+        let ends = |running: &&Running| running.began.elapsed() >= age && running.device.is_some_and(&is_gone);
+        for running in self.running().values().filter(ends) {
             running.ending.withdrawn.store(true, Ordering::Relaxed);
             running.ending.told.notify_one();
         }
@@ -122,7 +125,7 @@ impl Life {
     pub(crate) fn begin(self: &Arc<Self>) -> Underway {
         let ending = CONNECTION.try_with(Arc::clone).unwrap_or_default();
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.running().insert(id, Running { device: None, ending: Arc::clone(&ending) });
+        self.running().insert(id, Running { began: Instant::now(), device: None, ending: Arc::clone(&ending) });
         Underway { life: Arc::clone(self), id, ending }
     }
 
@@ -193,7 +196,7 @@ mod tests {
         while life.running().values().filter(|running| running.device.is_some()).count() < 2 {
             tokio::task::yield_now().await;
         }
-        life.withdraw(|device| device == gone);
+        life.withdraw(Duration::ZERO, |device| device == gone);
         assert!(ends.await.is_ok());
         assert_eq!(life.underway(), 1);
         assert!(!goes_on.is_finished());

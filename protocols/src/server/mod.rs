@@ -34,6 +34,10 @@ pub use status::{ListenerState, ListenerStatus, Status, TenantStatus};
 /// How often the tenants' device files are looked at, so that a blocked phone is refused soon.
 const REFRESH: Duration = Duration::from_secs(2);
 
+/// A request that is shorter ends by itself, and its connection hears the next one refused. Longer ones are ended, if not
+/// at this look then at the next.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// The tenants that are served. Dropped, their listeners end.
 #[derive(Debug)]
 pub struct Server {
@@ -210,9 +214,7 @@ async fn refresh(tenants: Tenants) {
         let looked = tokio::task::spawn_blocking(move || {
             let look = |(tenant, life): (Arc<Tenant>, Arc<crate::life::Life>)| {
                 let refresh = tenant.devices.refresh(Removals::Refuse);
-                if refresh != Refresh::Unchanged {
-                    life.withdraw(|device| serving::is_gone(&tenant, device));
-                }
+                life.withdraw(SHORT, |device| serving::is_gone(&tenant, device));
                 (tenant.policy.name.clone(), refresh)
             };
             present.into_iter().map(look).collect::<BTreeMap<_, _>>()

@@ -1,5 +1,6 @@
 //! A reload: what is served becomes what was loaded, and nothing else is touched.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use provost_tenants::Tenant;
@@ -112,13 +113,11 @@ impl Server {
 
     /// Ends what is not there any more.
     async fn remove(&self, loaded: &Loaded, renewal: &mut Renewal) {
-        let stays = |name: &str| {
-            loaded.deployment.tenants.iter().any(|tenant| tenant.policy.name == name)
-                || renewal.kept.iter().any(|kept| kept.tenant == name)
-        };
+        let loaded = loaded.deployment.tenants.iter().map(|tenant| tenant.policy.name.as_str());
+        let stay: HashSet<&str> = loaded.chain(renewal.kept.iter().map(|kept| kept.tenant.as_str())).collect();
         let gone: Vec<_> = {
             let mut tenants = self.tenants();
-            let names: Vec<_> = tenants.keys().filter(|name| !stays(name)).cloned().collect();
+            let names: Vec<_> = tenants.keys().filter(|name| !stay.contains(name.as_str())).cloned().collect();
             names.into_iter().filter_map(|name| tenants.remove(&name)).collect()
         };
         for serving in gone {
@@ -132,12 +131,13 @@ impl Server {
 
     /// All that closes is closed before anything is bound: an address may move from one tenant to another.
     async fn swap(&self, loaded: &Loaded, renewal: &mut Renewal) {
+        let refreshed: HashMap<&str, &Refresh> =
+            loaded.refreshed.iter().map(|(tenant, refresh)| (tenant.as_str(), refresh)).collect();
         let mut closing = Vec::new();
         let mut opening = Vec::new();
         for tenant in &loaded.deployment.tenants {
             let name = &tenant.policy.name;
-            let refresh = loaded.refreshed.iter().find(|(tenant, _)| tenant == name).map(|(_, refresh)| refresh);
-            let (closed, fresh) = self.swap_one(tenant, refresh, renewal);
+            let (closed, fresh) = self.swap_one(tenant, refreshed.get(name.as_str()).copied(), renewal);
             closing.extend(closed);
             opening.push((name, fresh));
         }

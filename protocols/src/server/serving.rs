@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use provost_core::{DevicePolicy, Inventory as _, Mac, Protocol};
 use provost_tenants::{Listener, Tenant};
@@ -102,7 +103,7 @@ impl Serving {
 
     /// Ends what runs for devices that are not the tenant's any more.
     pub(super) fn withdraw(&self) {
-        self.life.withdraw(|device| is_gone(&self.tenant, device));
+        self.life.withdraw(Duration::ZERO, |device| is_gone(&self.tenant, device));
     }
 }
 

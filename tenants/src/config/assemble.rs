@@ -1,16 +1,16 @@
 //! From what a tenant's file says to the tenant. What its folders and its inventory hold is found wrong here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use provost_core::DevicePolicy;
 
-use super::Former;
 use super::digest;
 use super::node::Place;
 use super::problem::{Collector, Origin, Position, Problem, Severity};
 use super::tenant::TenantRead;
 use crate::deployment::{Settings, Tenant};
-use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Unrenewed};
+use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Removals, Unrenewed};
 use crate::files::{Files, FilesSettings};
 use crate::uploads::{Uploads, UploadsSettings};
 use crate::users::Users;
@@ -21,7 +21,9 @@ const DEVICES_OF_AN_OPEN_TENANT: u64 = 1024;
 /// What a tenant is made with beside its own file.
 pub(super) struct Around<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) former: Former<'a>,
+    /// The tenants that are served, by name.
+    pub(super) former: HashMap<&'a str, &'a Arc<Tenant>>,
+    pub(super) removals: Removals,
     pub(super) main_digest: [u8; 32],
     pub(super) refreshed: &'a mut Vec<(String, Refresh)>,
 }
@@ -30,7 +32,7 @@ pub(super) struct Around<'a> {
 pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Option<Arc<Tenant>> {
     let settings = around.settings;
     let name = read.claims.name.as_ref().map(|(name, _)| name.clone());
-    let former = around.former.tenants.iter().find(|former| Some(&former.policy.name) == name.as_ref());
+    let former = name.and_then(|name| around.former.get(name.as_str()).copied());
     let devices = devices(&read, former, around);
     if read.problems.errors() > 0 {
         return None;
@@ -104,10 +106,10 @@ fn devices(read: &TenantRead<'_>, former: Option<&Arc<Tenant>>, around: &mut Aro
     let settings = DevicesSettings { list: read.devices.list.clone(), file };
     let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, read.problems));
     let Some(former) = former else { return Devices::load(settings).map_err(refused).map(Arc::new).ok() };
-    let (devices, refresh) = match former.devices.renewed(settings, around.former.removals) {
+    let (devices, refresh) = match former.devices.renewed(settings, around.removals) {
         Ok(Some((devices, refresh))) => (Arc::new(devices), refresh),
         Ok(None) => {
-            let refresh = former.devices.refresh(around.former.removals);
+            let refresh = former.devices.refresh(around.removals);
             if let Refresh::KeptForErrors { errors, .. } = &refresh {
                 refused(errors.clone());
             }

@@ -120,7 +120,13 @@ pub fn reload(
         .collect();
     beside::check(&tenants, &main.settings.state, &files);
     let mut refreshed = Vec::new();
-    let mut around = assemble::Around { settings: &main.settings, former, main_digest, refreshed: &mut refreshed };
+    let mut around = assemble::Around {
+        settings: &main.settings,
+        former: former.tenants.iter().map(|tenant| (tenant.policy.name.as_str(), tenant)).collect(),
+        removals: former.removals,
+        main_digest,
+        refreshed: &mut refreshed,
+    };
     let names: Vec<_> =
         tenants.iter().map(|tenant| tenant.claims.name.as_ref().map(|(name, _)| name.clone())).collect();
     let tenants: Vec<_> = tenants.into_iter().map(|tenant| assemble::tenant(tenant, &mut around)).collect();
