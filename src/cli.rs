@@ -37,14 +37,19 @@ pub(crate) enum Command {
     ///
     /// One record per request goes to standard output, events to standard error; `[log] format` chooses text or JSON for both,
     /// `RUST_LOG` the level of events. A tenant whose file has errors is left out, with its errors in the log, and never stops
-    /// the others.
+    /// the others. A listener whose address or network is not there waits for it.
     ///
-    /// Exit status: 0 after a signal; 1 where provost.toml itself has errors or nothing can be served.
+    /// SIGHUP reads the configuration anew, as `provost reload` does. SIGINT and SIGTERM let requests under way end first, for as
+    /// long as `[serve] drain` says; a second one cuts them.
+    ///
+    /// Exit status: 0 after SIGINT or SIGTERM; 1 where provost.toml itself has errors or nothing can be served.
     Serve(ConfigArgs),
 
     /// Check the configuration: every error and warning at once
     ///
-    /// Each line names file, line, key, value and what was expected. Nothing on the disk is changed.
+    /// Each line names file, line, key, value and what was expected. Warnings say what exceptions and listeners without proofs
+    /// open, which links lead out of a folder, and which files look like a device's and are nobody's. Nothing on the disk is
+    /// changed.
     ///
     /// Exit status: 0 where there is no error; 1 otherwise.
     Check(CheckArgs),
@@ -69,7 +74,8 @@ pub(crate) enum Command {
     /// Make the running server read its configuration anew, and print what changed
     ///
     /// A tenant whose file has errors goes on as it was. Listeners whose address stays the same keep their sockets; what phones are
-    /// fetching goes on. SIGHUP does the same, into the log.
+    /// fetching goes on, unless the phone or its tenant was blocked or removed. `[admin]`, `[log]`, `[serve]` and `state` count
+    /// from the next start. SIGHUP does the same, into the log.
     ///
     /// Exit status: 0 where everything loaded; 1 otherwise.
     Reload(ReloadArgs),

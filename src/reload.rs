@@ -15,7 +15,7 @@ use crate::terminal::{BAD, CARE, GOOD, paint};
 pub(crate) fn run(args: &ReloadArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let renewal = match ask(&args.config.config, Request::Reload { accept_removals: args.accept_removals })? {
         Answer::Reload(renewal) => renewal,
-        other => bail!("the server answered something else: {other:?}"),
+        other @ (Answer::Status(_) | Answer::Refused { .. }) => bail!("the server answered something else: {other:?}"),
     };
     if args.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&renewal)?)?;

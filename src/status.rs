@@ -16,7 +16,7 @@ use crate::{configuration, serve};
 pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let status = match ask(&args.config.config, Request::Status)? {
         Answer::Status(status) => status,
-        other => bail!("the server answered something else: {other:?}"),
+        other @ (Answer::Reload(_) | Answer::Refused { .. }) => bail!("the server answered something else: {other:?}"),
     };
     if args.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&status)?)?;

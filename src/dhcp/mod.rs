@@ -232,19 +232,18 @@ impl Place {
     /// What option 66 holds: RFC 2132 section 9.4 means a TFTP server's name, which every phone understands; a URL
     /// stands there for the other protocols.
     fn boot_server(&self) -> String {
-        match (self.protocol, self.address) {
-            (Protocol::Tftp, address) if address.port() == self.usual_port() => address.ip().to_string(),
-            _ => self.url(),
+        match self.protocol {
+            Protocol::Tftp if self.address.port() == self.usual_port() => self.address.ip().to_string(),
+            Protocol::Https | Protocol::Http | Protocol::Tftp | Protocol::Ftp => self.url(),
         }
     }
 
     /// The address for option 150, which has no room for a port or for IPv6.
     fn tftp_address(&self) -> Option<Ipv4Addr> {
-        match (self.protocol, self.address) {
-            (Protocol::Tftp, SocketAddr::V4(v4)) if v4.port() == self.usual_port() && !v4.ip().is_unspecified() => {
-                Some(*v4.ip())
-            }
-            _ => None,
+        let SocketAddr::V4(v4) = self.address else { return None };
+        match self.protocol {
+            Protocol::Tftp if v4.port() == self.usual_port() && !v4.ip().is_unspecified() => Some(*v4.ip()),
+            Protocol::Https | Protocol::Http | Protocol::Tftp | Protocol::Ftp => None,
         }
     }
 }

@@ -23,9 +23,9 @@ pub(super) struct Why {
 impl Why {
     /// The reason of the denial; at the path's step the target's, where that names none.
     pub(super) fn of(denial: &Denial, target: Option<TargetError>) -> Self {
-        match (denial.step, target) {
-            (Step::Path, Some(error)) => Self { text: error.to_string(), code: error.code() },
-            _ => Self { text: denial.reason.to_string(), code: denial.reason.code() },
+        match target {
+            Some(error) if denial.step == Step::Path => Self { text: error.to_string(), code: error.code() },
+            Some(_) | None => Self { text: denial.reason.to_string(), code: denial.reason.code() },
         }
     }
 }
