@@ -22,7 +22,7 @@ pub(super) async fn drive<S>(front: Arc<Front>, peer: Peer, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let pace = Pace::new(&front.limits());
+    let pace = Pace::new(&front.limits(), Arc::clone(front.life()));
     let peer = Arc::new(peer);
     let service = service_fn(|request| {
         let serving = pace.serve();

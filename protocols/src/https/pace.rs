@@ -16,6 +16,7 @@ use provost_tenants::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::life::{Life, Underway};
 use crate::listen::LeastRate;
 
 /// What a peer may still send after an answer that closes the connection, and for how long: if the socket were closed on bytes
@@ -38,16 +39,19 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Pace {
     state: Mutex<State>,
+    life: Arc<Life>,
     idle: Duration,
     header: Duration,
     rate: LeastRate,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct State {
     phase: Phase,
     since: Instant,
     broken: bool,
+    /// An answer whose last bytes may still be in a buffer. A server that ends waits for them.
+    unsent: Option<Underway>,
 }
 
 /// A request that is being served. Dropped, the connection rests.
@@ -56,10 +60,11 @@ pub(super) struct Serving(Arc<Pace>);
 
 impl Pace {
     /// A connection that has just begun.
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
-        let state = State { phase: Phase::Idle, since: Instant::now(), broken: false };
+    pub(super) fn new(limits: &Limits, life: Arc<Life>) -> Arc<Self> {
+        let state = State { phase: Phase::Idle, since: Instant::now(), broken: false, unsent: None };
         Arc::new(Self {
             state: Mutex::new(state),
+            life,
             idle: limits.idle,
             header: limits.header,
             rate: LeastRate::new(limits),
@@ -113,6 +118,8 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.0.enter(Phase::Idle);
+        let unsent = self.0.life.begin();
+        self.0.state().unsent = Some(unsent);
     }
 }
 
@@ -212,7 +219,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.bound_write(cx, outcome, |()| 0)
+        let outcome = self.bound_write(cx, outcome, |()| 0);
+        // hyper flushes the stream once its own buffer is empty.
+        if outcome.is_ready() {
+            self.pace.state().unsent = None;
+        }
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

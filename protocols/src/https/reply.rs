@@ -42,8 +42,9 @@ pub(super) struct Reply {
     reading: Option<Job<(File, io::Result<Bytes>)>>,
     /// Bytes that wait for the tenant's bandwidth.
     held: Option<(Pin<Box<Sleep>>, Bytes)>,
-    exchange: Option<Exchange>,
+    // Before the exchange: a server that ends sees one of them until the last byte is sent.
     serving: Option<Serving>,
+    exchange: Option<Exchange>,
 }
 
 impl Reply {

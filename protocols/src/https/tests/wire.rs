@@ -1,11 +1,16 @@
 //! What stands around a request: methods, hosts, kept connections, and limits.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use provost_core::Protocol;
+use provost_core::{ClientAddr, Protocol};
 use provost_tenants::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::site::{Answer, DEVICE, Site, Who};
+use crate::https::connection;
+use crate::https::peer::{Peer, Security};
 
 const WHO: Who = Who::Device(DEVICE);
 
@@ -151,4 +156,26 @@ async fn a_peer_that_takes_nothing_is_dropped() {
     let records = site.full_records();
     assert_eq!(records[0]["outcome"], "aborted");
     assert!(records[0]["bytes"].as_u64().unwrap() < 64 << 20);
+}
+
+/// A server that ends waits for requests under way, and then drops what its connections still hold.
+#[tokio::test]
+async fn a_request_is_under_way_until_the_peer_has_taken_its_last_byte() {
+    let site = Site::http();
+    let length = 40 * 1024;
+    site.file("large.cfg", &vec![b'x'; length]);
+    // All of the file fits into the connection's buffer, and almost nothing of it into the stream.
+    let (mut phone, stream) = tokio::io::duplex(64);
+    let client = ClientAddr::from(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let peer = Peer { client, security: Security::Plain };
+    let served = tokio::spawn(connection::drive(Arc::clone(&site.front), peer, stream));
+    phone.write_all(b"GET /large.cfg HTTP/1.1\r\nHost: acme\r\n\r\n").await.unwrap();
+    let mut read = vec![0; length];
+    phone.read_exact(&mut read).await.unwrap();
+    assert_eq!(site.front.life().underway(), 1, "its last bytes are not sent");
+    phone.shutdown().await.unwrap();
+    phone.read_to_end(&mut read).await.unwrap();
+    assert_eq!(Answer::of(&read).body.len(), length);
+    served.await.unwrap();
+    assert_eq!(site.front.life().underway(), 0);
 }
