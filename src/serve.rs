@@ -102,18 +102,20 @@ async fn until_signalled(
     announce(&running.server)?;
     running.notify.ready(&format!("serving {} tenants", deployment.tenants.len()));
     let watchdog = notify::watchdog().map(|interval| tokio::spawn(stay_alive(Arc::clone(&running), interval)));
-    let signal = loop {
-        tokio::select! {
-            _ = hangup.recv() => drop(running.reload(Removals::Refuse).await),
-            signal = ends.next() => break signal,
+    let asked = Arc::clone(&running);
+    // A task of its own: a reload that hangs on a slow disk holds up no other signal.
+    let reloads = tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            asked.reload(Removals::Refuse).await;
         }
-    };
+    });
+    let signal = ends.next().await;
     tracing::info!(signal, "ending");
     running.notify.stopping();
     running.server.stop().await;
     drain(&running.server, deployment.settings.drain, &mut ends).await;
     summarise(&running.server);
-    for task in [admin, watchdog].into_iter().flatten() {
+    for task in [admin, watchdog, Some(reloads)].into_iter().flatten() {
         task.abort();
         // It was told to end, so it ends with an error.
         let _ = task.await;

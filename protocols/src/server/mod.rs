@@ -13,6 +13,7 @@ mod status;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Server {
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
     refresh: JoinHandle<()>,
+    /// Set once nothing is to be bound any more, before the tenants are locked.
+    stopped: AtomicBool,
 }
 
 type Tenants = Arc<Mutex<BTreeMap<String, Serving>>>;
@@ -110,6 +113,7 @@ impl Server {
             failures,
             errors: Mutex::default(),
             refresh,
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -153,10 +157,10 @@ impl Server {
         total
     }
 
-    /// Ends accepting: when it returns, no listener is bound any more. Connections that were accepted go on until the
-    /// runtime ends.
+    /// Ends accepting: when it returns, no listener is bound any more, nor will be. Connections that were accepted go on until
+    /// the runtime ends. It does not wait for a reload, which may hang on a slow disk.
     pub async fn stop(&self) {
-        let _turn = self.turn.lock().await;
+        self.stopped.store(true, Ordering::SeqCst);
         self.refresh.abort();
         let tasks: Vec<_> = self
             .tenants()
@@ -168,6 +172,10 @@ impl Server {
             // It was told to end, so it ends with an error.
             let _ = task.await;
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
     }
 
     fn note(&self, errors: Vec<String>) {
@@ -300,5 +308,30 @@ mod tests {
         server.stop().await;
         let refused = std::net::TcpStream::connect(address).map_err(|error| error.kind());
         assert_eq!(refused.map(drop), Err(io::ErrorKind::ConnectionRefused));
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_hangs_holds_up_no_end_and_binds_nothing_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = RecordLog::to(sink(), LogFormat::Text).unwrap();
+        let listener = "[[listener]]\nprotocol = \"ftp\"\naddress = \"127.0.0.1:0\"\n";
+        let server = Server::start(&deployment(dir.path(), listener), &records);
+        let (release, hang) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let config = dir.path().join("provost.toml");
+        let renewal = server.renew(move |_| {
+            begun.send(()).unwrap();
+            // It hangs until the other end is dropped.
+            let _ = hang.recv();
+            provost_tenants::config::load(&config, [])
+        });
+        let ending = async {
+            begins.await.unwrap();
+            server.stop().await;
+            drop(release);
+        };
+        let (renewal, ()) = tokio::join!(renewal, ending);
+        assert_eq!(renewal.errors, ["the server is ending"]);
+        assert_eq!(server.tenants().values().map(|serving| serving.listeners.len()).sum::<usize>(), 1);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use provost_tenants::Tenant;
-use provost_tenants::config::{Failed, Loaded, Problems};
+use provost_tenants::config::{Loaded, Problems};
 use provost_tenants::devices::Refresh;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,7 @@ impl Server {
         let former = self.present();
         let loaded = tokio::task::spawn_blocking(move || load(&former)).await;
         let errors = match loaded {
+            _ if self.is_stopped() => vec!["the server is ending".to_owned()],
             Ok(Ok(loaded)) => {
                 self.note(Vec::new());
                 return self.take(&loaded).await;
@@ -85,20 +86,26 @@ impl Server {
 
     async fn take(&self, loaded: &Loaded) -> Renewal {
         let mut renewal = Renewal::default();
-        self.keep(&loaded.failed, &mut renewal);
+        self.keep(loaded, &mut renewal);
         self.remove(loaded, &mut renewal).await;
         self.swap(loaded, &mut renewal).await;
         renewal
     }
 
     /// What did not load stays as it is.
-    fn keep(&self, failed: &[Failed], renewal: &mut Renewal) {
+    fn keep(&self, loaded: &Loaded, renewal: &mut Renewal) {
+        let others: HashSet<&str> =
+            loaded.deployment.tenants.iter().map(|tenant| tenant.policy.name.as_str()).collect();
         let mut tenants = self.tenants();
-        for failed in failed {
-            let is_it = |tenant: &Tenant| {
-                tenant.source.file == failed.file || failed.name.as_ref() == Some(&tenant.policy.name)
-            };
-            let mut served = tenants.values_mut().find(|serving| is_it(&serving.tenant));
+        for failed in &loaded.failed {
+            let of_file = |tenant: &Tenant| tenant.source.file == failed.file;
+            let of_name = |tenant: &Tenant| failed.name.as_ref() == Some(&tenant.policy.name);
+            // The file counts before the name: that may be another tenant's, by mistake.
+            let served = [&of_file as &dyn Fn(&Tenant) -> bool, &of_name].into_iter().find_map(|is_it| {
+                let mut names = tenants.iter().filter(|(name, _)| !others.contains(name.as_str()));
+                names.find(|(_, serving)| is_it(&serving.tenant)).map(|(name, _)| name.clone())
+            });
+            let mut served = served.and_then(|name| tenants.get_mut(&name));
             if let Some(serving) = &mut served {
                 serving.errors.clone_from(&failed.errors);
             }
@@ -145,6 +152,9 @@ impl Server {
             listening.stop().await;
         }
         let mut tenants = self.tenants();
+        if self.is_stopped() {
+            return;
+        }
         for (name, fresh) in opening {
             let Some(serving) = tenants.get_mut(name) else { continue };
             for failure in serving.add(fresh, &self.records) {

@@ -33,6 +33,8 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
     let settings = around.settings;
     let name = read.claims.name.as_ref().map(|(name, _)| name.clone());
     let former = name.and_then(|name| around.former.get(name.as_str()).copied());
+    // A file that took another tenant's name by mistake says nothing of that tenant's devices.
+    let former = former.filter(|former| read.problems.errors() == 0 || former.source.file == read.source.file);
     let devices = devices(&read, former, around);
     if read.problems.errors() > 0 {
         return None;
