@@ -200,3 +200,64 @@ fn without_a_server_status_says_so() {
     assert_eq!(asked.code, 1);
     assert!(asked.stderr.contains("no server answers at"), "{asked:?}");
 }
+
+#[test]
+fn a_tenant_that_takes_anothers_name_by_mistake_goes_on_as_it_was() {
+    let scene = Scene::of(&[scene::acme().https(""), scene::globex().https("")]);
+    scene.deployment.replace("tenants.d/globex.toml", "name = \"globex\"", "name = \"acme\"");
+    let reloaded = provost(&scene, &["reload"]);
+    assert_eq!(reloaded.code, 1, "{reloaded:?}");
+    assert!(!reloaded.stdout.contains("removed"), "{reloaded:?}");
+    assert!(reloaded.stdout.contains("tenant globex is served as it was before"), "{reloaded:?}");
+    assert_eq!(scene.phone("sip.cfg").run().text(), "acme sip.cfg\n");
+    assert_eq!(scene.https("globex", FOREIGN, "sip.cfg").run().text(), "globex sip.cfg\n");
+}
+
+#[test]
+fn a_listener_that_is_removed_answers_nothing_more_on_open_connections() {
+    let scene = Scene::of(&[scene::acme().https("").listener("http", "")]);
+    let mut phone = TcpStream::connect(scene.server.address("acme", "http")).unwrap();
+    phone.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = "GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    phone.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"sip.cfg\n") {
+        let mut byte = [0];
+        phone.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    scene.deployment.add(&scene::acme().https(""));
+    assert_eq!(
+        provost(&scene, &["reload"]).succeeded().stdout,
+        "changed acme; closed: http\n0 tenants are as they were\n"
+    );
+    phone.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end, too.
+    let _ = phone.read_to_end(&mut answer);
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+}
+
+#[test]
+fn a_session_whose_password_was_withdrawn_reads_nothing_more() {
+    let tenant = || scene::acme().https("").listener("ftp", "require = [\"password\"]");
+    let user = "[[users]]\nname = \"phones\"\npassword = \"a long secret\"";
+    let scene = Scene::of(&[tenant().table(user)]);
+    let mut phone = TcpStream::connect(scene.server.address("acme", "ftp")).unwrap();
+    phone.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut ask = |command: &str| {
+        phone.write_all(command.as_bytes()).unwrap();
+        let mut reply = [0; 512];
+        let length = phone.read(&mut reply).unwrap();
+        String::from_utf8_lossy(&reply[..length]).into_owned()
+    };
+    assert!(ask("").starts_with("220"));
+    assert!(ask("USER phones\r\n").starts_with("331"));
+    assert!(ask("PASS a long secret\r\n").starts_with("230"));
+    assert!(ask("TYPE I\r\n").starts_with("200"));
+    assert!(ask("SIZE sip.cfg\r\n").starts_with("213"));
+    scene.deployment.add(&tenant().table("[[users]]\nname = \"phones\"\npassword = \"another secret\""));
+    provost(&scene, &["reload"]).succeeded();
+    let reply = ask("SIZE sip.cfg\r\n");
+    assert!(!reply.starts_with("213"), "{reply}");
+}

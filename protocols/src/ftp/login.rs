@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_core::{Exception, ListenerPolicy, ProofKind, Proofs};
+use provost_tenants::Tenant;
+use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::reply::Reply;
 use super::session::{End, Session};
@@ -33,13 +35,29 @@ pub(super) enum Login {
     In,
 }
 
+/// A user and a password. What they prove is asked again for every command: a password that is withdrawn proves nothing in
+/// sessions that are open, either.
+#[derive(Debug)]
+pub(super) struct Shown {
+    user: Vec<u8>,
+    password: SecretSlice<u8>,
+}
+
+impl Shown {
+    /// What is proven to this tenant now.
+    pub(super) fn proofs(&self, tenant: &Tenant) -> Proofs {
+        let password = tenant.users.verify(&tenant.devices, &self.user, self.password.expose_secret());
+        Proofs { password, ..Proofs::none() }
+    }
+}
+
 impl Session {
     /// USER begins anew: what was proven before holds no longer.
     pub(super) fn user(&mut self, argument: &[u8]) -> Reply {
         if argument.is_empty() {
             return Reply::BAD_PARAMETER;
         }
-        self.proofs = Arc::new(Proofs::none());
+        self.shown = None;
         self.leave(Login::Named(argument.to_vec()));
         Reply::PASSWORD_PLEASE
     }
@@ -52,10 +70,12 @@ impl Session {
         };
         let name = text_of(&user);
         let tenant = self.front.tenant();
-        let verify = move || tenant.users.verify(&tenant.devices, &user, &argument);
+        let shown = Arc::new(Shown { user, password: SecretSlice::from(argument) });
+        let verified = Arc::clone(&shown);
+        let verify = move || verified.proofs(&tenant).password;
         let proof = self.front.off_runtime(verify).await.map_err(|_| End::Failed)?;
         if proof.holds() || !requires_password(&self.front.listener().policy) {
-            self.proofs = Arc::new(Proofs { password: proof, ..Proofs::none() });
+            self.shown = Some(shown);
             self.enter();
             return Ok(Reply::LOGGED_IN);
         }

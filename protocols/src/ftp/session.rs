@@ -14,7 +14,7 @@ use super::command::{Command, Verb};
 use super::control::Control;
 use super::data::{DataSetup, Ends};
 use super::line::Line;
-use super::login::Login;
+use super::login::{Login, Shown};
 use super::navigate::Folder;
 use super::reply::Reply;
 use super::settings::Settings;
@@ -32,7 +32,8 @@ pub(super) struct Session {
     pub(super) waiting: VecDeque<Line>,
     pub(super) login: Login,
     pub(super) wrong_passwords: u32,
-    pub(super) proofs: Arc<Proofs>,
+    /// What the session logged in with.
+    pub(super) shown: Option<Arc<Shown>>,
     pub(super) folder: Folder,
     pub(super) settings: Settings,
     pub(super) data: DataSetup,
@@ -101,7 +102,7 @@ impl Session {
             waiting: VecDeque::new(),
             login: Login::Nobody,
             wrong_passwords: 0,
-            proofs: Arc::new(Proofs::none()),
+            shown: None,
             folder: Folder::root(),
             settings: Settings::default(),
             data: DataSetup::default(),
@@ -214,8 +215,9 @@ impl Session {
         work: impl FnOnce(&mut Exchange, &Tenant, &Proofs) -> T + Send + 'static,
     ) -> Result<(Exchange, T), End> {
         let tenant = Arc::clone(exchange.tenant());
-        let proofs = Arc::clone(&self.proofs);
+        let shown = self.shown.clone();
         let work = move || {
+            let proofs = shown.map_or_else(Proofs::none, |shown| shown.proofs(&tenant));
             let outcome = work(&mut exchange, &tenant, &proofs);
             (exchange, outcome)
         };

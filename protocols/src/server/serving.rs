@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use provost_core::{DevicePolicy, Inventory as _, Mac, Protocol};
+use provost_core::{DevicePolicy, Inventory as _, ListenerPolicy, Mac, Protocol};
 use provost_tenants::{Listener, Tenant};
 
 use super::listening::{Listening, Place};
@@ -75,11 +75,11 @@ impl Serving {
                 None => fresh.push(generation),
             }
         }
-        // Connections that were accepted by a listener that closes are judged by what is served now, where it has the name.
+        // Connections that were accepted by a listener that closes are judged by what is served now. Where it is no more, it
+        // is disabled for them: else whoever keeps one open would be served by the former rules for ever.
         for closing in &former {
-            if let Some(generation) = fresh.iter().find(|fresh| fresh.listener.policy.name == closing.name()) {
-                closing.front.renew(generation.clone());
-            }
+            let successor = fresh.iter().find(|fresh| fresh.listener.policy.name == closing.name());
+            closing.front.renew(successor.map_or_else(|| retired(&tenant, closing), Generation::clone));
         }
         self.tenant = tenant;
         self.errors = Vec::new();
@@ -111,6 +111,14 @@ impl Listening {
     pub(super) fn name(&self) -> String {
         self.front.listener().policy.name.clone()
     }
+}
+
+/// A listener that is no more.
+fn retired(tenant: &Arc<Tenant>, closing: &Listening) -> Generation {
+    let Listener { policy, address, tls: _, passive } = &*closing.front.listener();
+    let policy = ListenerPolicy { enabled: false, ..policy.clone() };
+    let listener = Listener { policy, address: *address, tls: None, passive: passive.clone() };
+    Generation { tenant: Arc::clone(tenant), listener: Arc::new(listener), tls: None }
 }
 
 pub(super) fn is_gone(tenant: &Tenant, device: Mac) -> bool {
