@@ -14,6 +14,7 @@ mod explain;
 mod generate;
 mod notify;
 mod reload;
+mod running;
 mod serve;
 mod status;
 mod terminal;

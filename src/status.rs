@@ -10,7 +10,7 @@ use provost_protocols::server::{ListenerState, ListenerStatus, Status, TenantSta
 
 use crate::cli::StatusArgs;
 use crate::terminal::{BAD, HEADING, paint, table};
-use crate::{configuration, serve};
+use crate::{configuration, running};
 
 /// Asks, and prints the answer.
 pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<
 
 /// Asks the server that serves this configuration.
 pub(crate) fn ask(config: &Path, request: Request) -> anyhow::Result<Answer> {
-    let socket = configuration::settings(config)?.admin_socket.unwrap_or_else(|| PathBuf::from(serve::ADMIN_SOCKET));
+    let socket = configuration::settings(config)?.admin_socket.unwrap_or_else(|| PathBuf::from(running::ADMIN_SOCKET));
     match admin::ask(&socket, request)? {
         Answer::Refused { reason } => bail!("the server refused: {reason}"),
         answer @ (Answer::Status(_) | Answer::Reload(_)) => Ok(answer),

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         return Err(crate::configuration::Refused(loaded.problems).into());
     }
     events::start(LogFormat::Text, LevelFilter::WARN);
-    serve::serve(&loaded.deployment, &config, |server| introduce(&dir, server))
+    serve::serve(&loaded.deployment, &loaded.failed, &config, |server| introduce(&dir, server))
 }
 
 /// The folder of a complete demo, absolute, so that printed commands work anywhere.

@@ -89,6 +89,24 @@ fn a_changed_rule_counts_at_once_on_an_open_connection() {
 }
 
 #[test]
+fn a_tenant_that_never_loaded_is_told_by_status_until_it_is_served() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.add(&scene::acme().https(""));
+    deployment.add(&scene::globex().https("alow = []"));
+    let scene = Scene::start(deployment);
+    let errors = || status_of(&scene)["errors"].to_string();
+    assert!(errors().contains("tenant globex is not served: ") && errors().contains("`allow`"), "{}", errors());
+    let status = provost(&scene, &["status"]);
+    assert!(status.code == 1 && status.stdout.contains("tenant globex is not served"), "{status:?}");
+    assert_eq!(provost(&scene, &["reload"]).code, 1);
+    assert!(errors().contains("tenant globex is not served: "), "{}", errors());
+    scene.deployment.add(&scene::globex().https(""));
+    provost(&scene, &["reload"]).succeeded();
+    provost(&scene, &["status"]).succeeded();
+}
+
+#[test]
 fn a_tenant_that_does_not_load_goes_on_as_it_was() {
     let scene = Scene::of(&[scene::acme().https(""), scene::globex().https("")]);
     scene.deployment.write("tenants.d/acme.toml", "name = \"acme\n[[[");

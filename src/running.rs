@@ -1,0 +1,140 @@
+//! A server that runs, as its operator sees it: reload and status, by SIGHUP or over the admin socket, and what systemd
+//! and the log hear of them. How it starts and ends is told in [`crate::serve`].
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use provost_protocols::Server;
+use provost_protocols::admin::{AdminSocket, Answer, Answers, Request};
+use provost_protocols::server::{Kept, Renewal, Status};
+use provost_tenants::config::{Failed, Former};
+use provost_tenants::devices::Removals;
+use provost_tenants::{Deployment, Settings};
+
+use crate::configuration;
+use crate::notify::Notify;
+
+/// The version that status tells.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The admin socket where the configuration names none, if its folder exists; systemd makes that.
+pub(crate) const ADMIN_SOCKET: &str = "/run/provost/admin.sock";
+
+/// What a running server and its operator share.
+pub(crate) struct Running {
+    pub(crate) server: Server,
+    config: PathBuf,
+    pub(crate) notify: Notify,
+    /// Tenants of the configuration that are not served, and why not: the server does not know them.
+    unserved: Mutex<Vec<String>>,
+}
+
+impl Running {
+    /// A server that serves this deployment of the configuration at `config`. `failed` are the tenants that did not load.
+    pub(crate) fn new(server: Server, deployment: &Deployment, failed: &[Failed], config: &Path) -> Self {
+        let unserved = Mutex::new(unserved(deployment, failed, &server));
+        Self { server, config: config.to_owned(), notify: Notify::from_environment(), unserved }
+    }
+
+    /// Reads the configuration anew and serves what was read.
+    pub(crate) async fn reload(&self, removals: Removals) -> Renewal {
+        self.notify.reloading();
+        let config = self.config.clone();
+        let renewal = self.server.renew(move |tenants| configuration::reload(&config, Former { tenants, removals }));
+        let renewal = renewal.await;
+        log_renewal(&renewal);
+        // With errors of provost.toml itself nothing was changed.
+        if renewal.errors.is_empty() {
+            let kept = renewal.kept.iter().filter(|kept| !kept.is_served);
+            *self.unserved() = kept.map(|Kept { tenant, errors, .. }| is_not_served(tenant, errors)).collect();
+        }
+        self.notify.ready(&format!("serving {} tenants", self.server.present().len()));
+        renewal
+    }
+
+    /// How the server stands, and what it does not know: the tenants that never loaded.
+    fn status(&self) -> Status {
+        let mut status = self.server.status(VERSION);
+        status.errors.extend(self.unserved().iter().cloned());
+        status
+    }
+
+    fn unserved(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(self: Arc<Self>, request: Request) -> Answer {
+        match request {
+            Request::Status => Answer::Status(self.status()),
+            Request::Reload { accept_removals: true } => Answer::Reload(self.reload(Removals::Accept).await),
+            Request::Reload { accept_removals: false } => Answer::Reload(self.reload(Removals::Refuse).await),
+        }
+    }
+}
+
+/// The admin socket, where there is to be one and it can be bound. The server serves without it.
+pub(crate) fn admin(running: &Arc<Running>, settings: &Settings) -> Option<impl Future<Output = ()> + Send + 'static> {
+    let path = settings.admin_socket.clone().or_else(|| {
+        let path = PathBuf::from(ADMIN_SOCKET);
+        path.parent().is_some_and(Path::is_dir).then_some(path)
+    })?;
+    let socket = AdminSocket::bind(&path);
+    let socket = socket.map_err(|error| tracing::error!(path = %path.display(), %error, "no admin socket")).ok()?;
+    let running = Arc::clone(running);
+    let answers: Answers = Arc::new(move |request| -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        Box::pin(Arc::clone(&running).answer(request))
+    });
+    Some(socket.serve(answers))
+}
+
+/// Tells systemd that the runtime still runs.
+pub(crate) async fn stay_alive(running: Arc<Running>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        running.notify.alive();
+    }
+}
+
+fn log_renewal(renewal: &Renewal) {
+    for error in &renewal.errors {
+        tracing::error!(%error, "the configuration was not reloaded");
+    }
+    for kept in &renewal.kept {
+        for error in &kept.errors {
+            tracing::error!(tenant = kept.tenant, is_served = kept.is_served, %error, "the tenant did not load");
+        }
+    }
+    for changed in &renewal.changed {
+        let (bound, closed, devices) = (changed.bound.join(" "), changed.closed.join(" "), &changed.devices);
+        tracing::info!(tenant = changed.tenant, bound, closed, devices = devices.as_deref(), "changed");
+    }
+    for tenant in &renewal.added {
+        tracing::info!(tenant, "added");
+    }
+    for tenant in &renewal.removed {
+        tracing::info!(tenant, "removed");
+    }
+    let (added, removed) = (renewal.added.len(), renewal.removed.len());
+    let (changed, unchanged) = (renewal.changed.len(), renewal.unchanged);
+    tracing::info!(added, removed, changed, unchanged, kept = renewal.kept.len(), "reloaded");
+}
+
+/// Tenants that did not load, and those that loaded and whose TLS could not be made.
+fn unserved(deployment: &Deployment, failed: &[Failed], server: &Server) -> Vec<String> {
+    let of_file = failed.iter().map(|failed| {
+        let tenant = failed.name.clone().unwrap_or_else(|| failed.file.display().to_string());
+        is_not_served(&tenant, &failed.errors)
+    });
+    let present: HashSet<String> = server.present().iter().map(|tenant| tenant.policy.name.clone()).collect();
+    let loaded = deployment.tenants.iter().map(|tenant| &tenant.policy.name);
+    let of_tls =
+        loaded.filter(|name| !present.contains(*name)).map(|name| is_not_served(name, &["see the log".to_owned()]));
+    of_file.chain(of_tls).collect()
+}
+
+fn is_not_served(tenant: &str, errors: &[String]) -> String {
+    format!("tenant {tenant} is not served: {}", errors.join("; "))
+}
