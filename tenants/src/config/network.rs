@@ -47,11 +47,16 @@ where
     Some(stack)
 }
 
+/// `IFF_MASTER` and `IFF_NOARP` of linux/if.h. The kernel gives a VRF both (`vrf_dev_init`), and neither a `DEVTYPE` nor
+/// anything else of its own in sysfs; no other usual device has both.
+const VRF: u32 = 0x400 | 0x80;
+
 /// Sockets bound to a device that is no VRF see the packets of that device alone, which is what `interface` means.
 fn warn_of_another_kind(field: &Field<'_>, stack: &NetworkStack) {
-    let kind = |device: &DeviceName| std::fs::read_to_string(format!("/sys/class/net/{device}/uevent"));
-    let Some(Ok(kind)) = stack.device().map(kind) else { return };
-    if !kind.lines().any(|line| line == "DEVTYPE=vrf") {
+    let flags = |device: &DeviceName| std::fs::read_to_string(format!("/sys/class/net/{device}/flags")).ok();
+    let Some(flags) = stack.device().and_then(flags) else { return };
+    let Ok(flags) = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16) else { return };
+    if flags & VRF != VRF {
         field.warn(
             "this device is no VRF: expected one made by `ip link add NAME type vrf table NUMBER`, or `interface`",
         );
