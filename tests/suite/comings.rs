@@ -72,3 +72,31 @@ fn a_network_that_comes_late_or_anew_is_served() {
     server.event_of(BACK, "initech", 1);
     served(&initech, "initech");
 }
+
+#[test]
+fn a_vrf_that_comes_late_or_anew_is_served() {
+    if !networks::inside("comings::a_vrf_that_comes_late_or_anew_is_served") || !networks::vrfs() {
+        return;
+    }
+    let deployment = Deployment::new();
+    tenant(&deployment, "acme", "vrf = \"vrf-acme\"");
+    tenant(&deployment, "globex", "vrf = \"vrf-globex\"");
+    networks::vrf("vrf-acme");
+    let acme = Host::behind_vrf("to-acme", "vrf-acme");
+    let server = Server::start(&deployment.config(), &[]);
+    assert!(server.listens("acme", "tftp") && !server.listens("globex", "tftp"));
+
+    networks::vrf("vrf-globex");
+    let globex = Host::behind_vrf("to-globex", "vrf-globex");
+    server.event_of(BACK, "globex", 1);
+    served(&globex, "globex");
+
+    // Its interface stays, and lies in the server's own network until the VRF is made anew.
+    served(&acme, "acme");
+    ip("link del vrf-acme");
+    networks::vrf("vrf-acme");
+    ip("link set to-acme master vrf-acme");
+    server.event_of(BACK, "acme", 1);
+    served(&acme, "acme");
+    served(&globex, "globex");
+}

@@ -8,13 +8,14 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::clients::{Scratch, text};
+use crate::harness::clients::{Scratch, run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::networks::{self, Host, ip};
 use crate::harness::scene::POLY;
-use crate::harness::server::Server;
+use crate::harness::server::{self, Server};
 
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
+const PLAIN: [&str; 3] = ["http", "tftp", "ftp"];
 /// Some 20 KiB: more than a block or a segment.
 const LINES: usize = 2000;
 
@@ -36,7 +37,9 @@ fn tenants_of_the_same_address_in_namespaces_never_meet() {
         ip(&format!("netns add {tenant}"));
     }
     // A path serves as well as a name.
-    never_meet(["namespace = \"acme\"", "namespace = \"/run/netns/globex\"", "namespace = \"initech\""], TENANTS);
+    never_meet(["namespace = \"acme\"", "namespace = \"/run/netns/globex\"", "namespace = \"initech\""], |tenant| {
+        Host::behind(&format!("to-{tenant}"), tenant)
+    });
 }
 
 #[test]
@@ -45,7 +48,73 @@ fn tenants_of_the_same_address_on_devices_never_meet() {
         return;
     }
     // Sockets are bound to a VRF device and to an interface alike, and not every kernel has VRFs.
-    never_meet(["vrf = \"to-acme\"", "interface = \"to-globex\"", "vrf = \"to-initech\""], [""; 3]);
+    never_meet(["vrf = \"to-acme\"", "interface = \"to-globex\"", "vrf = \"to-initech\""], |tenant| {
+        Host::behind(&format!("to-{tenant}"), "")
+    });
+}
+
+#[test]
+fn tenants_of_the_same_address_in_vrfs_never_meet() {
+    if !networks::inside("isolation::tenants_of_the_same_address_in_vrfs_never_meet") || !networks::vrfs() {
+        return;
+    }
+    never_meet(["vrf = \"vrf-acme\"", "vrf = \"vrf-globex\"", "vrf = \"vrf-initech\""], |tenant| {
+        networks::vrf(&format!("vrf-{tenant}"));
+        Host::behind_vrf(&format!("to-{tenant}"), &format!("vrf-{tenant}"))
+    });
+}
+
+#[test]
+fn vrfs_and_the_servers_own_network_never_meet() {
+    if !networks::inside("isolation::vrfs_and_the_servers_own_network_never_meet") || !networks::vrfs() {
+        return;
+    }
+    let own = Host::behind("management", "");
+    networks::vrf("vrf-acme");
+    let acme = Host::behind_vrf("to-acme", "vrf-acme");
+    // The one that is mounted shows the devices of the network outside.
+    run("mount", &["-t", "sysfs", "none", "/sys"]).succeeded();
+    for (device, is_none) in [("vrf-acme", false), ("to-acme", true)] {
+        let deployment = Deployment::new();
+        plain(&deployment, "acme", &format!("network.vrf = {device:?}\n"), "10.0.0.1", &PLAIN);
+        let check = run(server::BINARY, &["check", "--config", &text(&deployment.config())]);
+        let said = format!("{}{}", check.stdout, check.stderr);
+        assert_eq!(said.contains("this device is no VRF"), is_none, "{device}: {said}");
+    }
+    // Linux refuses a UDP socket of the server's own network that is bound to no device beside one of a VRF.
+    for (network, protocols) in [("", &["http", "ftp"][..]), ("network.interface = \"management\"\n", &PLAIN)] {
+        for address in ["10.0.0.1", "0.0.0.0", "[::]"] {
+            let deployment = Deployment::new();
+            plain(&deployment, "own", network, address, protocols);
+            plain(&deployment, "acme", "network.vrf = \"vrf-acme\"\n", address, &PLAIN);
+            let _server = Server::start(&deployment.config(), &[]);
+            for (host, tenant, protocols) in [(&own, "own", protocols), (&acme, "acme", &PLAIN)] {
+                for protocol in protocols {
+                    let read =
+                        host.run("curl", &["-sS", "--max-time", "60", &format!("{protocol}://10.0.0.1/sip.cfg")]);
+                    assert_eq!(read.succeeded().stdout, format!("{tenant}\n"), "{network}{address} {protocol}");
+                }
+            }
+        }
+    }
+}
+
+/// A tenant that serves one file to whoever is near.
+fn plain(deployment: &Deployment, tenant: &str, network: &str, address: &str, protocols: &[&str]) {
+    deployment.write(&format!("files/{tenant}/sip.cfg"), format!("{tenant}\n"));
+    let port =
+        |protocol| ["ftp", "tftp", "http"].into_iter().zip([21, 69, 80]).find(|(of, _)| *of == protocol).unwrap().1;
+    let listeners = protocols.iter().map(|protocol| {
+        format!("[[listener]]\nprotocol = {protocol:?}\naddress = \"{address}:{}\"\n", port(*protocol))
+    });
+    deployment.write(
+        &format!("tenants.d/{tenant}.toml"),
+        format!(
+            "name = {tenant:?}\n{network}allow = [\"10.0.0.0/24\"]\nfiles.root = \"../files/{tenant}\"\n\
+             devices.policy = \"any\"\n{}",
+            listeners.collect::<String>()
+        ),
+    );
 }
 
 /// What no other tenant's file could be mistaken for.
@@ -76,12 +145,11 @@ fn deployment(networks: [&str; 3]) -> Deployment {
     deployment
 }
 
-/// `near` are the namespaces in which the tenants' devices lie.
-fn never_meet(networks: [&str; 3], near: [&str; 3]) {
+/// `behind` makes a tenant's network and the phone in it.
+fn never_meet(networks: [&str; 3], behind: impl Fn(&str) -> Host) {
     // It has the phones' address in the server's own network. It comes first, so that a socket without a device goes there.
     let decoy = Host::behind("decoy", "");
-    let hosts: Vec<Host> =
-        TENANTS.iter().zip(near).map(|(tenant, near)| Host::behind(&format!("to-{tenant}"), near)).collect();
+    let hosts = TENANTS.map(behind);
     let deployment = deployment(networks);
     let server = Server::start(&deployment.config(), &[]);
     for tenant in TENANTS {

@@ -2,6 +2,7 @@
 //! not, and makes namespaces, devices and links there. Nothing of the machine's own network is touched or seen.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,26 @@ pub(crate) fn ip(words: &str) -> String {
     run("ip", &words.split_whitespace().collect::<Vec<_>>()).succeeded().stdout
 }
 
+/// Whether the kernel has VRF devices. `tests/vrf-vm` runs what needs them in a virtual machine that has.
+pub(crate) fn vrfs() -> bool {
+    let probe = run("ip", &["link", "add", "probe", "type", "vrf", "table", "9"]);
+    if probe.code != 0 {
+        eprintln!("skipped: this kernel has no VRF devices: {}", probe.stderr);
+        return false;
+    }
+    ip("link del probe");
+    true
+}
+
+/// A VRF device, as `docs/networks.md` makes one, with a table of its own.
+pub(crate) fn vrf(name: &str) {
+    static TABLE: AtomicU32 = AtomicU32::new(101);
+    let table = TABLE.fetch_add(1, Ordering::Relaxed);
+    ip(&format!("link add {name} type vrf table {table}"));
+    ip(&format!("link set {name} up"));
+    ip(&format!("route add table {table} unreachable default metric 4278198272"));
+}
+
 /// A network namespace with one host in it, at the far end of a link.
 pub(crate) struct Host {
     namespace: String,
@@ -76,6 +97,20 @@ impl Host {
     /// A host at 10.0.0.2 in a new namespace. This end of the link, `device` with 10.0.0.1, lies in `near`, or in the network
     /// of the server itself where that is empty.
     pub(crate) fn behind(device: &str, near: &str) -> Self {
+        let host = Self::linked(device, near);
+        host.reached();
+        host
+    }
+
+    /// The same, with this end of the link in a VRF of the server's own network.
+    pub(crate) fn behind_vrf(device: &str, vrf: &str) -> Self {
+        let host = Self::linked(device, "");
+        ip(&format!("link set {device} master {vrf}"));
+        host.reached();
+        host
+    }
+
+    fn linked(device: &str, near: &str) -> Self {
         let namespace = format!("far-{device}");
         ip(&format!("netns add {namespace}"));
         let (end, within) = if near.is_empty() {
@@ -88,13 +123,15 @@ impl Host {
         ip(&format!("{within} link set {device} up"));
         ip(&format!("-n {namespace} addr add 10.0.0.2/24 dev far"));
         ip(&format!("-n {namespace} link set far up"));
-        let host = Self { namespace };
+        Self { namespace }
+    }
+
+    fn reached(&self) {
         let until = Instant::now() + super::DEADLINE;
-        while !ip(&format!("-n {} -o link show far", host.namespace)).contains("LOWER_UP") {
-            assert!(Instant::now() < until, "the link to {device} does not come up");
+        while !ip(&format!("-n {} -o link show far", self.namespace)).contains("LOWER_UP") {
+            assert!(Instant::now() < until, "the link to {} does not come up", self.namespace);
             thread::yield_now();
         }
-        host
     }
 
     /// Runs a program there.
