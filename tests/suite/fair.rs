@@ -46,6 +46,7 @@ fn a_flood_from_outside_leaves_few_records_and_says_how_many_it_left_out() {
             assert_eq!(phone(), b"acme sip.cfg\n");
         }
     }
+    // The time in which two more may be written.
     std::thread::sleep(Duration::from_millis(200));
     stranger.read_request("sip.cfg", "octet", &[]);
     phone();

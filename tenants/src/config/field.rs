@@ -95,23 +95,30 @@ impl<'a> Field<'a> {
         self.otherwise(chosen.map(|(_, value)| *value), &words.join(" or "))
     }
 
+    /// A flag or a number that a variable holds: the environment knows texts only. A file has to write it as what it is.
+    fn parsed_of_environment<T: FromStr>(&self, text: &str) -> Option<T> {
+        match &*self.node.place.origin {
+            Origin::Variable { .. } => text.parse().ok(),
+            Origin::File { .. } => None,
+        }
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&self) -> Option<bool> {
-        let flag = match (&self.node.value, &*self.node.place.origin) {
-            (Value::Flag(flag), _) => Some(*flag),
-            // The environment knows texts only.
-            (Value::Text(text), Origin::Variable { .. }) => text.parse().ok(),
-            _ => None,
+        let flag = match &self.node.value {
+            Value::Flag(flag) => Some(*flag),
+            Value::Text(text) => self.parsed_of_environment(text),
+            Value::Integer(_) | Value::Float | Value::Date(_) | Value::List(_) | Value::Table(_) => None,
         };
         self.otherwise(flag, "true or false")
     }
 
     /// A whole number within `range`.
     pub(super) fn number<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(&self, least: T, most: T) -> Option<T> {
-        let number = match (&self.node.value, &*self.node.place.origin) {
-            (Value::Integer(number), _) => *number,
-            (Value::Text(text), Origin::Variable { .. }) => text.parse().ok(),
-            _ => None,
+        let number = match &self.node.value {
+            Value::Integer(number) => *number,
+            Value::Text(text) => self.parsed_of_environment(text),
+            Value::Flag(_) | Value::Float | Value::Date(_) | Value::List(_) | Value::Table(_) => None,
         };
         let number = number.and_then(|number| T::try_from(number).ok());
         self.otherwise(

@@ -96,7 +96,8 @@ impl Key {
 
 fn bits(modulus: &[u8]) -> usize {
     let significant = modulus.iter().skip_while(|byte| **byte == 0);
-    let leading = significant.clone().next().map_or(0, |byte| byte.leading_zeros() as usize);
+    let leading =
+        significant.clone().next().map_or(0, |byte| usize::try_from(byte.leading_zeros()).unwrap_or_default());
     (significant.count() * 8).saturating_sub(leading)
 }
 
