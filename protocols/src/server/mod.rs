@@ -6,6 +6,7 @@
 //! configuration.
 
 mod listening;
+mod refresh;
 mod renewal;
 mod serving;
 mod status;
@@ -15,14 +16,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use provost_core::Protocol;
-use provost_tenants::devices::{Refresh, Removals};
 use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 use crate::life::Counted;
 use crate::record::RecordLog;
@@ -31,13 +29,6 @@ pub use listening::State;
 pub use renewal::{Changed, Kept, Renewal};
 use serving::{Prepared, Serving};
 pub use status::{ListenerState, ListenerStatus, Status, TenantStatus};
-
-/// How often the tenants' device files are looked at, so that a blocked phone is refused soon.
-const REFRESH: Duration = Duration::from_secs(2);
-
-/// A request that is shorter ends by itself, and its connection hears the next one refused. Longer ones are ended, if not
-/// at this look then at the next.
-const SHORT: Duration = Duration::from_secs(1);
 
 /// The tenants that are served. Dropped, their listeners end.
 #[derive(Debug)]
@@ -103,7 +94,7 @@ impl Server {
             }
         }
         let tenants = Arc::new(Mutex::new(tenants));
-        let refresh = tokio::spawn(refresh(Arc::clone(&tenants)));
+        let refresh = tokio::spawn(refresh::refresh(Arc::clone(&tenants)));
         let since = Timestamp::now();
         Self {
             tenants,
@@ -208,52 +199,6 @@ impl Failure {
 
 fn lock(tenants: &Tenants) -> MutexGuard<'_, BTreeMap<String, Serving>> {
     tenants.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Looks at the tenants' device files now and then, off the runtime: a slow disk delays nobody's request.
-async fn refresh(tenants: Tenants) {
-    let mut ticks = tokio::time::interval(REFRESH);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last: BTreeMap<String, Refresh> = BTreeMap::new();
-    loop {
-        ticks.tick().await;
-        let present: Vec<_> =
-            lock(&tenants).values().map(|serving| (Arc::clone(&serving.tenant), Arc::clone(&serving.life))).collect();
-        let looked = tokio::task::spawn_blocking(move || {
-            let look = |(tenant, life): (Arc<Tenant>, Arc<crate::life::Life>)| {
-                let refresh = tenant.devices.refresh(Removals::Refuse);
-                life.withdraw(SHORT, |device| serving::is_gone(&tenant, device));
-                (tenant.policy.name.clone(), refresh)
-            };
-            present.into_iter().map(look).collect::<BTreeMap<_, _>>()
-        });
-        let Ok(now) = looked.await else { continue };
-        // A file that cannot be read is tried at every tick, and told once.
-        for (tenant, refresh) in &now {
-            if last.get(tenant) != Some(refresh) {
-                log(tenant, refresh);
-            }
-        }
-        last = now;
-    }
-}
-
-fn log(tenant: &str, refresh: &Refresh) {
-    match refresh {
-        Refresh::Unchanged => {}
-        Refresh::Replaced { devices, removed } => {
-            tracing::info!(tenant, devices, removed, "the devices were read again");
-        }
-        Refresh::KeptForErrors { errors, blocked } => {
-            for error in errors {
-                tracing::error!(tenant, blocked, %error, "the device file has errors: the former devices are served");
-            }
-        }
-        Refresh::KeptForRemovals { devices, removed, blocked } => {
-            let message = "the device file lost more than a tenth of the devices: the former ones are served";
-            tracing::error!(tenant, devices, removed, blocked, "{message}");
-        }
-    }
 }
 
 #[cfg(test)]

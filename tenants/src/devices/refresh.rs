@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use provost_core::Mac;
+use rustix::fs::{Mode, OFlags, open};
 
 use super::file::{DeviceFileError, Reading, parse};
 use super::set::DeviceSet;
@@ -159,7 +160,9 @@ pub(super) fn read(path: &Path) -> Result<(Option<Fingerprint>, Reading), Device
         line: 1,
         problem: format!("the file cannot be read: {source}"),
     };
-    let file = File::open(path).map_err(failed)?;
+    // A pipe must not keep us waiting: the devices of every tenant are looked at in one row.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(open(path, flags, Mode::empty()).map_err(io::Error::from).map_err(failed)?);
     let facts = file.metadata().map_err(failed)?;
     if !facts.is_file() {
         return Err(failed(io::ErrorKind::InvalidInput.into()));
@@ -253,6 +256,16 @@ mod tests {
     fn a_file_that_vanishes_keeps_the_former_set() {
         let bench = bench(&rows(0..20));
         std::fs::remove_file(&bench.file).unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(bench.devices.refresh(Removals::Refuse), Refresh::KeptForErrors { .. }));
+        assert_eq!(bench.devices.len(), 21);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_file_keeps_nobody_waiting() {
+        let bench = bench(&rows(0..20));
+        std::fs::remove_file(&bench.file).unwrap_or_else(|error| panic!("{error}"));
+        let made = std::process::Command::new("mkfifo").arg(&bench.file).status();
+        assert!(made.is_ok_and(|status| status.success()));
         assert!(matches!(bench.devices.refresh(Removals::Refuse), Refresh::KeptForErrors { .. }));
         assert_eq!(bench.devices.len(), 21);
     }
