@@ -72,9 +72,7 @@ pub(super) struct Pace {
     /// When the packets were sent whose answer measures the time; `None` once they have been repeated.
     sent: Option<Instant>,
     due: Instant,
-    progress: Instant,
-    stall: Duration,
-    /// Since when the peer is waited for.
+    /// Since when the peer is waited for: the time of this machine's own work does not count.
     waiting: Instant,
     rate: LeastRate,
     /// How often a peer that has not answered yet may still be sent something; `None` once it has answered.
@@ -95,9 +93,8 @@ impl Pace {
     pub(super) fn new(asked: Option<Duration>, limits: &Limits, now: Instant) -> Self {
         let interval = Interval::new(asked);
         let due = now + interval.now();
-        let (stall, unanswered) = (limits.stall, Some(limits.tftp_sends));
-        let rate = LeastRate::new(limits);
-        Self { interval, sent: None, due, progress: now, stall, waiting: now, rate, unanswered }
+        let (rate, unanswered) = (LeastRate::new(limits), Some(limits.tftp_sends));
+        Self { interval, sent: None, due, waiting: now, rate, unanswered }
     }
 
     /// When time is up.
@@ -107,7 +104,7 @@ impl Pace {
 
     /// When the peer is given up: it stalls, or is too slow on the whole.
     fn end(&self) -> Instant {
-        (self.progress + self.stall).min(self.waiting + self.rate.patience())
+        self.waiting + self.rate.patience()
     }
 
     /// Something new was sent.
@@ -143,7 +140,6 @@ impl Pace {
         }
         self.interval.progressed();
         self.unanswered = None;
-        self.progress = now;
         self.waits(now);
     }
 
@@ -230,6 +226,19 @@ mod tests {
             }
         }
         assert_eq!(now - begin, Limits::default().stall);
+    }
+
+    #[test]
+    fn what_this_machine_takes_to_store_or_to_send_is_not_the_peers_fault() {
+        let begin = Instant::now();
+        let later = begin + 2 * Limits::default().stall;
+        for goes_on in [Pace::sent, Pace::waits] {
+            let mut pace = Pace::new(None, &Limits::default(), begin);
+            pace.progressed(begin, 512);
+            goes_on(&mut pace, later);
+            assert!(pace.due() > later);
+            assert_eq!(pace.expired(pace.due()), Due::Repeat);
+        }
     }
 
     #[test]
