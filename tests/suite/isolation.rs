@@ -125,6 +125,8 @@ fn content(tenant: &str, what: &str) -> String {
 fn deployment(networks: [&str; 3]) -> Deployment {
     let deployment = Deployment::new();
     deployment.certificate(POLY, &deployment.poly.common_name(POLY.to_uppercase()));
+    // In an emulated machine a client may take seconds between two packets.
+    let patience = "limits.handshake = \"60s\"\nlimits.client_hello = \"60s\"\n";
     for (tenant, network) in TENANTS.into_iter().zip(networks) {
         let tls = "certificate = \"../tls/server.pem\"\nkey = \"../tls/server.key\"\ntrust = [\"poly\"]\n";
         let listener = |protocol: &str, port: u16, more: &str| {
@@ -135,7 +137,7 @@ fn deployment(networks: [&str; 3]) -> Deployment {
             &format!("tenants.d/{tenant}.toml"),
             format!(
                 "name = {tenant:?}\nnetwork = {{ {network} }}\nallow = [\"10.0.0.0/24\"]\nfiles.root = \"../files/{tenant}\"\n\
-                 uploads.min_free = \"0MiB\"\ndevices.list = [{POLY:?}]\n{}{}{}",
+                 uploads.min_free = \"0MiB\"\ndevices.list = [{POLY:?}]\n{patience}{}{}{}",
                 listener("https", 443, tls),
                 listener("tftp", 69, ""),
                 listener("ftp", 21, ""),
