@@ -2,7 +2,7 @@
 //!
 //! A line ends with CR LF (RFC 959 section 5.3) or, from careless clients, with LF alone. Telnet's own sequences are
 //! skipped (RFC 959 section 3.1 makes the control connection a telnet connection): ABOR often comes behind IAC IP and
-//! IAC DM. What the line says is the affair of [`super::command`].
+//! IAC DM. What the line says is the affair of `command.rs`.
 
 /// How many bytes of one over-long line are passed over before the connection is given up.
 const ENDLESS: usize = 64 * 1024;
