@@ -1,5 +1,6 @@
 //! What a configuration makes: tenants with everything that is theirs.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use provost_core::{ListenerPolicy, TenantPolicy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::config::{Basis, Material};
 use crate::devices::Devices;
 use crate::files::Files;
 use crate::limits::Limits;
@@ -73,13 +75,21 @@ pub struct Tenant {
 }
 
 /// What a tenant was read from, to know it again when everything is read anew.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Source {
     /// The tenant's file.
     pub file: PathBuf,
     /// A digest of all that makes the tenant: its file and provost.toml, certificates, keys, trust sets and passwords. Its
     /// devices are not among them; they change by themselves.
     pub digest: [u8; 32],
+    /// Of its file's text alone.
+    pub(crate) text_digest: [u8; 32],
+    /// The text of its file. Passwords stand in it.
+    pub(crate) text: Arc<str>,
+    /// What its file was laid over; absent where it was not loaded.
+    pub(crate) basis: Option<Arc<Basis>>,
+    /// The other files.
+    pub(crate) material: Material,
 }
 
 /// One protocol on one address.
@@ -114,6 +124,19 @@ pub struct Passive {
     pub ports: Option<RangeInclusive<u16>>,
     /// The address told to the peer, where it differs from the one that it reached (NAT).
     pub address: Option<IpAddr>,
+}
+
+impl Source {
+    /// Whether the same would be made of the other.
+    pub fn is(&self, other: &Self) -> bool {
+        self.file == other.file && self.digest == other.digest
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl TlsSettings {

@@ -26,6 +26,7 @@ mod https_wire;
 mod ipv6;
 mod isolation;
 mod lookup;
+mod material;
 mod operator;
 mod passwords;
 mod quotas;

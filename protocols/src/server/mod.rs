@@ -6,6 +6,7 @@
 //! configuration.
 
 mod listening;
+mod material;
 mod refresh;
 mod renewal;
 mod serving;
@@ -26,6 +27,7 @@ use crate::life::Counted;
 use crate::record::RecordLog;
 use listening::Listening;
 pub use listening::State;
+use material::Watch;
 pub use renewal::{Changed, Kept, Renewal};
 use serving::{Prepared, Serving};
 pub use status::{ListenerState, ListenerStatus, Status, TenantStatus};
@@ -36,16 +38,18 @@ pub struct Server {
     tenants: Tenants,
     records: RecordLog,
     /// One reload at a time.
-    turn: tokio::sync::Mutex<()>,
+    turn: Turn,
     since: Timestamp,
     failures: Vec<Failure>,
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
     refresh: JoinHandle<()>,
+    watch: JoinHandle<()>,
     /// Set once nothing is to be bound any more, before the tenants are locked.
     stopped: AtomicBool,
 }
 
+type Turn = Arc<tokio::sync::Mutex<()>>;
 type Tenants = Arc<Mutex<BTreeMap<String, Serving>>>;
 
 /// A listener that is bound.
@@ -95,15 +99,19 @@ impl Server {
         }
         let tenants = Arc::new(Mutex::new(tenants));
         let refresh = tokio::spawn(refresh::refresh(Arc::clone(&tenants)));
+        let turn = Turn::default();
+        let watch = Watch::new(Arc::clone(&tenants), Arc::clone(&turn), records.clone());
+        let watch = tokio::spawn(watch.run());
         let since = Timestamp::now();
         Self {
             tenants,
             records: records.clone(),
-            turn: tokio::sync::Mutex::new(()),
+            turn,
             since,
             failures,
             errors: Mutex::default(),
             refresh,
+            watch,
             stopped: AtomicBool::new(false),
         }
     }
@@ -153,6 +161,7 @@ impl Server {
     pub async fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.refresh.abort();
+        self.watch.abort();
         let tasks: Vec<_> = self
             .tenants()
             .values_mut()
@@ -181,6 +190,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.refresh.abort();
+        self.watch.abort();
     }
 }
 

@@ -174,7 +174,7 @@ impl Server {
         let mut tenants = self.tenants();
         let mut former = tenants.get_mut(&name);
         if let Some(serving) = former.as_deref_mut().filter(|serving| Arc::ptr_eq(&serving.tenant, tenant)) {
-            serving.errors = Vec::new();
+            (serving.errors, serving.stale) = (Vec::new(), Vec::new());
             match devices {
                 Some(_) => {
                     serving.withdraw();
@@ -203,6 +203,7 @@ impl Server {
             return (Vec::new(), fresh);
         };
         let (closed, fresh) = serving.renew(prepared);
+        serving.errors = Vec::new();
         serving.withdraw();
         let is_fresh = |name: &String| fresh.iter().any(|fresh| fresh.listener.policy.name == *name);
         renewal.changed.push(Changed {

@@ -22,6 +22,8 @@ pub(super) struct Serving {
     pub(super) listeners: Vec<Listening>,
     /// Why the tenant's present file is not what is served; empty where it is.
     pub(super) errors: Vec<String>,
+    /// Why its present certificates, keys or revocation lists are not what is served; empty where they are.
+    pub(super) stale: Vec<String>,
 }
 
 /// A generation of each listener, ready to be served.
@@ -52,7 +54,10 @@ impl Prepared {
     /// A tenant that is served for the first time, and what is to listen.
     pub(super) fn begin(self) -> (Serving, Vec<Generation>) {
         let life = Life::new(Arc::default());
-        (Serving { tenant: self.tenant, life, listeners: Vec::new(), errors: Vec::new() }, self.generations)
+        (
+            Serving { tenant: self.tenant, life, listeners: Vec::new(), errors: Vec::new(), stale: Vec::new() },
+            self.generations,
+        )
     }
 }
 
@@ -82,7 +87,7 @@ impl Serving {
             closing.front.renew(successor.map_or_else(|| retired(&tenant, closing), Generation::clone));
         }
         self.tenant = tenant;
-        self.errors = Vec::new();
+        self.stale = Vec::new();
         (former, fresh)
     }
 

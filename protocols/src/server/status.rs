@@ -39,7 +39,7 @@ pub struct TenantStatus {
     pub connections: usize,
     /// Requests under way.
     pub underway: usize,
-    /// Why its present file is not what is served.
+    /// Why its present file, or a certificate, a key or a revocation list, is not what is served.
     #[serde(default)]
     pub errors: Vec<String>,
     /// Its listeners, in the order of its file.
@@ -112,7 +112,7 @@ fn tenant(serving: &Serving) -> TenantStatus {
         devices: serving.tenant.devices.len(),
         connections: serving.life.shares().taken(),
         underway: serving.life.underway(),
-        errors: serving.errors.clone(),
+        errors: [&serving.errors[..], &serving.stale].concat(),
         listeners: serving.listeners.iter().map(listener).collect(),
     }
 }

@@ -1,14 +1,16 @@
 //! From what a tenant's file says to the tenant. What its folders and its inventory hold is found wrong here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use provost_core::DevicePolicy;
 
 use super::digest;
+use super::material::Material;
 use super::node::Place;
 use super::problem::{Collector, Origin, Position, Problem, Severity};
 use super::tenant::TenantRead;
+use super::trust::SetFilesByName;
 use crate::deployment::{Settings, Tenant};
 use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Removals, Unrenewed};
 use crate::files::{Files, FilesSettings};
@@ -24,8 +26,19 @@ pub(super) struct Around<'a> {
     /// The tenants that are served, by name.
     pub(super) former: HashMap<&'a str, &'a Arc<Tenant>>,
     pub(super) removals: Removals,
+    pub(super) devices: OfFormer,
     pub(super) main_digest: [u8; 32],
+    pub(super) trust_files: &'a SetFilesByName,
     pub(super) refreshed: &'a mut Vec<(String, Refresh)>,
+}
+
+/// What becomes of the devices that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OfFormer {
+    /// They are read again.
+    Read,
+    /// They stay.
+    Kept,
 }
 
 /// The tenant; absent where anything of it has an error, which is noted.
@@ -35,13 +48,17 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
     let former = name.and_then(|name| around.former.get(name.as_str()).copied());
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
     let former = former.filter(|former| read.problems.errors() == 0 || former.source.file == read.source.file);
-    let devices = devices(&read, former, around);
+    let devices = match (around.devices, former) {
+        (OfFormer::Kept, Some(former)) => Some(Arc::clone(&former.devices)),
+        (OfFormer::Kept | OfFormer::Read, _) => devices(&read, former, around),
+    };
     if read.problems.errors() > 0 {
         return None;
     }
     read.source.digest = digest::of_tenant(&read, &around.main_digest);
+    read.source.material = material(&mut read, around.trust_files);
     let is_same = |former: &&Arc<Tenant>| {
-        former.source == read.source && devices.as_ref().is_some_and(|devices| Arc::ptr_eq(devices, &former.devices))
+        former.source.is(&read.source) && devices.as_ref().is_some_and(|devices| Arc::ptr_eq(devices, &former.devices))
     };
     if let Some(former) = former.filter(is_same) {
         return Some(Arc::clone(former));
@@ -82,6 +99,14 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
         limits: read.limits,
         source: read.source,
     }))
+}
+
+/// The files of its listeners' pairs, and of the trust sets that they name.
+fn material(read: &mut TenantRead<'_>, trust_files: &SetFilesByName) -> Material {
+    let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let names: BTreeSet<&str> = tls.flat_map(|tls| tls.trust.iter().map(|set| &*set.name)).collect();
+    let sets = names.into_iter().filter_map(|name| trust_files.get(name).cloned()).collect();
+    Material::new(std::mem::take(&mut read.pairs), sets)
 }
 
 /// The devices. Those that are served stay where the file lost so many that it may be a mistake.

@@ -1,6 +1,7 @@
 //! Listeners: `[[listener]]`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use provost_core::policy::{Unbound, UnboundWrite};
@@ -8,6 +9,7 @@ use provost_core::{DevicePolicy, ListenerPolicy, Prefixes, Protocol};
 use std::time::SystemTime;
 
 use super::field::Field;
+use super::material::Seen;
 use super::require;
 use super::section::Section;
 use super::tls;
@@ -33,6 +35,8 @@ pub(super) struct Read<'a> {
     pub(super) unbound: Unbound,
     /// Files that no phone may read, each with the key that names it.
     pub(super) secrets: Vec<Field<'a>>,
+    /// The files of its certificate and key.
+    pub(super) pair: Vec<(PathBuf, Seen)>,
 }
 
 const PROTOCOLS: [(&str, Protocol); 4] =
@@ -84,7 +88,9 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let (require, exceptions) = (terms.require, terms.exceptions);
     let policy = |name| ListenerPolicy { name, protocol, enabled, allow, require, unbound, unbound_write, exceptions };
     let listener = name.clone().map(policy).zip(address).zip(tls);
-    let listener = listener.map(|((policy, address), tls)| Listener { policy, address, tls: tls.settings, passive });
+    let listener =
+        listener.map(|((policy, address), tls)| (Listener { policy, address, tls: tls.settings, passive }, tls.files));
+    let (listener, pair) = listener.unzip();
     let holder = name_field.or(protocol_field)?;
     Some(Read {
         listener,
@@ -94,6 +100,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
         enabled,
         unbound,
         secrets: secrets.into_iter().collect(),
+        pair: pair.unwrap_or_default(),
     })
 }
 

@@ -14,6 +14,7 @@ mod find;
 mod limits;
 mod listener;
 mod main_file;
+mod material;
 mod network;
 mod node;
 mod overlay;
@@ -30,6 +31,8 @@ mod trust;
 mod units;
 mod users;
 
+pub(crate) use material::{Basis, Material};
+pub use material::{Look, Reread, Seen, reread};
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 
 use std::path::{Path, PathBuf};
@@ -98,23 +101,32 @@ pub fn reload(
     former: Former<'_>,
 ) -> Result<Loaded, Problems> {
     let now = SystemTime::now();
-    let (mut document, main_digest) = read_document(path).map_err(Problems::from_iter)?;
+    let (mut document, Text { digest: main_digest, .. }) = read_document(path).map_err(Problems::from_iter)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let main_problems = Collector::default();
     for problem in overlay::environment(&mut document, environment, folder) {
         main_problems.push(problem);
     }
+    let document = Arc::new(document);
     let main = main_file::read(&document, &main_problems);
     let trust_problems = Collector::default();
-    let trust = trust::read(&document, &trust_problems, now);
+    let (trust, trust_files) = trust::read(&document, &trust_problems, now);
     let mut files = main.tenant_files(folder);
     let documents = tenant_documents(&document, &files);
+    let basis = basis(Arc::clone(&document), main_digest, &main.settings, former.tenants);
     files.push(path.to_path_buf());
     let common = tenant::Common { trust: &trust, now, today: Timestamp::now().to_zoned(TimeZone::UTC).date() };
     let tenants: Vec<_> = documents
         .iter()
         .filter_map(|tenant| {
-            let source = Source { file: tenant.file.clone(), digest: tenant.digest };
+            let source = Source {
+                file: tenant.file.clone(),
+                digest: tenant.text.digest,
+                text_digest: tenant.text.digest,
+                text: Arc::clone(&tenant.text.text),
+                basis: Some(Arc::clone(&basis)),
+                material: Material::default(),
+            };
             Some(tenant::read(tenant.document.as_ref()?, &tenant.problems, &common, source))
         })
         .collect();
@@ -124,7 +136,9 @@ pub fn reload(
         settings: &main.settings,
         former: former.tenants.iter().map(|tenant| (tenant.policy.name.as_str(), tenant)).collect(),
         removals: former.removals,
+        devices: assemble::OfFormer::Read,
         main_digest,
+        trust_files: &trust_files,
         refreshed: &mut refreshed,
     };
     let names: Vec<_> =
@@ -197,12 +211,31 @@ struct TenantDocument {
     document: Option<Node>,
     problems: Collector,
     file: PathBuf,
-    /// Of its text.
+    text: Text,
+}
+
+/// The text of a file, and a digest of it.
+#[derive(Default)]
+struct Text {
+    text: Arc<str>,
     digest: [u8; 32],
 }
 
+/// Tenants that were loaded with the same provost.toml share it.
+fn basis(document: Arc<Node>, digest: [u8; 32], settings: &Settings, former: &[Arc<Tenant>]) -> Arc<Basis> {
+    let mut known = former.iter().filter_map(|tenant| tenant.source.basis.as_ref());
+    match known.find(|basis| basis.digest == digest) {
+        Some(basis) => Arc::clone(basis),
+        None => Arc::new(Basis { document, digest, settings: settings.clone() }),
+    }
+}
+
+fn defaults_of(document: &Node) -> Option<&Node> {
+    document.table().and_then(|table| table.get("defaults")).map(|entry| &entry.node)
+}
+
 fn tenant_documents(document: &Node, files: &[PathBuf]) -> Vec<TenantDocument> {
-    let defaults = document.table().and_then(|table| table.get("defaults")).map(|entry| &entry.node);
+    let defaults = defaults_of(document);
     files.iter().map(|path| tenant_document(path, defaults)).collect()
 }
 
@@ -210,19 +243,19 @@ fn tenant_document(path: &Path, defaults: Option<&Node>) -> TenantDocument {
     let origin = Origin::file(path);
     let problems = Collector::for_tenant(origin.clone());
     let document = read_document(path).map_err(|errors| errors.into_iter().for_each(|error| problems.push(error)));
-    let (document, digest) = document.ok().unzip();
+    let (document, text) = document.ok().unzip();
     let document = document.map(|document| match defaults {
         Some(defaults) => overlay::over_defaults(defaults, document),
         None => document,
     });
-    TenantDocument { document, problems, file: path.to_owned(), digest: digest.unwrap_or_default() }
+    TenantDocument { document, problems, file: path.to_owned(), text: text.unwrap_or_default() }
 }
 
-/// The document, and a digest of its text.
-fn read_document(path: &Path) -> Result<(Node, [u8; 32]), Vec<Problem>> {
+/// The document, and its text.
+fn read_document(path: &Path) -> Result<(Node, Text), Vec<Problem>> {
     let origin = Origin::file(path);
     let text = std::fs::read_to_string(path)
         .map_err(|error| vec![Place::whole(&origin).error("", format!("cannot read the file: {error}"))])?;
     let document = node::parse(&text, &origin)?;
-    Ok((document, digest::of([text.as_bytes()])))
+    Ok((document, Text { digest: digest::of([text.as_bytes()]), text: text.into() }))
 }

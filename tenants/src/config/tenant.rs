@@ -1,6 +1,7 @@
 //! One tenant's file.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jiff::civil::Date;
@@ -9,6 +10,7 @@ use provost_core::{ProofKind, Protocol, RuleSet, TenantPolicy};
 
 use super::field::Field;
 use super::listener::{self, Surroundings, is_name, prefixes, refuse_name};
+use super::material::Seen;
 use super::node::Node;
 use super::places::{self, DevicesRead, FilesRead, Folder, UploadsRead};
 use super::problem::Collector;
@@ -40,6 +42,8 @@ pub(super) struct TenantRead<'a> {
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: Limits,
     pub(super) claims: Claims<'a>,
+    /// The files of its listeners' certificates and keys.
+    pub(super) pairs: Vec<(PathBuf, Seen)>,
     pub(super) source: Source,
 }
 
@@ -86,7 +90,7 @@ pub(super) fn read<'a>(
     let limits = limits::read(root.table("limits"));
     let surroundings =
         Surroundings { allow: allow.as_ref(), devices: devices.policy, trust: common.trust, now: common.now };
-    let listeners = listeners(&mut root, &surroundings);
+    let mut listeners = listeners(&mut root, &surroundings);
     warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());
     root.finish();
     let mut claims = claims(&listeners, enabled);
@@ -100,8 +104,9 @@ pub(super) fn read<'a>(
         devices: devices.policy,
     });
     claims.name = name;
+    let pairs = listeners.iter_mut().flat_map(|read| std::mem::take(&mut read.pair)).collect();
     let listeners = listeners.into_iter().filter_map(|read| read.listener).collect();
-    TenantRead { problems, policy, network, files, uploads, devices, users, listeners, limits, claims, source }
+    TenantRead { problems, policy, network, files, uploads, devices, users, listeners, limits, claims, pairs, source }
 }
 
 fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec<listener::Read<'a>> {

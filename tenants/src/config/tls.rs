@@ -1,6 +1,6 @@
 //! The server's side of TLS: its certificate, its key, and whom it trusts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provost_core::Protocol;
@@ -14,6 +14,7 @@ use x509_parser::prelude::FromDer;
 
 use super::field::Field;
 use super::listener::Surroundings;
+use super::material::Seen;
 use super::require::Terms;
 use super::section::Section;
 use crate::deployment::TlsSettings;
@@ -22,6 +23,8 @@ use crate::trust::TrustSet;
 /// What was read: settings on https, none elsewhere.
 pub(super) struct Tls {
     pub(super) settings: Option<TlsSettings>,
+    /// The files of its certificate and key, as they were before they were read.
+    pub(super) files: Vec<(PathBuf, Seen)>,
 }
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -40,11 +43,13 @@ pub(super) fn read(
             for key in ["certificate", "key", "server_names", "trust", "hints"] {
                 section.misplaced(key, "is of https listeners only");
             }
-            return Some(Tls { settings: None });
+            return Some(Tls { settings: None, files: Vec::new() });
         }
     }
     let certificate = section.need("certificate", "the PEM file of the server's certificate chain");
     let key = section.need("key", "the PEM file of the certificate's key");
+    let files = [&certificate, &key].into_iter().flatten().filter(|field| field.is_text()).filter_map(Field::path);
+    let files = files.map(|path| (path.clone(), Seen::at(&path))).collect();
     let pair = certificate.zip(key).and_then(|(certificate, key)| pair(&certificate, &key, surroundings.now));
     let server_names = section.take("server_names").map(|field| server_names(&field)).unwrap_or_default();
     let hints = section.take("hints").and_then(|field| field.flag()).unwrap_or(true);
@@ -56,7 +61,8 @@ pub(super) fn read(
         }
         None => Vec::new(),
     };
-    Some(Tls { settings: Some(TlsSettings { certificates: vec![pair?], server_names, trust, hints }) })
+    let settings = TlsSettings { certificates: vec![pair?], server_names, trust, hints };
+    Some(Tls { settings: Some(settings), files })
 }
 
 fn pair(certificate: &Field<'_>, key: &Field<'_>, now: SystemTime) -> Option<Pair> {

@@ -13,7 +13,8 @@ use std::time::SystemTime;
 use super::authorities;
 use super::field::Field;
 use super::find;
-use super::node::Node;
+use super::material::{Pattern, SetFiles};
+use super::node::{Node, Value};
 use super::problem::Collector;
 use super::section::Section;
 use crate::trust::TrustSet;
@@ -21,15 +22,34 @@ use crate::trust::TrustSet;
 /// The trust sets by name; `None` for one that has errors.
 pub(super) type TrustSets = HashMap<String, Option<Arc<TrustSet>>>;
 
-pub(super) fn read(document: &Node, problems: &Collector, now: SystemTime) -> TrustSets {
+/// The files of each, errors or not.
+pub(super) type SetFilesByName = HashMap<String, Arc<SetFiles>>;
+
+pub(super) fn read(document: &Node, problems: &Collector, now: SystemTime) -> (TrustSets, SetFilesByName) {
     let mut root = Section::root(document, problems);
-    let Some(sets) = root.take("trust").and_then(|field| field.section()) else { return TrustSets::new() };
+    let Some(sets) = root.take("trust").and_then(|field| field.section()) else { return Default::default() };
+    let mut files = SetFilesByName::new();
     let read = |(name, field): (&str, Field<'_>)| {
         let before = problems.errors();
-        let set = field.section().map(|section| trust_set(name, section, now));
+        let set = field.section().map(|mut section| {
+            files.insert(name.to_owned(), Arc::new(SetFiles::of(patterns(&mut section))));
+            trust_set(name, section, now)
+        });
         (name.to_owned(), set.filter(|_| problems.errors() == before).map(Arc::new))
     };
-    sets.all().into_iter().map(read).collect()
+    let sets = sets.all().into_iter().map(read).collect();
+    (sets, files)
+}
+
+/// The globs of a trust set; what is none is refused where it is read.
+fn patterns(section: &mut Section<'_>) -> Vec<Pattern> {
+    let fields = [section.take("anchors"), section.take("crls")];
+    let lists = fields.iter().flatten().filter_map(|field| match field.value() {
+        Value::List(items) => Some(items),
+        Value::Text(_) | Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::Table(_) => None,
+    });
+    let pattern = |item: &Node| Some((item.text()?.to_owned(), item.place.origin.folder().to_path_buf()));
+    lists.flatten().filter_map(pattern).collect()
 }
 
 fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet {

@@ -1,0 +1,122 @@
+//! Certificates, keys and revocation lists that change while phones are served.
+//!
+//! A tenant of which such a file changed is renewed as by a reload of it alone; its listeners keep their sockets, and open
+//! connections go on and are judged by the new trust sets from their next request. What cannot be served, such as a
+//! certificate whose key has not come yet, leaves everything as it was.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use provost_tenants::Tenant;
+use provost_tenants::config::{Look, Reread, Seen, reread};
+use tokio::time::MissedTickBehavior;
+
+use super::serving::Prepared;
+use super::{Failure, Tenants, Turn, lock};
+use crate::record::RecordLog;
+
+/// How often.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is known of the tenants' files.
+pub(super) struct Watch {
+    tenants: Tenants,
+    turn: Turn,
+    records: RecordLog,
+    /// What was found when the tenant was read again last. It counts for that generation of the tenant alone.
+    last: Last,
+}
+
+impl Watch {
+    pub(super) fn new(tenants: Tenants, turn: Turn, records: RecordLog) -> Self {
+        Self { tenants, turn, records, last: Last::new() }
+    }
+
+    /// Looks until it is dropped.
+    pub(super) async fn run(mut self) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look().await;
+        }
+    }
+
+    /// Looks at the files of all tenants, and renews those of which one changed.
+    async fn look(&mut self) {
+        let present: Vec<_> = lock(&self.tenants).values().map(|serving| Arc::clone(&serving.tenant)).collect();
+        let last = std::mem::take(&mut self.last);
+        let looked = tokio::task::spawn_blocking(move || look(&present, &last)).await;
+        let Ok((last, changed)) = looked else { return };
+        self.last = last;
+        if changed.is_empty() {
+            return;
+        }
+        // No reload meanwhile: it would be undone. One that came before has other tenants, and these are left.
+        let turn = Arc::clone(&self.turn);
+        let _turn = turn.lock().await;
+        let reread = tokio::task::spawn_blocking(move || reread(&changed)).await;
+        for reread in reread.into_iter().flatten() {
+            self.take(reread).await;
+        }
+    }
+
+    async fn take(&self, Reread { former, outcome }: Reread) {
+        let name = &former.policy.name;
+        let closed = {
+            let mut tenants = lock(&self.tenants);
+            let Some(serving) = tenants.get_mut(name).filter(|serving| Arc::ptr_eq(&serving.tenant, &former)) else {
+                return;
+            };
+            let prepared = outcome.and_then(|tenant| {
+                let prepared = (!Arc::ptr_eq(&tenant, &former)).then(|| Prepared::new(&tenant, Some(serving)));
+                prepared.transpose().map_err(|(listener, error)| vec![format!("listener {listener}: {error}")])
+            });
+            match prepared {
+                Ok(Some(prepared)) => {
+                    let (closed, fresh) = serving.renew(prepared);
+                    for failure in serving.add(fresh, &self.records) {
+                        Failure::of(name, failure).log();
+                    }
+                    tracing::info!(tenant = name, "certificates, keys or revocation lists were read again");
+                    closed
+                }
+                Ok(None) => {
+                    serving.stale = Vec::new();
+                    Vec::new()
+                }
+                Err(errors) => {
+                    for error in errors.iter().filter(|error| !serving.stale.contains(error)) {
+                        let message = "a certificate, key or revocation list cannot be served: the former ones are";
+                        tracing::error!(tenant = name, %error, "{message}");
+                    }
+                    serving.stale = errors;
+                    Vec::new()
+                }
+            }
+        };
+        for listening in closed {
+            listening.stop().await;
+        }
+    }
+}
+
+type Last = HashMap<String, (Weak<Tenant>, Seen)>;
+
+fn look(present: &[Arc<Tenant>], last: &Last) -> (Last, Vec<Arc<Tenant>>) {
+    let mut look = Look::default();
+    let mut now = Last::new();
+    let mut changed = Vec::new();
+    for tenant in present {
+        let name = &tenant.policy.name;
+        let known = last.get(name).filter(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(tenant)));
+        let before = known.map_or(tenant.seen(), |(_, seen)| *seen);
+        let seen = look.at(tenant);
+        if !seen.is(before) {
+            changed.push(Arc::clone(tenant));
+        }
+        now.insert(name.clone(), (Arc::downgrade(tenant), seen));
+    }
+    (now, changed)
+}

@@ -1,0 +1,87 @@
+//! Certificates, keys and revocation lists that change while phones are served, without a reload.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::DEADLINE;
+use crate::harness::clients::{run, text};
+use crate::harness::deployment::Deployment;
+use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene};
+use crate::harness::server::BINARY;
+use crate::harness::tls_client::{Stream, ask, connect, status};
+
+const REQUEST: &str = "GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+
+/// A connection that has been used.
+fn connected(scene: &Scene, device: &str) -> Stream {
+    let mut phone = connect(&scene.deployment, scene.server.address("acme", "https"), device);
+    assert_eq!(status(&ask(&mut phone, REQUEST)), 200);
+    phone
+}
+
+/// The certificate that the server shows now.
+fn shown(scene: &Scene) -> Vec<u8> {
+    connected(scene, POLY).conn.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// Waits until it is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn errors(scene: &Scene) -> String {
+    let asked = run(BINARY, &["status", "--json", "--config", &text(&scene.deployment.config())]);
+    let status: Value = serde_json::from_str(&asked.stdout).unwrap();
+    status.pointer("/tenants/0/errors").unwrap().to_string()
+}
+
+#[test]
+fn a_pair_that_is_swapped_is_shown_once_both_halves_are_there() {
+    let scene = Scene::of(&[scene::acme().https("")]);
+    let mut open = connected(&scene, POLY);
+    let before = shown(&scene);
+    scene.deployment.stranger.server().write(&scene.deployment.path("tls"), "next");
+    let swap = |half: &str| {
+        let file = |name: &str| scene.deployment.path(&format!("tls/{name}.{half}"));
+        std::fs::rename(file("next"), file("server")).unwrap();
+    };
+    swap("pem");
+    scene.server.event("a certificate, key or revocation list cannot be served: the former ones are");
+    assert!(errors(&scene).contains("is not the key of `certificate`"), "{}", errors(&scene));
+    assert_eq!(shown(&scene), before, "half a pair is not taken");
+    // What stands in the tenant's file meanwhile waits for the reload.
+    scene.deployment.replace("tenants.d/acme.toml", "name = \"acme\"", "name = \"acme\"\nenabled = false");
+    swap("key");
+    until("the new certificate", || shown(&scene) != before);
+    assert_eq!(errors(&scene), "[]");
+    assert_eq!(status(&ask(&mut open, REQUEST)), 200, "an open connection goes on");
+}
+
+#[test]
+fn a_revocation_list_that_appears_counts_at_the_next_request_of_an_open_connection() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    let anchors = "anchors = [\"trust/poly.pem\"]";
+    deployment.replace("provost.toml", anchors, &format!("{anchors}\ncrls = [\"trust/*.crl\"]"));
+    deployment.write("trust/0.crl", deployment.cisco.revokes(&[1]));
+    deployment.certificate("phone", &deployment.poly.numbered(POLY, 4711));
+    deployment.add(&scene::acme().https(""));
+    let scene = Scene::start(deployment);
+    let (mut phone, mut neighbour) = (connected(&scene, "phone"), connected(&scene, NEIGHBOUR));
+    scene.deployment.write("trust/1.crl", scene.deployment.poly.revokes(&[4711]));
+    until("the phone is refused", || status(&ask(&mut phone, REQUEST)) == 403);
+    assert_eq!(status(&ask(&mut neighbour, REQUEST)), 200);
+    // A list that is damaged revokes nothing more and forgets nothing.
+    scene.deployment.write("trust/1.crl", "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n");
+    scene.server.event("a certificate, key or revocation list cannot be served: the former ones are");
+    assert!(errors(&scene).contains("1.crl"), "{}", errors(&scene));
+    assert_eq!(status(&ask(&mut phone, REQUEST)), 403);
+    std::fs::remove_file(scene.deployment.path("trust/1.crl")).unwrap();
+    until("the phone is served", || status(&ask(&mut phone, REQUEST)) == 200);
+    assert_eq!(errors(&scene), "[]");
+}
