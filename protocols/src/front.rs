@@ -297,6 +297,13 @@ impl Exchange {
         self.path.as_ref().map_err(|error| *error)
     }
 
+    /// Counts the time from here: what ends before a request, such as a handshake, took time too.
+    pub(crate) fn since(&mut self, began: Instant) {
+        let earlier = self.began.saturating_duration_since(began);
+        self.record.time = self.record.time.saturating_sub(earlier).unwrap_or(self.record.time);
+        self.began = began;
+    }
+
     /// Says what the peer calls itself.
     pub fn agent(&mut self, agent: &[u8]) {
         self.record.agent = Some(text_of(agent));

@@ -94,6 +94,16 @@ fn each_failed_handshake_has_its_record() {
 }
 
 #[test]
+fn the_record_of_a_handshake_counts_from_the_connection() {
+    let scene = scene();
+    // It says nothing until the limit of three seconds for the ClientHello ends it.
+    let silent = TcpStream::connect(scene.server.address("acme", "https")).unwrap();
+    let record = scene.server.record(&[("outcome", "handshake")]);
+    assert!(record["duration_ms"].as_f64().is_some_and(|duration| duration > 2900.0), "{record}");
+    drop(silent);
+}
+
+#[test]
 fn each_plain_request_has_its_record() {
     let scene = scene();
     let pinned = format!("{NEIGHBOUR}.cfg");

@@ -23,6 +23,7 @@ mod tests;
 mod validators;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::net::TcpListener;
 
@@ -50,6 +51,7 @@ async fn secured(front: Arc<Front>, connection: Connection) {
     let Connection { stream, client, slot, .. } = connection;
     // Without TLS there is no handshake: the connection ends.
     let Some(tls) = front.present().tls.clone() else { return };
+    let began = Instant::now();
     match tls.accept(stream, &front.limits(), &front.shares().handshakes).await {
         Ok(TlsConnection { stream, server_name, .. }) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
@@ -61,6 +63,7 @@ async fn secured(front: Arc<Front>, connection: Connection) {
         }
         Err(error) => {
             let mut exchange = front.exchange(client, "TLS", b"");
+            exchange.since(began);
             exchange.detail(&error);
             exchange.finish(Outcome::Handshake, Some(error.code()));
         }
