@@ -10,9 +10,16 @@ use crate::rules::Rule;
 
 /// One path, one operation, allowed. It cannot be made or copied outside this crate's decision.
 ///
+/// What a permit is asked for compiles; to name its fields, to call what makes it, or to copy it does not:
+///
+/// ```
+/// fn look(permit: &provost_core::Permit) -> &provost_core::RequestPath { permit.path() }
+/// ```
 /// ```compile_fail
-/// // The fields are private and there is no constructor.
-/// let permit = provost_core::Permit { };
+/// fn take_apart(permit: provost_core::Permit) { let provost_core::Permit { path, .. } = permit; }
+/// ```
+/// ```compile_fail
+/// let make = provost_core::Permit::granted;
 /// ```
 /// ```compile_fail
 /// fn copy(permit: &provost_core::Permit) -> provost_core::Permit { permit.clone() }
