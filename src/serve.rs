@@ -105,6 +105,7 @@ async fn until_signalled(
     running.notify.stopping();
     running.server.stop().await;
     drain(&running.server, deployment.settings.drain, &mut ends).await;
+    running.server.save().await;
     summarise(&running.server);
     for task in [admin, watchdog, Some(reloads)].into_iter().flatten() {
         task.abort();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use provost_protocols::admin::{self, Answer, Request};
-use provost_protocols::server::{ListenerState, ListenerStatus, Status, TenantStatus};
+use provost_protocols::server::{AlarmStatus, ListenerState, ListenerStatus, Status, TenantStatus};
 
 use crate::cli::StatusArgs;
 use crate::terminal::{BAD, HEADING, paint, table};
@@ -59,6 +59,16 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     for tenant in tenants.iter().filter(|tenant| !tenant.errors.is_empty()) {
         writeln!(output, "{} tenant {} is served as it was before:", paint(BAD, "error:"), tenant.name)?;
         tenant.errors.iter().try_for_each(|error| writeln!(output, "  {error}"))?;
+    }
+    for (tenant, alarm) in tenants.iter().flat_map(|tenant| tenant.alarms.iter().map(move |alarm| (tenant, alarm))) {
+        let AlarmStatus { alarm, source, count, seconds_ago } = alarm;
+        let source = source.as_deref().unwrap_or("all its sources");
+        let heading = paint(BAD, "alarm:");
+        writeln!(
+            output,
+            "{heading} tenant {}: {alarm} by {source}, {count} within the window, {seconds_ago} s ago",
+            tenant.name
+        )?;
     }
     Ok(())
 }

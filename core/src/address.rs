@@ -1,7 +1,8 @@
 //! Addresses of peers and listeners, and the prefixes that stand guard over them.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
@@ -15,7 +16,17 @@ pub struct ClientAddr(SocketAddr);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenAddr(pub SocketAddr);
 
+/// Whom an address stands for where peers are counted: one host has all the IPv6 addresses of its /64 (RFC 4291 section
+/// 2.5.1), and one IPv4 address. It is written as the address, or as the prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(IpAddr);
+
 impl ClientAddr {
+    /// Whom the address stands for.
+    pub fn source(self) -> Source {
+        self.ip().into()
+    }
+
     /// The peer's address without its port.
     pub fn ip(self) -> IpAddr {
         self.0.ip()
@@ -30,6 +41,40 @@ impl ClientAddr {
 impl From<SocketAddr> for ClientAddr {
     fn from(address: SocketAddr) -> Self {
         Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.into()),
+            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(prefix) => write!(f, "{prefix}/64"),
+        }
+    }
+}
+
+/// A text that is no source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected an IPv4 address, or an IPv6 prefix of 64 bits")]
+pub struct NoSource;
+
+impl FromStr for Source {
+    type Err = NoSource;
+
+    fn from_str(text: &str) -> Result<Self, NoSource> {
+        let address = text.strip_suffix("/64").unwrap_or(text).parse::<IpAddr>().map_err(|_| NoSource)?;
+        let source = Self::from(address);
+        // One way to write each: what is kept must not be read as something else.
+        if source.to_string() == text { Ok(source) } else { Err(NoSource) }
     }
 }
 
@@ -89,6 +134,23 @@ mod tests {
         assert_eq!(mapped.to_string(), "10.0.0.2:5060");
         assert!(prefixes(&["10.0.0.0/8"]).contains(mapped.ip()));
         assert!(prefixes(&["::ffff:10.0.0.0/104"]).contains(mapped.ip()));
+    }
+
+    #[test]
+    fn a_source_is_an_ipv4_address_or_a_64() {
+        for (address, expected) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("fd00::1:2:3:4", "fd00::/64"),
+            ("fd00:0:0:1::1", "fd00:0:0:1::/64"),
+        ] {
+            let source = Source::from(address.parse::<IpAddr>().unwrap_or_else(|e| panic!("{e}")));
+            assert_eq!(source.to_string(), expected);
+            assert_eq!(expected.parse(), Ok(source));
+        }
+        for text in ["", "10.0.0.1/64", "fd00::", "fd00::1/64", "fd00::/48", "::ffff:10.0.0.1", "FD00::/64"] {
+            assert_eq!(text.parse::<Source>(), Err(NoSource), "{text}");
+        }
     }
 
     #[test]

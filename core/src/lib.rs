@@ -21,7 +21,7 @@ pub mod require;
 pub mod rules;
 pub mod upload;
 
-pub use address::{ClientAddr, ListenAddr, Prefixes};
+pub use address::{ClientAddr, ListenAddr, Prefixes, Source};
 pub use decision::{
     AccessRequest, Denial, ListPermit, Opening, Permit, Reason, Refusal, Step, Witness, decide, decide_listing, walk,
 };

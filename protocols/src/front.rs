@@ -18,6 +18,7 @@ use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
 use rustls::pki_types::CertificateDer;
 
+use crate::guarding::Guarding;
 use crate::life::{Counts, Life, Underway};
 use crate::listen::{Job, Shares, Slot, Slots};
 use crate::record::{Flood, Outcome, Record, RecordLog, text_of};
@@ -191,6 +192,7 @@ impl Front {
             opening: None,
             reason: None,
             detail: None,
+            alarm: None,
             agent: None,
             bytes: 0,
             left_out: 0,
@@ -232,13 +234,16 @@ impl Exchange {
     pub fn decide(&mut self, operation: Operation, proofs: &Proofs) -> Result<Permit, Refusal> {
         self.note_device(proofs);
         let generation = Arc::clone(&self.generation);
-        match decide(&self.request(&generation, operation, proofs)) {
+        let guarding = self.guarding(&generation);
+        match decide(&self.request(&generation, operation, proofs, guarding.withholds())) {
             Ok(permit) => {
                 self.underway.is_for(self.record.mac);
                 self.record.opening = Some(permit.opening());
+                guarding.allowed(permit.opening());
                 Ok(permit)
             }
             Err(denial) => {
+                self.record.alarm = guarding.denied(&denial.reason);
                 if let (Refusal::NotFound, Ok(path)) = (denial.refusal, &self.path) {
                     generation.tenant.files.feign(path);
                 }
@@ -255,7 +260,8 @@ impl Exchange {
     pub fn list<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<T, Refusal> {
         self.note_device(proofs);
         let generation = Arc::clone(&self.generation);
-        let outcome = decide_listing(&self.request(&generation, Operation::Read, proofs)).map(|permit| list(&permit));
+        let outcome =
+            decide_listing(&self.request(&generation, Operation::Read, proofs, false)).map(|permit| list(&permit));
         outcome.map_err(|denial| self.deny(&denial))
     }
 
@@ -264,6 +270,7 @@ impl Exchange {
         generation: &'a Generation,
         operation: Operation,
         proofs: &'a Proofs,
+        throttled: bool,
     ) -> AccessRequest<'a> {
         AccessRequest {
             tenant: &generation.tenant.policy,
@@ -273,10 +280,26 @@ impl Exchange {
             proofs,
             operation,
             path: self.path.as_ref().map_err(|error| *error),
-            // Nothing counts what a source asks for in this version: the step stands in the ladder, and SECURITY.md says
-            // that no source fails it.
-            throttled: false,
+            throttled,
         }
+    }
+
+    /// What the tenant's guard is asked, and told, of this request.
+    fn guarding<'g>(&self, generation: &'g Generation) -> Guarding<'g> {
+        let Record { client, mac, proof, protocol, .. } = &self.record;
+        Guarding::new(&generation.tenant, *protocol, *client, *mac, *proof)
+    }
+
+    /// Waits until the guard lets a peer that only claims its address be told of the device that the path names. It is
+    /// to be met with silence where that does not come: a phone asks again.
+    pub(crate) async fn may_be_answered(&mut self) -> bool {
+        self.note_device(&Proofs::none());
+        self.guarding(&self.generation).turn().await
+    }
+
+    /// The peer has answered from the address that it claimed.
+    pub(crate) fn answered(&self) {
+        self.guarding(&self.generation).answered(self.record.opening);
     }
 
     /// The front that the request came through.
@@ -347,10 +370,12 @@ impl Exchange {
             (proofs.password.device(), "password"),
             (proofs.link, "link"),
         ];
-        let named = match self.path.as_ref().map(RequestPath::named) {
-            Ok(NamedDevice::One(mac)) => Some(*mac),
-            Ok(NamedDevice::None | NamedDevice::Ambiguous) | Err(_) => None,
-        };
+        let named = self.path.as_ref().ok().and_then(|path| match path.named() {
+            NamedDevice::One(mac) => Some(*mac),
+            NamedDevice::None => None,
+            // An operator's rule may settle whose it is.
+            NamedDevice::Ambiguous => self.generation.tenant.policy.rules.find(path)?.device,
+        });
         let known = proven.into_iter().chain([(named, "path")]).find_map(|(mac, proof)| Some((mac?, proof)));
         (self.record.mac, self.record.proof) = known.unzip();
     }
@@ -359,6 +384,13 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.duration = self.began.elapsed();
+        if self.record.outcome == Outcome::Missing {
+            self.record.alarm = self.guarding(&self.generation).missing();
+        }
+        if let Some(alarm) = self.record.alarm {
+            let Record { tenant, client, .. } = &self.record;
+            tracing::warn!(tenant, %client, alarm = alarm.code(), "a source may be trying out addresses of devices");
+        }
         if self.record.outcome == Outcome::Aborted && self.underway.is_withdrawn() {
             self.record.reason = Some("withdrawn");
         }

@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod front;
 pub mod ftp;
+mod guarding;
 pub mod https;
 pub mod life;
 pub mod listen;

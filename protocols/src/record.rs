@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use provost_core::{ClientAddr, Mac, Opening, Protocol};
+use provost_tenants::guard::Alarm;
 
 pub(crate) use causes::with_causes;
 pub(crate) use flood::Flood;
@@ -50,6 +51,8 @@ pub struct Record {
     pub reason: Option<&'static str>,
     /// The reason in a sentence, for the operator.
     pub detail: Option<String>,
+    /// The alarm that the request raised.
+    pub alarm: Option<Alarm>,
     /// What the peer calls itself. A label, never an identity.
     pub agent: Option<String>,
     /// Bytes of files, sent or received.

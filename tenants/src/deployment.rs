@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::config::{Basis, Material};
 use crate::devices::Devices;
 use crate::files::Files;
+use crate::guard::Guard;
 use crate::limits::Limits;
 use crate::network::NetworkStack;
 use crate::trust::TrustSet;
@@ -70,6 +71,8 @@ pub struct Tenant {
     pub listeners: Vec<Arc<Listener>>,
     /// What bounds its peers.
     pub limits: Limits,
+    /// What keeps its sources from trying out addresses of devices.
+    pub guard: Guard,
     /// What it was read from.
     pub source: Source,
 }

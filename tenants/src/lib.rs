@@ -9,6 +9,7 @@ pub mod config;
 pub mod deployment;
 pub mod devices;
 pub mod files;
+pub mod guard;
 pub mod limits;
 pub mod network;
 #[cfg(test)]

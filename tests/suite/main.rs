@@ -20,6 +20,7 @@ mod environment;
 mod fair;
 mod ftp;
 mod ftp_transfers;
+mod guard;
 mod https;
 mod https_uploads;
 mod https_wire;

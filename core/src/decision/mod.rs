@@ -41,7 +41,8 @@ pub struct AccessRequest<'a> {
     pub operation: Operation,
     /// Of which path.
     pub path: Result<&'a RequestPath, PathError>,
-    /// Whether the source asks for too many unlisted devices at the moment.
+    /// Whether the guard against enumeration withholds the device that the path names from this source. It asks for too many
+    /// that are not listed, and this one is new to it.
     pub throttled: bool,
 }
 

@@ -1,9 +1,10 @@
 //! Places for connections and transfers: how many a tenant and one address may have at once.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use provost_core::Source;
 use provost_tenants::Limits;
 
 /// The places of one tenant.
@@ -15,21 +16,21 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_source: HashMap<IpAddr, usize>,
+    by_source: HashMap<Source, usize>,
 }
 
 /// One place. Dropped, it is free again.
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
-    source: IpAddr,
+    source: Source,
 }
 
 impl Slots {
     /// Takes a place, unless the tenant or the address has all of its own.
     pub fn take(slots: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Slot> {
         let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let source = source_of(address);
+        let source = Source::from(address);
         let of_source = taken.by_source.get(&source).copied().unwrap_or_default();
         if taken.total >= limits.connections || of_source >= limits.connections_per_address {
             return None;
@@ -54,14 +55,6 @@ impl Drop for Slot {
             Some(0) | None => drop(taken.by_source.remove(&self.source)),
             Some(rest) => drop(taken.by_source.insert(self.source, rest)),
         }
-    }
-}
-
-/// Whose places an address takes: one host has all the IPv6 addresses of its /64 (RFC 4291 section 2.5.1).
-fn source_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 

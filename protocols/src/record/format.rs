@@ -60,6 +60,7 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("opening", json!(record.opening.map(provost_core::Opening::code)));
     put("reason", json!(record.reason));
     put("detail", json!(record.detail));
+    put("alarm", json!(record.alarm.map(provost_tenants::guard::Alarm::code)));
     put("agent", json!(record.agent));
     put("left_out", if record.left_out == 0 { Value::Null } else { json!(record.left_out) });
     put("bytes", json!(record.bytes));
@@ -116,6 +117,7 @@ mod tests {
             opening: None,
             reason: Some("not_own"),
             detail: None,
+            alarm: None,
             agent: None,
             bytes: 0,
             left_out: 0,

@@ -163,6 +163,7 @@ mod tests {
             opening: None,
             reason: None,
             detail: None,
+            alarm: None,
             agent: None,
             bytes: 0,
             left_out: 0,

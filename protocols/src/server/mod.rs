@@ -5,6 +5,7 @@
 //! taken never stops the others, nor another tenant's. Nothing here reads a byte of a peer, and nothing reads a
 //! configuration.
 
+mod keeping;
 mod listening;
 mod material;
 mod refresh;
@@ -30,7 +31,7 @@ pub use listening::State;
 use material::Watch;
 pub use renewal::{Changed, Kept, Renewal};
 use serving::{Prepared, Serving};
-pub use status::{ListenerState, ListenerStatus, Status, TenantStatus};
+pub use status::{AlarmStatus, ListenerState, ListenerStatus, Status, TenantStatus};
 
 /// The tenants that are served. Dropped, their listeners end.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub struct Server {
     errors: Mutex<Vec<String>>,
     refresh: JoinHandle<()>,
     watch: JoinHandle<()>,
+    keeping: JoinHandle<()>,
     /// Set once nothing is to be bound any more, before the tenants are locked.
     stopped: AtomicBool,
 }
@@ -99,6 +101,7 @@ impl Server {
         }
         let tenants = Arc::new(Mutex::new(tenants));
         let refresh = tokio::spawn(refresh::refresh(Arc::clone(&tenants)));
+        let keeping = tokio::spawn(keeping::keep(Arc::clone(&tenants)));
         let turn = Turn::default();
         let watch = Watch::new(Arc::clone(&tenants), Arc::clone(&turn), records.clone());
         let watch = tokio::spawn(watch.run());
@@ -112,6 +115,7 @@ impl Server {
             errors: Mutex::default(),
             refresh,
             watch,
+            keeping,
             stopped: AtomicBool::new(false),
         }
     }
@@ -136,7 +140,7 @@ impl Server {
 
     /// The tenants as they are served now.
     pub fn present(&self) -> Vec<Arc<Tenant>> {
-        self.tenants().values().map(|serving| Arc::clone(&serving.tenant)).collect()
+        keeping::present(&self.tenants)
     }
 
     /// How many requests are under way.
@@ -160,8 +164,9 @@ impl Server {
     /// the runtime ends. It does not wait for a reload, which may hang on a slow disk.
     pub async fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.refresh.abort();
-        self.watch.abort();
+        for task in [&self.refresh, &self.watch, &self.keeping] {
+            task.abort();
+        }
         let tasks: Vec<_> = self
             .tenants()
             .values_mut()
@@ -171,6 +176,15 @@ impl Server {
         for task in tasks {
             // It was told to end, so it ends with an error.
             let _ = task.await;
+        }
+    }
+
+    /// Writes what tenants learned to the disk. It waits for a slow disk for a moment only.
+    pub async fn save(&self) {
+        let present = keeping::present(&self.tenants);
+        let saved = tokio::task::spawn_blocking(move || keeping::save(&present));
+        if tokio::time::timeout(keeping::LAST, saved).await.is_err() {
+            tracing::warn!("what tenants learned of late was not written: the disk is slow");
         }
     }
 
@@ -189,8 +203,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.refresh.abort();
-        self.watch.abort();
+        for task in [&self.refresh, &self.watch, &self.keeping] {
+            task.abort();
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use jiff::Timestamp;
+use provost_tenants::guard::Raised;
 use serde::{Deserialize, Serialize};
 
 use super::listening::Listening;
@@ -42,8 +44,24 @@ pub struct TenantStatus {
     /// Why its present file, or a certificate, a key or a revocation list, is not what is served.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// What its guard against enumeration raised of late.
+    #[serde(default)]
+    pub alarms: Vec<AlarmStatus>,
     /// Its listeners, in the order of its file.
     pub listeners: Vec<ListenerStatus>,
+}
+
+/// An alarm of the guard against enumeration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmStatus {
+    /// Why: `source_throttled`, `tenant_unlisted`, `source_misses`.
+    pub alarm: String,
+    /// The source; absent where all of the tenant together raised it.
+    pub source: Option<String>,
+    /// How many devices or files it took.
+    pub count: usize,
+    /// How long ago, in seconds.
+    pub seconds_ago: u64,
 }
 
 /// A listener at one moment. Counts are since it began to listen.
@@ -113,8 +131,20 @@ fn tenant(serving: &Serving) -> TenantStatus {
         connections: serving.life.shares().taken(),
         underway: serving.life.underway(),
         errors: [&serving.errors[..], &serving.stale].concat(),
+        alarms: alarms(serving),
         listeners: serving.listeners.iter().map(listener).collect(),
     }
+}
+
+fn alarms(serving: &Serving) -> Vec<AlarmStatus> {
+    let now = Instant::now();
+    let status = |raised: Raised| AlarmStatus {
+        alarm: raised.alarm.code().to_owned(),
+        source: raised.source.map(|source| source.to_string()),
+        count: raised.count,
+        seconds_ago: now.saturating_duration_since(raised.at).as_secs(),
+    };
+    serving.tenant.guard.raised(now).into_iter().map(status).collect()
 }
 
 fn listener(listening: &Listening) -> ListenerStatus {

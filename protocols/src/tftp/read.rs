@@ -18,11 +18,14 @@ use crate::record::{Outcome, with_causes};
 
 /// Serves a request.
 pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request, mut transfer: Transfer) {
-    let exchange = front.exchange(client, request.method(), &request.name);
+    let mut exchange = front.exchange(client, request.method(), &request.name);
     let Some(mode) = request.mode else {
         exchange.finish(Outcome::Rejected, Some("mode"));
         return transfer.send(&refuse::ILLEGAL_OPERATION).await;
     };
+    if !exchange.may_be_answered().await {
+        return exchange.finish(Outcome::Refused, Some("unanswered"));
+    }
     let opening = Arc::clone(&front);
     // It ends early only if it panics, and then the exchange has written its record.
     let opened = front.off_runtime(move || open(&opening, exchange, &request, mode)).await;
@@ -94,6 +97,9 @@ impl Reading {
         match self.send_file().await {
             Ok(()) => self.exchange.end(Outcome::Served, None),
             Err(Failure::Over(over)) => {
+                if let Over::PeerError(_) = over {
+                    self.answered();
+                }
                 self.exchange.detail(over.detail());
                 self.exchange.end(Outcome::Aborted, Some(over.code()));
             }
@@ -149,11 +155,18 @@ impl Reading {
     }
 
     fn progressed(&mut self, before: u64) {
-        self.transfer.running().answered();
+        self.answered();
         let blocks = before + 1..self.sender.acknowledged() + 1;
         let bytes = self.source.as_ref().map_or(0, |source| source.bytes_in(&blocks));
         self.pace.progressed(Instant::now(), usize::try_from(bytes).unwrap_or(usize::MAX));
         self.exchange.add_bytes(bytes);
+    }
+
+    fn answered(&self) {
+        if !self.transfer.running().is_answered() {
+            self.exchange.answered();
+        }
+        self.transfer.running().answered();
     }
 
     async fn repeat(&mut self) {

@@ -20,11 +20,14 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// Serves a request.
 pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Request, mut transfer: Transfer) {
-    let exchange = front.exchange(client, request.method(), &request.name);
+    let mut exchange = front.exchange(client, request.method(), &request.name);
     let Some(mode) = request.mode else {
         exchange.finish(Outcome::Rejected, Some("mode"));
         return transfer.send(&refuse::ILLEGAL_OPERATION).await;
     };
+    if !exchange.may_be_answered().await {
+        return exchange.finish(Outcome::Refused, Some("unanswered"));
+    }
     // Translated text has another length than the peer announces.
     let expected = match mode {
         Mode::Octet => request.asked.size,
@@ -142,6 +145,9 @@ impl Writing {
     }
 
     async fn keep(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
+        if !self.transfer.running().is_answered() {
+            exchange.answered();
+        }
         self.transfer.running().answered();
         let bytes = self.transfer.payload();
         self.pace.progressed(Instant::now(), bytes.len());

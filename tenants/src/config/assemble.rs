@@ -14,6 +14,7 @@ use super::trust::SetFilesByName;
 use crate::deployment::{Settings, Tenant};
 use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Removals, Unrenewed};
 use crate::files::{Files, FilesSettings};
+use crate::guard::Guard;
 use crate::uploads::{Uploads, UploadsSettings};
 use crate::users::Users;
 
@@ -84,6 +85,9 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
         Some(former) => former.uploads.renewed(uploads),
         None => Uploads::new(uploads),
     });
+    let kept = settings.state.join("guard").join(format!("{}.pairs", policy.name));
+    let guard = read.guard.settings(kept, devices.len());
+    let guard = former.map_or_else(|| Guard::new(guard.clone()), |former| former.guard.renewed(guard.clone()));
     let shared = read.files.shared.into_iter().map(|folder| folder.path).collect();
     let folders = FilesSettings { root: root.path, shared, case: read.files.case };
     let files = Files::open_roots(folders, uploads.clone());
@@ -97,6 +101,7 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
         users: Users::new(read.users),
         listeners: read.listeners.into_iter().map(Arc::new).collect(),
         limits: read.limits,
+        guard,
         source: read.source,
     }))
 }

@@ -11,6 +11,7 @@ mod beside;
 mod digest;
 mod field;
 mod find;
+mod guard;
 mod limits;
 mod listener;
 mod main_file;

@@ -16,7 +16,7 @@ use super::places::{self, DevicesRead, FilesRead, Folder, UploadsRead};
 use super::problem::Collector;
 use super::section::Section;
 use super::trust::TrustSets;
-use super::{limits, network, rule, users};
+use super::{guard, limits, network, rule, users};
 use crate::deployment::{Listener, Source};
 use crate::limits::Limits;
 use crate::network::NetworkStack;
@@ -41,6 +41,7 @@ pub(super) struct TenantRead<'a> {
     pub(super) users: Vec<Credential>,
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: Limits,
+    pub(super) guard: guard::GuardRead,
     pub(super) claims: Claims<'a>,
     /// The files of its listeners' certificates and keys.
     pub(super) pairs: Vec<(PathBuf, Seen)>,
@@ -88,6 +89,7 @@ pub(super) fn read<'a>(
     let rules = rule::read(root.tables("rule"));
     let rules = RuleSet::new(rules, files.case).map_err(|error| root.missing("rule", error)).ok();
     let limits = limits::read(root.table("limits"));
+    let guard = guard::read(root.table("guard"));
     let surroundings =
         Surroundings { allow: allow.as_ref(), devices: devices.policy, trust: common.trust, now: common.now };
     let mut listeners = listeners(&mut root, &surroundings);
@@ -106,7 +108,21 @@ pub(super) fn read<'a>(
     claims.name = name;
     let pairs = listeners.iter_mut().flat_map(|read| std::mem::take(&mut read.pair)).collect();
     let listeners = listeners.into_iter().filter_map(|read| read.listener).collect();
-    TenantRead { problems, policy, network, files, uploads, devices, users, listeners, limits, claims, pairs, source }
+    TenantRead {
+        problems,
+        policy,
+        network,
+        files,
+        uploads,
+        devices,
+        users,
+        listeners,
+        limits,
+        guard,
+        claims,
+        pairs,
+        source,
+    }
 }
 
 fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec<listener::Read<'a>> {

@@ -37,6 +37,15 @@ impl TftpClient {
         Self { socket, server }
     }
 
+    /// The next packet, if one has come already.
+    pub(crate) fn look(&self) -> io::Result<(Packet, SocketAddr)> {
+        self.socket.set_nonblocking(true)?;
+        let mut buffer = [0; 1024];
+        let received = self.socket.recv_from(&mut buffer);
+        self.socket.set_nonblocking(false)?;
+        received.map(|(length, from)| (Packet::parse(&buffer[..length]), from))
+    }
+
     pub(crate) fn read_request(&self, name: &str, mode: &str, options: &[(&str, &str)]) {
         self.request(RRQ, name.as_bytes(), mode, options);
     }

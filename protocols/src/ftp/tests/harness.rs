@@ -10,6 +10,7 @@ use provost_core::path::{Case, Strip};
 use provost_core::{DevicePolicy, ListenerPolicy, Protocol, Require, RuleSet, TenantPolicy};
 use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
+use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::{Credential, Users};
@@ -84,6 +85,7 @@ impl Server {
             users: Users::new(vec![shared]),
             listeners: vec![Arc::clone(&listener)],
             limits: options.limits,
+            guard: Guard::new(GuardSettings::new(folder.path().join("guard.pairs"))),
             source: provost_tenants::Source::default(),
         });
         let records = Arc::new(Mutex::new(Vec::new()));

@@ -13,6 +13,7 @@ use provost_core::{
 };
 use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
+use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
@@ -206,6 +207,7 @@ fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) 
         users: Users::default(),
         listeners: vec![listener],
         limits,
+        guard: Guard::new(GuardSettings::new(directory.join("guard.pairs"))),
         source: provost_tenants::Source::default(),
     }
 }

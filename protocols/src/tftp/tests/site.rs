@@ -11,6 +11,7 @@ use provost_core::policy::UnboundWrite;
 use provost_core::{DevicePolicy, ListenerPolicy, Prefixes, Protocol, RuleSet, TenantPolicy};
 use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
+use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
@@ -151,6 +152,7 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
         rules: RuleSet::new(Vec::new(), Case::Exact).unwrap(),
         devices: DevicePolicy::Listed,
     };
+    let guard = directory.join("guard.pairs");
     let uploads = Arc::new(Uploads::new(UploadsSettings {
         directory,
         device_quota: 16 << 20,
@@ -175,6 +177,7 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
         users: Users::new(Vec::new()),
         listeners: Vec::new(),
         limits: plan.limits.clone(),
+        guard: Guard::new(GuardSettings::new(guard)),
         source: provost_tenants::Source::default(),
     }
 }

@@ -154,7 +154,15 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
             "[[rule]]\npath = \"a\"\nread = \"device\"\n[[rule]]\npath = \"a\"\nread = \"nobody\"",
             "9: rule[1].path = \"a\": is idle: rule[0] has the same path, and the first that matches decides",
         ),
-        // Limits.
+    ] {
+        assert_eq!(site.refused(&format!("{more}\n")), [expected], "{more}");
+    }
+}
+
+#[test]
+fn what_bounds_peers_and_guards_devices_has_its_own_bounds() {
+    let site = Site::new();
+    for (more, expected) in [
         ("limits.handshake = \"0s\"", "5: limits.handshake = \"0s\": expected more than \"0s\" and not over \"1d\""),
         (
             "limits.tftp_block_size = \"65465B\"",
@@ -166,6 +174,24 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
         (
             "limits.header_bytes = 1",
             "5: limits.header_bytes: unknown key, expected one of least_rate, bandwidth, handshake, client_hello, header, stall, idle, login, header_size, command_size_before_login, command_size, tftp_block_size, tftp_memory, connections, connections_per_address, tftp_window, tftp_sends",
+        ),
+        ("guard.unlisted = 0", "5: guard.unlisted = 0: expected a whole number from 1 to 1000000"),
+        ("guard.window = \"2d\"", "5: guard.window = \"2d\": expected more than \"0s\" and not over \"1d\""),
+        (
+            "[[guard.site]]\nunlisted = 9",
+            "5: guard.site[0].prefixes: is missing: expected the addresses of the site or relay, such as [\"203.0.113.7/32\"]",
+        ),
+        (
+            "[[guard.site]]\nprefixes = [\"10.0.0.1\"]",
+            "5: guard.site[0].unlisted: is missing: expected how many devices that are not listed it may ask for",
+        ),
+        (
+            "[[guard.site]]\nprefixes = []\nunlisted = 9",
+            "6: guard.site[0].prefixes: an empty list lets nobody in: expected prefixes, such as [\"10.0.0.0/8\"]",
+        ),
+        (
+            "guard.limit = 1",
+            "5: guard.limit: unknown key, expected one of unlisted, alarm, misses, window, pairs, site",
         ),
     ] {
         assert_eq!(site.refused(&format!("{more}\n")), [expected], "{more}");

@@ -1,0 +1,105 @@
+//! What one request asks of its tenant's guard against enumeration, and tells it.
+//!
+//! Only devices that a path alone names are the guard's affair: who proves its device by certificate, by the device's own password or by
+//! its link cannot try out others.
+
+use std::time::{Duration, Instant};
+
+use provost_core::{ClientAddr, DevicePolicy, Inventory as _, Mac, Opening, Protocol, Reason};
+use provost_tenants::Tenant;
+use provost_tenants::guard::{Alarm, Asker, Reach, Turn};
+
+/// How long a datagram waits for its source to answer another. Phones expect a first answer within two seconds.
+const WAIT: Duration = Duration::from_millis(1500);
+
+/// One request before the guard.
+pub(crate) struct Guarding<'a> {
+    tenant: &'a Tenant,
+    asker: Asker,
+    device: Option<Mac>,
+    /// Whether the path alone names it.
+    is_named: bool,
+}
+
+impl<'a> Guarding<'a> {
+    /// `proof` is what the device is known by: `path`, or what proves it.
+    pub(crate) fn new(
+        tenant: &'a Tenant,
+        protocol: Protocol,
+        client: ClientAddr,
+        device: Option<Mac>,
+        proof: Option<&'static str>,
+    ) -> Self {
+        let reach = match protocol {
+            Protocol::Tftp => Reach::Claimed,
+            Protocol::Https | Protocol::Http | Protocol::Ftp => Reach::Proven,
+        };
+        Self { tenant, asker: Asker { client, reach }, device, is_named: proof == Some("path") }
+    }
+
+    fn named(&self) -> Option<Mac> {
+        self.device.filter(|_| self.is_named)
+    }
+
+    /// Whether the source may not be told of the device.
+    pub(crate) fn withholds(&self) -> bool {
+        self.named().is_some_and(|device| self.tenant.guard.turn(self.asker, device, Instant::now()) != Turn::Go)
+    }
+
+    /// Waits while others of the source have not been answered.
+    pub(crate) async fn turn(&self) -> bool {
+        let Some(device) = self.named() else { return true };
+        let guard = &self.tenant.guard;
+        let turn = async {
+            loop {
+                // Before it is asked: an answer in between must not be missed.
+                let answer = guard.answers().notified();
+                match guard.turn(self.asker, device, Instant::now()) {
+                    Turn::Go | Turn::Throttled => return,
+                    Turn::Wait => answer.await,
+                }
+            }
+        };
+        tokio::time::timeout(WAIT, turn).await.is_ok()
+    }
+
+    /// The source was let have a file.
+    pub(crate) fn allowed(&self, opening: Opening) {
+        match self.asker.reach {
+            Reach::Proven => self.learn(opening),
+            Reach::Claimed => {}
+        }
+    }
+
+    /// A source that claimed its address has answered.
+    pub(crate) fn answered(&self, opening: Option<Opening>) {
+        self.tenant.guard.answered(self.asker.client.source(), Instant::now());
+        if let Some(opening) = opening {
+            self.learn(opening);
+        }
+    }
+
+    /// What is for anyone says nothing of the device.
+    fn learn(&self, opening: Opening) {
+        let Some(device) = self.device.filter(|_| opening != Opening::Anyone) else { return };
+        self.tenant.guard.learned(self.asker.client.source(), device);
+    }
+
+    /// The source was refused.
+    pub(crate) fn denied(&self, reason: &Reason) -> Option<Alarm> {
+        let device = self.named()?;
+        let is_unlisted = match self.tenant.policy.devices {
+            DevicePolicy::Listed => self.tenant.devices.find(device).is_none(),
+            DevicePolicy::Any => false,
+        };
+        if !is_unlisted || !matches!(reason, Reason::UnknownDevice { .. } | Reason::Throttled) {
+            return None;
+        }
+        self.tenant.guard.unlisted(self.asker, device, Instant::now())
+    }
+
+    /// There was no such file.
+    pub(crate) fn missing(&self) -> Option<Alarm> {
+        self.tenant.guard.missed(self.asker.client.source(), Instant::now())
+    }
+}

@@ -1,0 +1,186 @@
+//! The guard against enumeration: who tries out addresses of devices learns few of them, and a site that boots is never
+//! taken for such a one.
+//!
+//! It counts, for each source, the distinct devices that are *not* listed. A source that asked for too many within the window is
+//! told of no device that is new to it; what it had before it keeps, across restarts too. A source that claims its
+//! address, as UDP does, counts once it has answered, so that nobody can have another throttled by forging its address. Until
+//! then it is told of as many devices as would throttle it, and the next wait for its answer. Sums and misses raise
+//! alarms, and never refuse anything. The guard decides nothing by itself: the ladder asks it.
+
+mod alarms;
+mod pairs;
+mod recent;
+mod settings;
+mod watch;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+pub use alarms::{Alarm, Raised};
+pub use settings::{GuardSettings, Site};
+
+use alarms::Alarms;
+use lru::LruCache;
+use pairs::Pairs;
+use provost_core::{ClientAddr, Mac, Source};
+use tokio::sync::Notify;
+use watch::Watched;
+
+/// How many sources of one tenant are watched; the one that asked longest ago is forgotten first.
+const SOURCES: usize = 4096;
+
+/// The guard of one tenant. It goes on across reloads.
+#[derive(Debug)]
+pub struct Guard {
+    settings: GuardSettings,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    watched: Mutex<LruCache<Source, Watched>>,
+    pairs: Pairs,
+    alarms: Mutex<Alarms>,
+    answers: Notify,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// The address.
+    pub client: ClientAddr,
+    /// Whether the address is certain.
+    pub reach: Reach,
+}
+
+/// Whether a peer is known to be where its packets say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It completed a TCP handshake.
+    Proven,
+    /// It sent a datagram.
+    Claimed,
+}
+
+/// Whether a source may be told of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It may.
+    Go,
+    /// It asked for too many that are not listed.
+    Throttled,
+    /// It was told of others and has not answered: once it does, it may.
+    Wait,
+}
+
+impl Guard {
+    /// The guard of a tenant, with the pairs that were kept.
+    pub fn new(settings: GuardSettings) -> Self {
+        let state = State {
+            watched: Mutex::new(LruCache::unbounded()),
+            pairs: Pairs::load(&settings.file, settings.pairs),
+            alarms: Mutex::default(),
+            answers: Notify::new(),
+        };
+        Self { settings, state: Arc::new(state) }
+    }
+
+    /// The same guard under other settings.
+    #[must_use]
+    pub fn renewed(&self, settings: GuardSettings) -> Self {
+        if settings.file == self.settings.file {
+            Self { settings, state: Arc::clone(&self.state) }
+        } else {
+            Self::new(settings)
+        }
+    }
+
+    /// Whether the asker may be told of the device. It costs the same whether the device is listed or not.
+    pub fn turn(&self, asker: Asker, device: Mac, now: Instant) -> Turn {
+        let source = asker.client.source();
+        if self.state.pairs.knows(source, device) {
+            return Turn::Go;
+        }
+        let (window, most) = (self.settings.window, self.settings.unlisted_of(asker.client.ip()));
+        self.watch(source, |watched| match asker.reach {
+            _ if watched.unlisted.count(window, now) >= most => Turn::Throttled,
+            Reach::Proven => Turn::Go,
+            Reach::Claimed if watched.has_answered(window, now) => Turn::Go,
+            Reach::Claimed if watched.unanswered.holds(device) => Turn::Go,
+            Reach::Claimed if watched.unanswered.count(window, now) >= most => Turn::Wait,
+            Reach::Claimed => {
+                watched.unanswered.note(device, now, most);
+                Turn::Go
+            }
+        })
+    }
+
+    /// Is notified whenever a source answers for the first time: those that wait ask again.
+    pub fn answers(&self) -> &Notify {
+        &self.state.answers
+    }
+
+    /// A source that had claimed its address has answered.
+    pub fn answered(&self, source: Source, now: Instant) {
+        let first = self.watch(source, |watched| watched.answered(self.settings.window, now));
+        if first {
+            self.state.answers.notify_waiters();
+        }
+    }
+
+    /// The source was served a file of the device, and keeps that. Of a claimed address: once it has answered.
+    pub fn learned(&self, source: Source, device: Mac) {
+        self.state.pairs.learn(source, device, self.settings.pairs);
+    }
+
+    /// The asker wanted a file of a device that is not listed.
+    pub fn unlisted(&self, asker: Asker, device: Mac, now: Instant) -> Option<Alarm> {
+        let source = asker.client.source();
+        let (window, most) = (self.settings.window, self.settings.unlisted_of(asker.client.ip()));
+        let new = self.watch(source, |watched| {
+            if asker.reach == Reach::Claimed && !watched.has_answered(window, now) {
+                return None;
+            }
+            let before = watched.unlisted.count(window, now);
+            watched.unlisted.note(device, now, most).then(|| before + 1 == most)
+        });
+        match new {
+            Some(true) => Some(self.alarms().raise(Alarm::Throttled, Some(source), most, now)),
+            Some(false) => self.alarms().unlisted(window, self.settings.alarm, now),
+            None => None,
+        }
+    }
+
+    /// The source may have the file, and there is none. Phones ask for many such files; this never refuses anything.
+    pub fn missed(&self, source: Source, now: Instant) -> Option<Alarm> {
+        let (window, most) = (self.settings.window, self.settings.misses);
+        let many = self.watch(source, |watched| watched.misses.add(window, most, now));
+        many.then(|| self.alarms().raise(Alarm::Misses, Some(source), most, now))
+    }
+
+    /// The alarms that were raised within the window, oldest first; at most 32.
+    pub fn raised(&self, now: Instant) -> Vec<Raised> {
+        self.alarms().within(self.settings.window, now)
+    }
+
+    /// Writes new pairs to the disk. It blocks.
+    pub fn save(&self) {
+        self.state.pairs.save();
+    }
+
+    fn watch<T>(&self, source: Source, look: impl FnOnce(&mut Watched) -> T) -> T {
+        let mut watched = self.state.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = look(watched.get_or_insert_mut(source, Watched::default));
+        if watched.len() > SOURCES {
+            watched.pop_lru();
+        }
+        found
+    }
+
+    fn alarms(&self) -> MutexGuard<'_, Alarms> {
+        self.state.alarms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The guard by itself: what a source is told, and what it keeps.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use provost_core::Prefixes;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+struct Place {
+    _folder: tempfile::TempDir,
+    settings: GuardSettings,
+}
+
+fn place() -> Place {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let settings = GuardSettings::new(folder.path().join("guard/acme.pairs"));
+    Place { _folder: folder, settings }
+}
+
+fn device(number: u32) -> Mac {
+    let [_, a, b, c] = number.to_be_bytes();
+    Mac::from_octets([0, 4, 0xf2, a, b, c])
+}
+
+fn asker(address: &str, reach: Reach) -> Asker {
+    let ip: std::net::IpAddr = address.parse().unwrap_or_else(|error| panic!("{error}"));
+    Asker { client: ClientAddr::from(SocketAddr::new(ip, 2000)), reach }
+}
+
+#[test]
+fn a_source_is_throttled_from_the_32nd_unlisted_device_and_keeps_what_it_had() {
+    let Place { settings, _folder } = place();
+    let (guard, now) = (Guard::new(settings), Instant::now());
+    let scanner = asker("10.0.0.1", Reach::Proven);
+    guard.learned(scanner.client.source(), device(0));
+    for number in 1..=31 {
+        assert_eq!(guard.turn(scanner, device(number), now), Turn::Go, "{number}");
+        assert_eq!(guard.unlisted(scanner, device(number), now), None);
+        assert_eq!(guard.unlisted(scanner, device(number), now), None, "the same one again is not another");
+    }
+    assert_eq!(guard.unlisted(scanner, device(32), now), Some(Alarm::Throttled));
+    assert_eq!(guard.turn(scanner, device(99), now), Turn::Throttled);
+    assert_eq!(guard.turn(scanner, device(0), now), Turn::Go, "what it had it keeps");
+    assert_eq!(guard.turn(asker("10.0.0.2", Reach::Proven), device(99), now), Turn::Go, "its neighbour is not it");
+    assert_eq!(guard.turn(scanner, device(99), now + 10 * MINUTE), Turn::Go, "the window is over");
+    assert_eq!(guard.raised(now).len(), 1);
+}
+
+#[test]
+fn a_scanner_that_goes_on_stays_throttled() {
+    let Place { settings, _folder } = place();
+    let (guard, now) = (Guard::new(settings), Instant::now());
+    let scanner = asker("10.0.0.1", Reach::Proven);
+    for number in 0..100 {
+        guard.unlisted(scanner, device(number), now + MINUTE * (number / 10));
+    }
+    assert_eq!(guard.turn(scanner, device(999), now + 15 * MINUTE), Turn::Throttled);
+    assert_eq!(guard.turn(scanner, device(999), now + 19 * MINUTE), Turn::Go);
+}
+
+#[test]
+fn an_address_that_may_be_forged_is_not_counted_before_it_answers() {
+    let Place { settings, _folder } = place();
+    let (guard, now) = (Guard::new(settings), Instant::now());
+    let [claimed, proven] = [Reach::Claimed, Reach::Proven].map(|reach| asker("10.0.0.1", reach));
+    for number in 0..1000 {
+        assert_eq!(guard.unlisted(claimed, device(number), now), None);
+    }
+    assert_eq!(guard.turn(proven, device(5000), now), Turn::Go);
+    guard.answered(claimed.client.source(), now);
+    for number in 0..32 {
+        guard.unlisted(claimed, device(number), now);
+    }
+    assert_eq!(guard.turn(proven, device(5000), now), Turn::Throttled);
+}
+
+#[test]
+fn who_does_not_answer_is_told_of_32_devices_whether_listed_or_not_and_then_waits() {
+    let Place { settings, _folder } = place();
+    let (guard, now) = (Guard::new(settings), Instant::now());
+    let scanner = asker("10.0.0.1", Reach::Claimed);
+    let told = (0..10_000).filter(|number| guard.turn(scanner, device(*number), now) == Turn::Go).count();
+    assert_eq!(told, 32);
+    assert_eq!(guard.turn(scanner, device(3), now), Turn::Go, "the same again is no news");
+    guard.answered(scanner.client.source(), now);
+    assert!((0..5000).all(|number| guard.turn(scanner, device(number), now) == Turn::Go), "a site that boots");
+}
+
+#[test]
+fn a_named_site_has_its_own_limit_and_ipv6_counts_by_its_64() {
+    let Place { settings, _folder } = place();
+    let prefixes: Prefixes = ["10.9.0.0/16".parse()].into_iter().flatten().collect();
+    let guard = Guard::new(GuardSettings { sites: vec![Site { prefixes, unlisted: 100 }], ..settings });
+    let now = Instant::now();
+    let (site, one, other) =
+        (asker("10.9.1.1", Reach::Proven), asker("fd00::1", Reach::Proven), asker("fd00::ffff", Reach::Proven));
+    for number in 0..99 {
+        guard.unlisted(site, device(number), now);
+        guard.unlisted(one, device(number), now);
+    }
+    assert_eq!(guard.turn(site, device(999), now), Turn::Go);
+    assert_eq!(guard.turn(other, device(999), now), Turn::Throttled);
+    guard.unlisted(site, device(99), now);
+    assert_eq!(guard.turn(site, device(999), now), Turn::Throttled);
+}
+
+#[test]
+fn pairs_outlive_the_guard_and_a_line_that_was_cut_short() {
+    let Place { settings, _folder } = place();
+    let [v4, v6] = ["10.0.0.1", "fd00::1:2:3:4"].map(|address| asker(address, Reach::Proven).client.source());
+    let guard = Guard::new(settings.clone());
+    guard.learned(v4, device(1));
+    guard.learned(v6, device(2));
+    drop(guard);
+    let append = |text: &str| {
+        let text = std::fs::read_to_string(&settings.file).unwrap_or_default() + text;
+        std::fs::write(&settings.file, text).unwrap_or_else(|error| panic!("{error}"));
+    };
+    append("10.0.0.9 0004f2");
+    let guard = Guard::new(settings.clone());
+    guard.learned(v4, device(3));
+    guard.save();
+    let guard = Guard::new(settings.clone());
+    for (source, number) in [(v4, 1), (v6, 2), (v4, 3)] {
+        assert!(guard.state.pairs.knows(source, device(number)), "{source} {number}");
+    }
+    assert!(!guard.state.pairs.knows(v4, device(2)));
+}
+
+#[test]
+fn pairs_are_bounded_and_those_in_use_stay() {
+    let Place { settings, _folder } = place();
+    let guard = Guard::new(GuardSettings { pairs: 100, ..settings.clone() });
+    let source = asker("10.0.0.1", Reach::Proven).client.source();
+    for number in 0..1000 {
+        guard.learned(source, device(number));
+        assert!(guard.state.pairs.knows(source, device(0)), "{number}");
+    }
+    let kept = |guard: &Guard| (0..1000).filter(|number| guard.state.pairs.knows(source, device(*number))).count();
+    assert!((80..=100).contains(&kept(&guard)), "{}", kept(&guard));
+    drop(guard);
+    let guard = Guard::new(GuardSettings { pairs: 100, ..settings });
+    assert!(kept(&guard) <= 100);
+}
+
+#[test]
+fn misses_and_sums_raise_alarms_and_refuse_nothing() {
+    let Place { settings, _folder } = place();
+    let guard = Guard::new(GuardSettings { alarm: 50, misses: 10, ..settings });
+    let now = Instant::now();
+    let source = asker("10.0.0.1", Reach::Proven).client.source();
+    let raised: Vec<_> = (0..25).filter_map(|_| guard.missed(source, now)).collect();
+    assert_eq!(raised, [Alarm::Misses]);
+    let askers: Vec<Asker> = (1..=60).map(|last| asker(&format!("10.0.1.{last}"), Reach::Proven)).collect();
+    let raised: Vec<_> = askers.iter().filter_map(|asker| guard.unlisted(*asker, device(1), now)).collect();
+    assert_eq!(raised, [Alarm::Unlisted]);
+    assert_eq!(guard.turn(asker("10.0.0.1", Reach::Proven), device(7), now), Turn::Go);
+}
