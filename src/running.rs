@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use provost_protocols::Server;
 use provost_protocols::admin::{AdminSocket, Answer, Answers, Request};
+use provost_protocols::metrics::Metrics;
 use provost_protocols::server::{Kept, Renewal, Status};
 use provost_tenants::config::{Failed, Former};
 use provost_tenants::devices::Removals;
@@ -87,6 +88,20 @@ pub(crate) fn admin(running: &Arc<Running>, settings: &Settings) -> Option<impl 
         Box::pin(Arc::clone(&running).answer(request))
     });
     Some(socket.serve(answers))
+}
+
+/// Metrics, where they are to be told and the address can be bound. The server serves without them.
+pub(crate) fn metrics(
+    running: &Arc<Running>,
+    settings: &Settings,
+) -> Option<impl Future<Output = ()> + Send + 'static> {
+    let address = settings.metrics?;
+    let bound = Metrics::bind(address).and_then(|metrics| Ok((metrics.address()?, metrics)));
+    let bound = bound.map_err(|error| tracing::error!(%address, %error, "no metrics"));
+    let (address, metrics) = bound.ok()?;
+    tracing::info!(%address, "metrics");
+    let running = Arc::clone(running);
+    Some(metrics.serve(move || running.status()))
 }
 
 /// Tells systemd that the runtime still runs.

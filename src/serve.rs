@@ -90,6 +90,7 @@ async fn until_signalled(
     server.failures().iter().for_each(provost_protocols::server::Failure::log);
     let running = Arc::new(Running::new(server, deployment, failed, config));
     let admin = running::admin(&running, &deployment.settings).map(tokio::spawn);
+    let metrics = running::metrics(&running, &deployment.settings).map(tokio::spawn);
     announce(&running.server)?;
     running.notify.ready(&format!("serving {} tenants", deployment.tenants.len()));
     let watchdog = notify::watchdog().map(|interval| tokio::spawn(running::stay_alive(Arc::clone(&running), interval)));
@@ -107,7 +108,7 @@ async fn until_signalled(
     drain(&running.server, deployment.settings.drain, &mut ends).await;
     running.server.save().await;
     summarise(&running.server);
-    for task in [admin, watchdog, Some(reloads)].into_iter().flatten() {
+    for task in [admin, metrics, watchdog, Some(reloads)].into_iter().flatten() {
         task.abort();
         // It was told to end, so it ends with an error.
         let _ = task.await;

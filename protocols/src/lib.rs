@@ -11,6 +11,7 @@ mod guarding;
 pub mod https;
 pub mod life;
 pub mod listen;
+pub mod metrics;
 pub mod record;
 pub mod server;
 pub mod tftp;

@@ -56,8 +56,8 @@ pub(crate) struct Underway {
 /// What has been counted of a listener since the server began.
 #[derive(Debug, Default)]
 pub struct Counts {
-    requests: AtomicU64,
-    denied: AtomicU64,
+    /// In the order of [`Outcome::ALL`].
+    outcomes: [AtomicU64; Outcome::ALL.len()],
     bytes: AtomicU64,
     /// The reasons are fixed words, which bounds them.
     reasons: Mutex<BTreeMap<&'static str, u64>>,
@@ -70,6 +70,8 @@ pub struct Counted {
     pub requests: u64,
     /// Those that were denied.
     pub denied: u64,
+    /// How often requests ended so; what never happened is left out.
+    pub outcomes: BTreeMap<&'static str, u64>,
     /// Bytes of files, sent or received.
     pub bytes: u64,
     /// How often each reason for a denial was given.
@@ -156,10 +158,13 @@ impl Drop for Underway {
 
 impl Counts {
     pub(crate) fn count(&self, outcome: Outcome, reason: Option<&'static str>, bytes: u64) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        for (known, count) in Outcome::ALL.iter().zip(&self.outcomes) {
+            if *known == outcome {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if outcome == Outcome::Denied {
-            self.denied.fetch_add(1, Ordering::Relaxed);
             let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
             *reasons.entry(reason.unwrap_or("unknown")).or_default() += 1;
         }
@@ -167,9 +172,13 @@ impl Counts {
 
     /// What has been counted up to now.
     pub fn now(&self) -> Counted {
+        let counts = self.outcomes.iter().map(|count| count.load(Ordering::Relaxed));
+        let outcomes: BTreeMap<&'static str, u64> =
+            Outcome::ALL.iter().map(|outcome| outcome.code()).zip(counts).filter(|(_, count)| *count > 0).collect();
         Counted {
-            requests: self.requests.load(Ordering::Relaxed),
-            denied: self.denied.load(Ordering::Relaxed),
+            requests: outcomes.values().sum(),
+            denied: outcomes.get(Outcome::Denied.code()).copied().unwrap_or_default(),
+            outcomes,
             bytes: self.bytes.load(Ordering::Relaxed),
             denials: self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }

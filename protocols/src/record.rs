@@ -91,6 +91,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 11] = [
+        Self::Served,
+        Self::NotModified,
+        Self::Stored,
+        Self::Listed,
+        Self::Missing,
+        Self::Denied,
+        Self::Rejected,
+        Self::Refused,
+        Self::Aborted,
+        Self::Handshake,
+        Self::Error,
+    ];
+
     /// A short fixed word.
     pub const fn code(self) -> &'static str {
         match self {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub log: LogFormat,
     /// Where the running server takes commands; none where it is absent.
     pub admin_socket: Option<PathBuf>,
+    /// Where metrics are told, in the host's network; none where it is absent.
+    pub metrics: Option<SocketAddr>,
     /// How long requests under way may take to end once the server is told to. Default 30 s.
     pub drain: Duration,
 }

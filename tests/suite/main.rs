@@ -28,6 +28,7 @@ mod ipv6;
 mod isolation;
 mod lookup;
 mod material;
+mod metrics;
 mod operator;
 mod passwords;
 mod quotas;

@@ -25,6 +25,11 @@ pub struct Shares {
 }
 
 impl Shares {
+    /// How many records of the tenant were dropped.
+    pub(crate) fn records_dropped(&self) -> u64 {
+        self.records.lost()
+    }
+
     /// How many places are taken.
     pub fn taken(&self) -> usize {
         self.slots.taken()

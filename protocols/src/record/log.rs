@@ -19,7 +19,17 @@ const QUEUE: usize = 65_536;
 #[derive(Debug, Default)]
 pub(crate) struct RecordShare {
     waiting: AtomicUsize,
+    /// Since the log said so last.
     dropped: AtomicU64,
+    /// Of which the log has said so.
+    told: AtomicU64,
+}
+
+impl RecordShare {
+    /// How many records were dropped.
+    pub(crate) fn lost(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed).saturating_add(self.told.load(Ordering::Relaxed))
+    }
 }
 
 /// Takes records from everywhere and writes them in one place. Clones write to the same place.
@@ -84,6 +94,7 @@ fn write(output: impl Write, format: LogFormat, records: &Receiver<Message>, wai
                 note_failure(output.write_all(line(&record, format).as_bytes()));
                 let lost = share.dropped.swap(0, Ordering::Relaxed);
                 if lost > 0 {
+                    share.told.fetch_add(lost, Ordering::Relaxed);
                     let tenant = &record.tenant;
                     tracing::warn!(tenant, lost, "records were dropped: they come faster than they can be written");
                 }

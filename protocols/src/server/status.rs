@@ -47,6 +47,12 @@ pub struct TenantStatus {
     /// What its guard against enumeration raised of late.
     #[serde(default)]
     pub alarms: Vec<AlarmStatus>,
+    /// How often each alarm was raised since the server began.
+    #[serde(default)]
+    pub alarm_counts: BTreeMap<String, u64>,
+    /// Records that were dropped, for they came faster than they could be written.
+    #[serde(default)]
+    pub records_dropped: u64,
     /// Its listeners, in the order of its file.
     pub listeners: Vec<ListenerStatus>,
 }
@@ -80,6 +86,9 @@ pub struct ListenerStatus {
     pub denied: u64,
     /// Bytes of files, sent or received.
     pub bytes: u64,
+    /// How often requests ended so, by outcome.
+    #[serde(default)]
+    pub outcomes: BTreeMap<String, u64>,
     /// How often each reason for a denial was given.
     pub denials: BTreeMap<String, u64>,
 }
@@ -125,6 +134,7 @@ impl Server {
 }
 
 fn tenant(serving: &Serving) -> TenantStatus {
+    let counts = serving.tenant.guard.alarm_counts();
     TenantStatus {
         name: serving.tenant.policy.name.clone(),
         devices: serving.tenant.devices.len(),
@@ -132,6 +142,8 @@ fn tenant(serving: &Serving) -> TenantStatus {
         underway: serving.life.underway(),
         errors: [&serving.errors[..], &serving.stale].concat(),
         alarms: alarms(serving),
+        alarm_counts: counts.into_iter().map(|(alarm, count)| (alarm.code().to_owned(), count)).collect(),
+        records_dropped: serving.life.shares().records_dropped(),
         listeners: serving.listeners.iter().map(listener).collect(),
     }
 }
@@ -163,6 +175,7 @@ fn listener(listening: &Listening) -> ListenerStatus {
         requests: counted.requests,
         denied: counted.denied,
         bytes: counted.bytes,
+        outcomes: counted.outcomes.into_iter().map(|(outcome, count)| (outcome.to_owned(), count)).collect(),
         denials: counted.denials.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
     }
 }

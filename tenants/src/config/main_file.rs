@@ -1,5 +1,6 @@
 //! provost.toml: what is not of one tenant.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,13 +58,13 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> 
     let tenants_field = root.take("tenants");
     let tenants = tenants_field.as_ref().and_then(|field| field.text("a glob of files, such as \"tenants.d/*.toml\""));
     let state = root.take("state").and_then(|field| state(&field));
-    let admin_socket = admin(root.table("admin"));
+    let (admin_socket, metrics) = admin(root.table("admin"));
     let log = log(root.table("log"));
     let drain = serve(root.table("serve"));
     defaults(&mut root);
     // Read by `trust`, whose errors concern the tenants that use the set.
     let _ = root.take("trust");
-    let settings = Settings { state: state.unwrap_or_else(|| PathBuf::from(STATE)), log, admin_socket, drain };
+    let settings = Settings { state: state.unwrap_or_else(|| PathBuf::from(STATE)), log, admin_socket, metrics, drain };
     let tenants = tenants.unwrap_or(TENANTS).to_owned();
     root.finish();
     Main { settings, tenants, tenants_field, problems, document }
@@ -77,11 +78,17 @@ fn state(field: &Field<'_>) -> Option<PathBuf> {
     Some(path)
 }
 
-fn admin(mut admin: Section<'_>) -> Option<PathBuf> {
+fn admin(mut admin: Section<'_>) -> (Option<PathBuf>, Option<SocketAddr>) {
     let socket = admin.take("socket").and_then(|field| field.path());
-    admin.unsupported("metrics");
+    let metrics = admin.take("metrics").and_then(|field| {
+        let address = field.parsed::<SocketAddr>("an address with its port, such as \"127.0.0.1:9632\"")?;
+        if !address.ip().is_loopback() {
+            field.warn("whoever reaches this address reads the names of all tenants and what their phones do");
+        }
+        Some(address)
+    });
     admin.finish();
-    socket
+    (socket, metrics)
 }
 
 fn serve(mut serve: Section<'_>) -> Duration {

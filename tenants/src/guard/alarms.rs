@@ -1,6 +1,6 @@
 //! What the operator should look at. An alarm refuses nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use provost_core::Source;
@@ -39,6 +39,7 @@ pub struct Raised {
 pub(super) struct Alarms {
     raised: VecDeque<Raised>,
     unlisted: Misses,
+    counts: HashMap<Alarm, u64>,
 }
 
 impl Alarm {
@@ -57,6 +58,7 @@ impl Alarms {
         if self.raised.len() == KEPT {
             self.raised.pop_front();
         }
+        *self.counts.entry(alarm).or_default() += 1;
         self.raised.push_back(Raised { alarm, source, count, at });
         alarm
     }
@@ -64,6 +66,10 @@ impl Alarms {
     /// Some source asked for one more device that is not listed.
     pub(super) fn unlisted(&mut self, window: Duration, most: usize, now: Instant) -> Option<Alarm> {
         self.unlisted.add(window, most, now).then(|| self.raise(Alarm::Unlisted, None, most, now))
+    }
+
+    pub(super) fn counts(&self) -> HashMap<Alarm, u64> {
+        self.counts.clone()
     }
 
     pub(super) fn within(&self, window: Duration, now: Instant) -> Vec<Raised> {

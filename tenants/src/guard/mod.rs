@@ -13,6 +13,7 @@ mod recent;
 mod settings;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -161,6 +162,11 @@ impl Guard {
     /// The alarms that were raised within the window, oldest first; at most 32.
     pub fn raised(&self, now: Instant) -> Vec<Raised> {
         self.alarms().within(self.settings.window, now)
+    }
+
+    /// How often each alarm was raised since the server began.
+    pub fn alarm_counts(&self) -> HashMap<Alarm, u64> {
+        self.alarms().counts()
     }
 
     /// Writes new pairs to the disk. It blocks.

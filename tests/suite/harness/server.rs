@@ -157,9 +157,9 @@ impl Server {
     }
 
     /// Waits for the event that says so.
-    pub(crate) fn event(&self, message: &str) {
-        let said = |events: &[Value]| events.iter().any(|event| is_message(event, message)).then_some(());
-        self.events.wait(&format!("event {message:?}"), said).unwrap_or_else(|error| panic!("{error}"));
+    pub(crate) fn event(&self, message: &str) -> Value {
+        let said = |events: &[Value]| events.iter().find(|event| is_message(event, message)).cloned();
+        self.events.wait(&format!("event {message:?}"), said).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The configuration that it was started with.

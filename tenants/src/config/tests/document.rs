@@ -42,13 +42,13 @@ fn a_bad_tenant_does_not_stop_the_good_one() {
 fn a_bad_main_file_refuses_all() {
     let site = Site::new();
     site.acme("files.case = 1\n");
-    site.write("provost.toml", "state = \"state\"\n[log]\nformat = \"xml\"\n[admin]\nmetrics = \"127.0.0.1:9632\"\n");
+    site.write("provost.toml", "state = \"state\"\n[log]\nformat = \"xml\"\n[admin]\nmetrics = 9632\n");
     let problems = site.load().expect_err("refused");
     assert_eq!(
         site.lines(problems.errors()),
         [
             "provost.toml:3: log.format = \"xml\": expected `text` or `json`",
-            "provost.toml:5: admin.metrics: `metrics` is not supported by this version",
+            "provost.toml:5: admin.metrics = 9632: expected an address with its port, such as \"127.0.0.1:9632\"",
             "tenants.d/acme.toml:5: files.case = 1: expected `exact` or `ignore`",
         ]
     );

@@ -1,0 +1,48 @@
+//! Metrics, as a monitoring system asks for them.
+
+use crate::harness::clients::Curl;
+use crate::harness::deployment::Deployment;
+use crate::harness::scene::{self, POLY, Scene, UNLISTED};
+
+fn scene() -> (Scene, String) {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.replace("provost.toml", "[admin]\n", "[admin]\nmetrics = \"127.0.0.1:0\"\n");
+    deployment.add(&scene::acme().listener("http", "").listener_at("gone", "http", "192.0.2.1:1", ""));
+    let scene = Scene::start(deployment);
+    let address = scene.server.event("metrics")["address"].as_str().unwrap().to_owned();
+    (scene, format!("http://{address}"))
+}
+
+#[test]
+fn requests_denials_and_states_are_told_in_the_openmetrics_form() {
+    let (scene, metrics) = scene();
+    for (path, status) in [(format!("{POLY}.cfg"), 200), (format!("{UNLISTED}.cfg"), 404), ("none.cfg".into(), 404)] {
+        assert_eq!(Curl::new(scene.url("http", "acme", &path)).run().status, status, "{path}");
+    }
+    scene.server.record(&[("path", "/none.cfg")]);
+    let answer = Curl::new(format!("{metrics}/metrics")).run();
+    assert_eq!(answer.status, 200);
+    assert!(answer.value("content-type").unwrap().starts_with("application/openmetrics-text"));
+    let text = answer.text();
+    for line in [
+        "provost_requests_total{tenant=\"acme\",listener=\"http\",protocol=\"http\",outcome=\"served\"} 1",
+        "provost_requests_total{tenant=\"acme\",listener=\"http\",protocol=\"http\",outcome=\"missing\"} 1",
+        "provost_denials_total{tenant=\"acme\",listener=\"http\",protocol=\"http\",reason=\"unknown_device\"} 1",
+        "provost_listener_up{tenant=\"acme\",listener=\"http\",protocol=\"http\"} 1",
+        "provost_listener_up{tenant=\"acme\",listener=\"gone\",protocol=\"http\"} 0",
+        "provost_devices{tenant=\"acme\"} 4",
+        "provost_configuration_errors 0",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(!text.contains(POLY), "no device is named");
+}
+
+#[test]
+fn nothing_else_is_told_there() {
+    let (_scene, metrics) = scene();
+    assert_eq!(Curl::new(format!("{metrics}/{POLY}.cfg")).run().status, 404);
+    assert_eq!(Curl::new(format!("{metrics}/metrics")).upload(b"x").run().status, 405);
+}
