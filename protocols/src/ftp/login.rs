@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use provost_core::{Exception, ListenerPolicy, ProofKind, Proofs};
 use provost_tenants::Tenant;
-use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::reply::Reply;
 use super::session::{End, Session};
+use crate::passwords::{Busy, Presented};
 use crate::record::{Outcome, text_of};
 
 /// Wrong passwords after which the session ends.
@@ -35,23 +35,18 @@ pub(super) enum Login {
     In,
 }
 
-/// A user and a password. What they prove is asked again for every command: a password that is withdrawn proves nothing in
-/// sessions that are open, either.
-#[derive(Debug)]
-pub(super) struct Shown {
-    user: Vec<u8>,
-    password: SecretSlice<u8>,
-}
-
-impl Shown {
-    /// What is proven to this tenant now.
-    pub(super) fn proofs(&self, tenant: &Tenant) -> Proofs {
-        let password = tenant.users.verify(&tenant.devices, &self.user, self.password.expose_secret());
-        Proofs { password, ..Proofs::none() }
-    }
-}
-
 impl Session {
+    /// What is proven to this tenant now. It is asked again for every command: a password that is withdrawn proves nothing in
+    /// sessions that are open, either.
+    ///
+    /// # Errors
+    /// - [`End::Busy`]: it cannot be told now
+    pub(super) async fn proofs(&self, tenant: &Arc<Tenant>) -> Result<Proofs, End> {
+        let Some(shown) = &self.shown else { return Ok(Proofs::none()) };
+        let password = self.front.verify(tenant, self.client, &self.known, shown).await.map_err(|Busy| End::Busy)?;
+        Ok(Proofs { password, ..Proofs::none() })
+    }
+
     /// USER begins anew: what was proven before holds no longer.
     pub(super) fn user(&mut self, argument: &[u8]) -> Reply {
         if argument.is_empty() {
@@ -70,10 +65,11 @@ impl Session {
         };
         let name = text_of(&user);
         let tenant = self.front.tenant();
-        let shown = Arc::new(Shown { user, password: SecretSlice::from(argument) });
-        let verified = Arc::clone(&shown);
-        let verify = move || verified.proofs(&tenant).password;
-        let proof = self.front.off_runtime(verify).await.map_err(|_| End::Failed)?;
+        let shown = Presented::new(user, argument);
+        let Ok(proof) = self.front.verify(&tenant, self.client, &self.known, &shown).await else {
+            self.front.exchange(self.client, "PASS", b"").finish(Outcome::Refused, Some("passwords"));
+            return Err(End::Busy);
+        };
         if proof.holds() || !requires_password(&self.front.listener().policy) {
             self.shown = Some(shown);
             self.enter();

@@ -14,12 +14,14 @@ use super::command::{Command, Verb};
 use super::control::Control;
 use super::data::{DataSetup, Ends};
 use super::line::Line;
-use super::login::{Login, Shown};
+use super::login::Login;
 use super::navigate::Folder;
 use super::reply::Reply;
 use super::settings::Settings;
 use crate::front::{Exchange, Front};
 use crate::listen::{Connection, Slot};
+use crate::passwords::{Known, Presented};
+use crate::record::Outcome;
 
 /// One control connection and all that was settled on it.
 #[derive(Debug)]
@@ -33,7 +35,9 @@ pub(super) struct Session {
     pub(super) login: Login,
     pub(super) wrong_passwords: u32,
     /// What the session logged in with.
-    pub(super) shown: Option<Arc<Shown>>,
+    pub(super) shown: Option<Arc<Presented>>,
+    /// What it has shown before.
+    pub(super) known: Known,
     pub(super) folder: Folder,
     pub(super) settings: Settings,
     pub(super) data: DataSetup,
@@ -60,6 +64,8 @@ pub(super) enum End {
     WrongPasswords,
     /// The peer may not speak to this listener any more.
     TurnedAway,
+    /// There is no place to check its password now.
+    Busy,
     /// A task of this server failed.
     Failed,
 }
@@ -73,7 +79,7 @@ impl End {
             Self::Idle | Self::SlowLogin => Some(Reply::TOO_SLOW),
             Self::Endless => Some(Reply::TOO_LONG),
             Self::WrongPasswords => Some(Reply::TOO_MANY_PASSWORDS),
-            Self::TurnedAway | Self::Failed => Some(Reply::CLOSING),
+            Self::TurnedAway | Self::Busy | Self::Failed => Some(Reply::CLOSING),
         }
     }
 }
@@ -103,6 +109,7 @@ impl Session {
             login: Login::Nobody,
             wrong_passwords: 0,
             shown: None,
+            known: Known::default(),
             folder: Folder::root(),
             settings: Settings::default(),
             data: DataSetup::default(),
@@ -208,6 +215,7 @@ impl Session {
     /// Does what blocks on the file system where it holds up nobody.
     ///
     /// # Errors
+    /// - [`End::Busy`]: what it has shown cannot be told now
     /// - [`End::Failed`]: the work panicked
     pub(super) async fn off_runtime<T: Send + 'static>(
         &self,
@@ -215,9 +223,14 @@ impl Session {
         work: impl FnOnce(&mut Exchange, &Tenant, &Proofs) -> T + Send + 'static,
     ) -> Result<(Exchange, T), End> {
         let tenant = Arc::clone(exchange.tenant());
-        let shown = self.shown.clone();
+        let proofs = match self.proofs(&tenant).await {
+            Ok(proofs) => proofs,
+            Err(end) => {
+                exchange.end(Outcome::Refused, Some("passwords"));
+                return Err(end);
+            }
+        };
         let work = move || {
-            let proofs = shown.map_or_else(Proofs::none, |shown| shown.proofs(&tenant));
             let outcome = work(&mut exchange, &tenant, &proofs);
             (exchange, outcome)
         };

@@ -1,20 +1,33 @@
 //! The user and password of an Authorization field: Basic alone (RFC 7617).
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
-use provost_core::PasswordProof;
-use provost_tenants::Tenant;
 
-/// What the Authorization of a request proves. One that cannot be read proves as little as a wrong password.
-pub(super) fn password(headers: &HeaderMap, tenant: &Tenant) -> PasswordProof {
+use crate::passwords::Presented;
+
+/// What the Authorization of a request shows.
+#[derive(Debug)]
+pub(super) enum Credentials {
+    /// There is none.
+    Absent,
+    /// It cannot be read, and proves as little as a wrong password.
+    Malformed,
+    /// A user and a password.
+    Basic(Arc<Presented>),
+}
+
+/// Reads the Authorization of a request.
+pub(super) fn read(headers: &HeaderMap) -> Credentials {
     if !headers.contains_key(AUTHORIZATION) {
-        return PasswordProof::Absent;
+        return Credentials::Absent;
     }
     match basic(headers) {
-        Some((user, password)) => tenant.users.verify(&tenant.devices, &user, &password),
-        None => PasswordProof::Wrong,
+        Some((user, password)) => Credentials::Basic(Presented::new(user, password)),
+        None => Credentials::Malformed,
     }
 }
 
@@ -36,7 +49,7 @@ fn basic(headers: &HeaderMap) -> Option<(Vec<u8>, Vec<u8>)> {
 mod tests {
     use super::*;
 
-    fn read(values: &[&str]) -> Option<(String, String)> {
+    fn pair(values: &[&str]) -> Option<(String, String)> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, value.parse().unwrap_or_else(|error| panic!("{value}: {error}")));
@@ -47,9 +60,9 @@ mod tests {
 
     #[test]
     fn basic_credentials_are_read() {
-        assert_eq!(read(&["Basic UGxjbVNwSXA6UGxjbVNwSXA="]), Some(("PlcmSpIp".into(), "PlcmSpIp".into())));
-        assert_eq!(read(&["basic  YTpiOmM="]), Some(("a".into(), "b:c".into())));
-        assert_eq!(read(&["Basic Og=="]), Some((String::new(), String::new())));
+        assert_eq!(pair(&["Basic UGxjbVNwSXA6UGxjbVNwSXA="]), Some(("PlcmSpIp".into(), "PlcmSpIp".into())));
+        assert_eq!(pair(&["basic  YTpiOmM="]), Some(("a".into(), "b:c".into())));
+        assert_eq!(pair(&["Basic Og=="]), Some((String::new(), String::new())));
     }
 
     #[test]
@@ -64,7 +77,7 @@ mod tests {
             &["YTpi"],
             &["Basic YTpi", "Basic YTpi"],
         ] {
-            assert_eq!(read(values), None, "{values:?}");
+            assert_eq!(pair(values), None, "{values:?}");
         }
     }
 }

@@ -15,7 +15,7 @@ use provost_core::{Operation, Permit};
 use provost_tenants::files::OpenFile;
 
 use super::content_type;
-use super::peer::Peer;
+use super::peer::{Peer, Shown};
 use super::range::{self, Ranges, Span};
 use super::reply::{self, Piece, READ_BYTES, Reply};
 use super::respond::{self, Answer, Stop};
@@ -27,8 +27,8 @@ use crate::record::Outcome;
 ///
 /// # Errors
 /// - [`Stop`]: anything else than a file
-pub(super) fn get(peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
-    let permit = permit(peer, &mut exchange, headers)?;
+pub(super) fn get(peer: &Peer, shown: Shown, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
+    let permit = permit(peer, shown, &mut exchange)?;
     let OpenFile { file, facts } = match exchange.tenant().files.open(&permit) {
         Ok(open) => open,
         Err(error) => return Err(respond::without_file(exchange, &error)),
@@ -59,8 +59,8 @@ pub(super) fn get(peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> R
 ///
 /// # Errors
 /// - [`Stop`]: anything else than a file
-pub(super) fn head(peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
-    let permit = permit(peer, &mut exchange, headers)?;
+pub(super) fn head(peer: &Peer, shown: Shown, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
+    let permit = permit(peer, shown, &mut exchange)?;
     let facts = match exchange.tenant().files.describe(&permit) {
         Ok(facts) => facts,
         Err(error) => return Err(respond::without_file(exchange, &error)),
@@ -74,9 +74,9 @@ pub(super) fn head(peer: &Peer, mut exchange: Exchange, headers: &HeaderMap) -> 
     Ok(answer)
 }
 
-fn permit(peer: &Peer, exchange: &mut Exchange, headers: &HeaderMap) -> Result<Permit, Stop> {
+fn permit(peer: &Peer, shown: Shown, exchange: &mut Exchange) -> Result<Permit, Stop> {
     let tenant = Arc::clone(exchange.tenant());
-    let proofs = peer.proofs(headers, &tenant);
+    let proofs = peer.proofs(shown);
     let decision = exchange.decide(Operation::Read, &proofs);
     decision.map_err(|refusal| respond::refused(refusal, &tenant, &peer.security))
 }

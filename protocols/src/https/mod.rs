@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 
 use crate::front::Front;
 use crate::listen::{self, Connection};
+use crate::passwords::Known;
 use crate::record::Outcome;
 use crate::tls::TlsConnection;
 use peer::{Certificate, Peer, Security};
@@ -58,7 +59,8 @@ async fn secured(front: Arc<Front>, connection: Connection) {
             // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.
             let asked = Arc::clone(&front);
             let certificate: Certificate = Arc::new(move || asked.present().identity(&chain));
-            let peer = Peer { client, security: Security::Tls { server_name, certificate } };
+            let security = Security::Tls { server_name, certificate };
+            let peer = Peer { client, security, known: Known::default() };
             connection::drive(front, peer, stream).await;
         }
         Err(error) => {
@@ -73,6 +75,6 @@ async fn secured(front: Arc<Front>, connection: Connection) {
 
 async fn plain(front: Arc<Front>, connection: Connection) {
     let Connection { stream, client, slot, .. } = connection;
-    connection::drive(front, Peer { client, security: Security::Plain }, stream).await;
+    connection::drive(front, Peer { client, security: Security::Plain, known: Known::default() }, stream).await;
     drop(slot);
 }

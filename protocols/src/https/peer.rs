@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hyper::HeaderMap;
 use provost_core::proof::CertificateIdentity;
 use provost_core::{ClientAddr, NoIdentity, PasswordProof, Proofs};
 use provost_tenants::Tenant;
 
-use super::credentials;
+use super::credentials::Credentials;
+use crate::front::Front;
+use crate::passwords::{Busy, Known};
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
@@ -17,6 +18,15 @@ pub(super) struct Peer {
     pub(super) client: ClientAddr,
     /// How the connection is protected.
     pub(super) security: Security,
+    /// What it has shown before.
+    pub(super) known: Known,
+}
+
+/// What a request has shown beside the certificate of its connection.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// What its password proves.
+    pub(super) password: PasswordProof,
 }
 
 /// How a connection is protected.
@@ -37,17 +47,34 @@ pub(super) enum Security {
 pub(super) type Certificate = Arc<dyn Fn() -> Result<CertificateIdentity, NoIdentity> + Send + Sync>;
 
 impl Peer {
-    /// What a request of this peer has shown.
-    pub(super) fn proofs(&self, headers: &HeaderMap, tenant: &Tenant) -> Proofs {
-        match &self.security {
+    /// What the credentials of a request prove.
+    ///
+    /// # Errors
+    /// - [`Busy`]: it cannot be told now
+    pub(super) async fn password(
+        &self,
+        front: &Front,
+        tenant: &Arc<Tenant>,
+        credentials: Credentials,
+    ) -> Result<PasswordProof, Busy> {
+        match (&self.security, credentials) {
+            (_, Credentials::Absent) => Ok(PasswordProof::Absent),
             // A password that came readable through the network proves nothing, and is not looked at.
-            Security::Plain => {
-                Proofs { certificate: Err(NoIdentity::Plaintext), password: PasswordProof::Absent, link: None }
-            }
-            Security::Tls { certificate, .. } => {
-                Proofs { certificate: certificate(), password: credentials::password(headers, tenant), link: None }
+            (Security::Plain, Credentials::Basic(_) | Credentials::Malformed) => Ok(PasswordProof::Absent),
+            (Security::Tls { .. }, Credentials::Malformed) => Ok(PasswordProof::Wrong),
+            (Security::Tls { .. }, Credentials::Basic(presented)) => {
+                front.verify(tenant, self.client, &self.known, &presented).await
             }
         }
+    }
+
+    /// What a request of this peer has shown. It may compute: a certificate is verified.
+    pub(super) fn proofs(&self, shown: Shown) -> Proofs {
+        let certificate = match &self.security {
+            Security::Plain => Err(NoIdentity::Plaintext),
+            Security::Tls { certificate, .. } => certificate(),
+        };
+        Proofs { certificate, password: shown.password, link: None }
     }
 }
 

@@ -16,7 +16,7 @@ use provost_core::{Operation, Permit};
 use provost_tenants::files::FileError;
 use provost_tenants::uploads::{Spool, Target, UploadError};
 
-use super::peer::Peer;
+use super::peer::{Peer, Shown};
 use super::request_body::{Batch, BodyError, Length, RequestBody};
 use super::respond::{self, Answer, Stop};
 use super::runtime::off_runtime;
@@ -63,6 +63,7 @@ impl Fault {
 pub(super) async fn put(
     front: Arc<Front>,
     peer: Arc<Peer>,
+    shown: Shown,
     exchange: Exchange,
     headers: HeaderMap,
     body: &mut RequestBody,
@@ -72,7 +73,7 @@ pub(super) async fn put(
         Err(fault) => return Err(fault.stop(exchange)),
     };
     let expected = expected(target, body.length());
-    let begun = off_runtime(&front, move || begin(&peer, exchange, &headers, expected));
+    let begun = off_runtime(&front, move || begin(&peer, shown, exchange, &headers, expected));
     let (mut exchange, mut spool) = begun.await??;
     loop {
         let Batch { bytes, last } = match body.batch().await {
@@ -129,12 +130,13 @@ fn expected(target: Target, length: Length) -> Option<u64> {
 /// Decides, and makes room. It blocks.
 fn begin(
     peer: &Peer,
+    shown: Shown,
     mut exchange: Exchange,
     headers: &HeaderMap,
     expected: Option<u64>,
 ) -> Result<(Exchange, Spool), Stop> {
     let tenant = Arc::clone(exchange.tenant());
-    let proofs = peer.proofs(headers, &tenant);
+    let proofs = peer.proofs(shown);
     let permit = exchange
         .decide(Operation::Write, &proofs)
         .map_err(|refusal| respond::refused(refusal, &tenant, &peer.security))?;

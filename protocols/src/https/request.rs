@@ -9,11 +9,11 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 
 use super::host::{self, HostError};
-use super::peer::Peer;
+use super::peer::{Peer, Shown};
 use super::request_body::{Leftover, RequestBody};
 use super::respond::{self, Answer, Stop};
 use super::runtime::off_runtime;
-use super::{get, put, target};
+use super::{credentials, get, put, target};
 use crate::front::Front;
 
 /// The longest method in a record, in characters.
@@ -59,16 +59,32 @@ async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut Re
             HostError::Misdirected => stop,
         });
     }
-    let decoded = decoded.map(drop);
-    match (request.method, decoded) {
-        (Method::GET | Method::HEAD | Method::PUT, Err(error)) => {
-            Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error))
-        }
-        (Method::GET, Ok(())) => off_runtime(&front, move || get::get(&peer, exchange, &request.headers)).await?,
-        (Method::HEAD, Ok(())) => off_runtime(&front, move || get::head(&peer, exchange, &request.headers)).await?,
-        (Method::PUT, Ok(())) => put::put(front, peer, exchange, request.headers, body).await,
-        (_, _) => Err(respond::method_not_allowed(exchange)),
+    let method = match request.method {
+        Method::GET => Served::Get,
+        Method::HEAD => Served::Head,
+        Method::PUT => Served::Put,
+        _ => return Err(respond::method_not_allowed(exchange)),
+    };
+    if let Err(error) = decoded {
+        return Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error));
     }
+    let tenant = Arc::clone(exchange.tenant());
+    let Ok(password) = peer.password(&front, &tenant, credentials::read(&request.headers)).await else {
+        return Err(respond::busy(exchange, "passwords"));
+    };
+    let shown = Shown { password };
+    match method {
+        Served::Get => off_runtime(&front, move || get::get(&peer, shown, exchange, &request.headers)).await?,
+        Served::Head => off_runtime(&front, move || get::head(&peer, shown, exchange, &request.headers)).await?,
+        Served::Put => put::put(front, peer, shown, exchange, request.headers, body).await,
+    }
+}
+
+/// The methods that there are.
+enum Served {
+    Get,
+    Head,
+    Put,
 }
 
 fn host_status(error: HostError) -> StatusCode {

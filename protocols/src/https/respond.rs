@@ -3,7 +3,8 @@
 //! Nothing that a peer sent, and nothing of why it is refused, is ever part of an answer.
 
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 use provost_core::Refusal;
@@ -15,6 +16,10 @@ use super::peer::Security;
 use super::reply::Reply;
 use crate::front::Exchange;
 use crate::record::{Outcome, with_causes};
+
+/// When a phone that finds no place is asked to come again: so many seconds at least, and fewer than so many more.
+const LEAST_RETRY: u64 = 1;
+const RETRY_SPREAD: u64 = 10;
 
 /// An answer to a request.
 pub(super) type Answer = Response<Reply>;
@@ -99,6 +104,19 @@ pub(super) fn rejected(
     fixed(status).into()
 }
 
+/// A request that is well and comes when there is no place for it. It may be asked again at a moment that differs from phone to
+/// phone, so that those of a storm do not come back together.
+pub(super) fn busy(exchange: Exchange, reason: &'static str) -> Stop {
+    exchange.finish(Outcome::Refused, Some(reason));
+    let mut random = [0];
+    // Without randomness all are told the same, which is the worst that comes of it.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let seconds = LEAST_RETRY + u64::from(random[0]) % RETRY_SPREAD;
+    let mut answer = fixed(StatusCode::SERVICE_UNAVAILABLE);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    answer.into()
+}
+
 /// A method that there is not (RFC 9110 section 15.5.6).
 pub(super) fn method_not_allowed(exchange: Exchange) -> Stop {
     exchange.finish(Outcome::Rejected, Some("method"));
@@ -170,7 +188,7 @@ mod tests {
 
     #[test]
     fn every_status_that_is_answered_has_a_text() {
-        for status in [400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 415, 416, 421, 500, 507] {
+        for status in [400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 415, 416, 421, 500, 503, 507] {
             let status = StatusCode::from_u16(status).unwrap_or_else(|error| panic!("{error}"));
             assert!(!hyper::body::Body::is_end_stream(fixed(status).body()), "{status}");
         }

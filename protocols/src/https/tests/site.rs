@@ -26,6 +26,7 @@ use crate::front::Front;
 use crate::https::connection;
 use crate::https::peer::{Peer, Security};
 use crate::listen::Shares;
+use crate::passwords::Known;
 use crate::record::RecordLog;
 
 /// The device of the tests, which is listed with the password `secret`.
@@ -103,7 +104,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (stream, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (accepted, address) = accepted.unwrap();
-        let peer = Peer { client: ClientAddr::from(address), security: security(who) };
+        let peer = Peer { client: ClientAddr::from(address), security: security(who), known: Known::default() };
         let served = tokio::spawn(connection::drive(Arc::clone(&self.front), peer, accepted));
         Wire { stream: stream.unwrap(), served }
     }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::site::{Answer, DEVICE, Site, Who};
 use crate::https::connection;
 use crate::https::peer::{Peer, Security};
+use crate::passwords::Known;
 
 const WHO: Who = Who::Device(DEVICE);
 
@@ -167,7 +168,7 @@ async fn a_request_is_under_way_until_the_peer_has_taken_its_last_byte() {
     // All of the file fits into the connection's buffer, and almost nothing of it into the stream.
     let (mut phone, stream) = tokio::io::duplex(64);
     let client = ClientAddr::from(SocketAddr::from(([127, 0, 0, 1], 9)));
-    let peer = Peer { client, security: Security::Plain };
+    let peer = Peer { client, security: Security::Plain, known: Known::default() };
     let served = tokio::spawn(connection::drive(Arc::clone(&site.front), peer, stream));
     phone.write_all(b"GET /large.cfg HTTP/1.1\r\nHost: acme\r\n\r\n").await.unwrap();
     let mut read = vec![0; length];
