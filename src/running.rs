@@ -2,6 +2,7 @@
 //! and the log hear of them. How it starts and ends is told in [`crate::serve`].
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use provost_protocols::Server;
 use provost_protocols::admin::{AdminSocket, Answer, Answers, Request};
 use provost_protocols::metrics::Metrics;
-use provost_protocols::server::{Kept, Renewal, Status};
+use provost_protocols::server::{Kept, Renewal, Status, Unserved};
 use provost_tenants::config::{Failed, Former};
 use provost_tenants::devices::Removals;
 use provost_tenants::{Deployment, Settings};
@@ -23,13 +24,16 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The admin socket where the configuration names none, if its folder exists; systemd makes that.
 pub(crate) const ADMIN_SOCKET: &str = "/run/provost/admin.sock";
 
+/// How often is looked whether another server still answers on the admin socket.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What a running server and its operator share.
 pub(crate) struct Running {
     pub(crate) server: Server,
     config: PathBuf,
     pub(crate) notify: Notify,
-    /// Tenants of the configuration that are not served, and why not: the server does not know them.
-    unserved: Mutex<Vec<String>>,
+    /// Tenants of the configuration that are not served: the server does not know them.
+    unserved: Mutex<Vec<Unserved>>,
 }
 
 impl Running {
@@ -49,7 +53,7 @@ impl Running {
         // With errors of provost.toml itself nothing was changed.
         if renewal.errors.is_empty() {
             let kept = renewal.kept.iter().filter(|kept| !kept.is_served);
-            *self.unserved() = kept.map(|Kept { tenant, errors, .. }| is_not_served(tenant, errors)).collect();
+            *self.unserved() = kept.map(|Kept { tenant, errors, .. }| unserved_for(tenant, errors)).collect();
         }
         self.notify.ready(&format!("serving {} tenants", self.server.present().len()));
         renewal
@@ -58,11 +62,11 @@ impl Running {
     /// How the server stands, and what it does not know: the tenants that never loaded.
     fn status(&self) -> Status {
         let mut status = self.server.status(VERSION);
-        status.errors.extend(self.unserved().iter().cloned());
+        status.unserved.clone_from(&self.unserved());
         status
     }
 
-    fn unserved(&self) -> MutexGuard<'_, Vec<String>> {
+    fn unserved(&self) -> MutexGuard<'_, Vec<Unserved>> {
         self.unserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -75,19 +79,43 @@ impl Running {
     }
 }
 
-/// The admin socket, where there is to be one and it can be bound. The server serves without it.
-pub(crate) fn admin(running: &Arc<Running>, settings: &Settings) -> Option<impl Future<Output = ()> + Send + 'static> {
+/// What serves the admin socket, where there is to be one. The server serves without it. While another one answers there, as
+/// the one that this one takes over from does until its last request has ended, it is tried again.
+pub(crate) async fn admin(
+    running: &Arc<Running>,
+    settings: &Settings,
+) -> Option<impl Future<Output = ()> + Send + 'static> {
     let path = settings.admin_socket.clone().or_else(|| {
         let path = PathBuf::from(ADMIN_SOCKET);
         path.parent().is_some_and(Path::is_dir).then_some(path)
     })?;
-    let socket = AdminSocket::bind(&path);
-    let socket = socket.map_err(|error| tracing::error!(path = %path.display(), %error, "no admin socket")).ok()?;
     let running = Arc::clone(running);
     let answers: Answers = Arc::new(move |request| -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         Box::pin(Arc::clone(&running).answer(request))
     });
-    Some(socket.serve(answers))
+    let bound = AdminSocket::bind(&path).await.inspect_err(|error| note(&path, error));
+    Some(async move {
+        if let Some(socket) = in_the_end(bound, &path).await {
+            socket.serve(answers).await;
+        }
+    })
+}
+
+/// The socket, once nobody else answers on it.
+async fn in_the_end(mut bound: io::Result<AdminSocket>, path: &Path) -> Option<AdminSocket> {
+    let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    while bound.as_ref().is_err_and(is_taken) {
+        tokio::time::sleep(AGAIN).await;
+        bound = AdminSocket::bind(path).await;
+        if let Some(error) = bound.as_ref().err().filter(|error| !is_taken(error)) {
+            note(path, error);
+        }
+    }
+    bound.ok()
+}
+
+fn note(path: &Path, error: &io::Error) {
+    tracing::error!(path = %path.display(), %error, "no admin socket");
 }
 
 /// Metrics, where they are to be told and the address can be bound. The server serves without them.
@@ -138,18 +166,18 @@ fn log_renewal(renewal: &Renewal) {
 }
 
 /// Tenants that did not load, and those that loaded and whose TLS could not be made.
-fn unserved(deployment: &Deployment, failed: &[Failed], server: &Server) -> Vec<String> {
+fn unserved(deployment: &Deployment, failed: &[Failed], server: &Server) -> Vec<Unserved> {
     let of_file = failed.iter().map(|failed| {
         let tenant = failed.name.clone().unwrap_or_else(|| failed.file.display().to_string());
-        is_not_served(&tenant, &failed.errors)
+        unserved_for(&tenant, &failed.errors)
     });
     let present: HashSet<String> = server.present().iter().map(|tenant| tenant.policy.name.clone()).collect();
     let loaded = deployment.tenants.iter().map(|tenant| &tenant.policy.name);
     let of_tls =
-        loaded.filter(|name| !present.contains(*name)).map(|name| is_not_served(name, &["see the log".to_owned()]));
+        loaded.filter(|name| !present.contains(*name)).map(|name| unserved_for(name, &["see the log".to_owned()]));
     of_file.chain(of_tls).collect()
 }
 
-fn is_not_served(tenant: &str, errors: &[String]) -> String {
-    format!("tenant {tenant} is not served: {}", errors.join("; "))
+fn unserved_for(tenant: &str, errors: &[String]) -> Unserved {
+    Unserved { tenant: tenant.to_owned(), errors: errors.to_vec() }
 }

@@ -7,13 +7,14 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use provost_protocols::{RecordLog, Server};
 use provost_tenants::Deployment;
 use provost_tenants::config::{Failed, Problems};
 use provost_tenants::devices::Removals;
+use provost_tenants::network::Passed;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,17 +24,21 @@ use crate::cli::ConfigArgs;
 use crate::running::{self, Running, VERSION};
 use crate::{configuration, events, notify};
 
-/// How long uploads that are being written may take to end once everything else has.
+/// How long uploads, and then records, that are being written may take to end once everything else has.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long connections on which nothing is under way are kept at the end: a phone shakes hands, or is between two commands.
+const QUIET: Duration = Duration::from_secs(3);
 /// How often is looked whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Serves the configuration.
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
+    // Before any thread: it cleans up the environment.
+    let passed = Passed::from_environment();
     let loaded = configuration::load(&args.config)?;
     events::start(loaded.deployment.settings.log, LevelFilter::INFO);
     log_problems(&loaded.problems);
-    serve(&loaded.deployment, &loaded.failed, &args.config, |server| {
+    serve(&loaded.deployment, &loaded.failed, &args.config, passed, |server| {
         let bound = server.bound();
         for bound in &bound {
             let (tenant, listener, protocol) = (&bound.tenant, &bound.listener, bound.protocol);
@@ -53,12 +58,13 @@ fn log_problems(problems: &Problems) {
     }
 }
 
-/// Serves a deployment until SIGINT or SIGTERM. `failed` are the tenants that did not load; `announce` is called once
-/// everything is bound that can be.
+/// Serves a deployment until SIGINT or SIGTERM. `failed` are the tenants that did not load, `passed` the sockets of the
+/// service manager; `announce` is called once everything is bound that can be.
 pub(crate) fn serve(
     deployment: &Deployment,
     failed: &[Failed],
     config: &Path,
+    passed: Passed,
     announce: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     raise_descriptors();
@@ -66,10 +72,13 @@ pub(crate) fn serve(
     settings.create_state().with_context(|| format!("cannot make the state folder {}", settings.state.display()))?;
     let records = RecordLog::to(io::stdout(), settings.log).context("cannot start writing records")?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
-    let outcome = runtime.block_on(until_signalled(deployment, failed, config, &records, announce));
+    let server = || Server::start_with(deployment, &records, passed);
+    let outcome = runtime.block_on(until_signalled(deployment, failed, config, server, announce));
     // Connections end here; what is being stored is stored first.
     runtime.shutdown_timeout(GRACE);
-    records.flush();
+    if let Err(error) = records.flush(GRACE) {
+        tracing::error!(%error, "records are lost");
+    }
     outcome
 }
 
@@ -77,7 +86,7 @@ async fn until_signalled(
     deployment: &Deployment,
     failed: &[Failed],
     config: &Path,
-    records: &RecordLog,
+    server: impl FnOnce() -> Server,
     announce: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let listen = |kind| -> anyhow::Result<Signal> { signal(kind).context("cannot wait for signals") };
@@ -86,10 +95,10 @@ async fn until_signalled(
     if deployment.tenants.is_empty() {
         bail!("nothing to serve: there is no tenant without errors; `provost check` shows what it finds");
     }
-    let server = Server::start(deployment, records);
+    let server = server();
     server.failures().iter().for_each(provost_protocols::server::Failure::log);
     let running = Arc::new(Running::new(server, deployment, failed, config));
-    let admin = running::admin(&running, &deployment.settings).map(tokio::spawn);
+    let admin = running::admin(&running, &deployment.settings).await.map(tokio::spawn);
     let metrics = running::metrics(&running, &deployment.settings).map(tokio::spawn);
     announce(&running.server)?;
     running.notify.ready(&format!("serving {} tenants", deployment.tenants.len()));
@@ -105,6 +114,8 @@ async fn until_signalled(
     tracing::info!(signal, "ending");
     running.notify.stopping();
     running.server.stop().await;
+    let (requests, connections) = (running.server.underway(), running.server.connections());
+    tracing::info!(requests, connections, "accepts nothing more");
     drain(&running.server, deployment.settings.drain, &mut ends).await;
     running.server.save().await;
     summarise(&running.server);
@@ -131,11 +142,15 @@ impl Ends {
     }
 }
 
-/// Lets requests under way end. A second signal, or the end of the time, cuts them.
+/// Lets requests under way end, and those of connections that were accepted and are about to ask. A second signal, or the end of the time, cuts them.
 async fn drain(server: &Server, time: Duration, ends: &mut Ends) {
     let idle = async {
-        while server.underway() > 0 {
+        let mut quiet = Instant::now();
+        while server.connections() + server.underway() > 0 && quiet.elapsed() < QUIET {
             tokio::time::sleep(LOOK).await;
+            if server.underway() > 0 {
+                quiet = Instant::now();
+            }
         }
     };
     tokio::select! {

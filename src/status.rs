@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use provost_protocols::admin::{self, Answer, Request};
-use provost_protocols::server::{AlarmStatus, ListenerState, ListenerStatus, Status, TenantStatus};
+use provost_protocols::server::{
+    AlarmStatus, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved,
+};
 
 use crate::cli::StatusArgs;
 use crate::terminal::{BAD, HEADING, paint, table};
@@ -38,11 +40,12 @@ pub(crate) fn ask(config: &Path, request: Request) -> anyhow::Result<Answer> {
 fn is_well(status: &Status) -> bool {
     let waits = |listener: &ListenerStatus| matches!(listener.state, ListenerState::Waiting { .. });
     let is_well = |tenant: &TenantStatus| tenant.errors.is_empty() && !tenant.listeners.iter().any(waits);
-    status.errors.is_empty() && status.tenants.iter().all(is_well)
+    let is_whole = status.errors.is_empty() && status.unserved.is_empty() && status.unused_sockets.is_empty();
+    is_whole && status.tenants.iter().all(is_well)
 }
 
 fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
-    let Status { version, pid, since, uptime_seconds, tenants, errors } = status;
+    let Status { version, pid, since, uptime_seconds, tenants, errors, unserved, unused_sockets } = status;
     let heading = format!("provost {version}, process {pid}, {} tenants", tenants.len());
     writeln!(output, "{}, up {} since {since:.0}", paint(HEADING, heading), uptime(*uptime_seconds))?;
     let rows = tenants.iter().flat_map(|tenant| tenant.listeners.iter().map(move |listener| row(tenant, listener)));
@@ -55,6 +58,12 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     writeln!(output, "{}", table(["tenant", "devices", "connections", "under way", "denied for"], rows))?;
     for error in errors {
         writeln!(output, "{} {error}", paint(BAD, "error:"))?;
+    }
+    for Unserved { tenant, errors } in unserved {
+        writeln!(output, "{} tenant {tenant} is not served: {}", paint(BAD, "error:"), errors.join("; "))?;
+    }
+    for socket in unused_sockets {
+        writeln!(output, "{} a passed socket was closed: {socket}", paint(BAD, "error:"))?;
     }
     for tenant in tenants.iter().filter(|tenant| !tenant.errors.is_empty()) {
         writeln!(output, "{} tenant {} is served as it was before:", paint(BAD, "error:"), tenant.name)?;
@@ -75,7 +84,8 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
 
 fn row(tenant: &TenantStatus, listener: &ListenerStatus) -> [String; 8] {
     let (address, state) = match &listener.state {
-        ListenerState::Up { address } => (address, "up".to_owned()),
+        ListenerState::Up { address, socket: SocketOrigin::Own } => (address, "up".to_owned()),
+        ListenerState::Up { address, socket: SocketOrigin::Passed } => (address, "up, passed".to_owned()),
         ListenerState::Waiting { address, reason, waiting_since } => {
             (address, format!("waiting since {waiting_since:.0}: {reason}"))
         }

@@ -16,8 +16,8 @@ use provost_tenants::guard::Alarm;
 
 pub(crate) use causes::with_causes;
 pub(crate) use flood::Flood;
-pub use log::RecordLog;
 pub(crate) use log::RecordShare;
+pub use log::{RecordLog, Unwritten};
 
 /// The longest text of a peer in a record, in characters.
 pub const MAX_TEXT: usize = 256;

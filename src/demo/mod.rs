@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use provost_protocols::Server;
 use provost_tenants::LogFormat;
+use provost_tenants::network::Passed;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::DemoArgs;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         return Err(crate::configuration::Refused(loaded.problems).into());
     }
     events::start(LogFormat::Text, LevelFilter::WARN);
-    serve::serve(&loaded.deployment, &loaded.failed, &config, |server| introduce(&dir, server))
+    serve::serve(&loaded.deployment, &loaded.failed, &config, Passed::default(), |server| introduce(&dir, server))
 }
 
 /// The folder of a complete demo, absolute, so that printed commands work anywhere.

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod activation;
 mod bulk;
 mod certificates;
 mod comings;

@@ -95,12 +95,12 @@ fn a_tenant_that_never_loaded_is_told_by_status_until_it_is_served() {
     deployment.add(&scene::acme().https(""));
     deployment.add(&scene::globex().https("alow = []"));
     let scene = Scene::start(deployment);
-    let errors = || status_of(&scene)["errors"].to_string();
-    assert!(errors().contains("tenant globex is not served: ") && errors().contains("`allow`"), "{}", errors());
+    let unserved = || status_of(&scene)["unserved"].to_string();
+    assert!(unserved().contains("\"tenant\":\"globex\"") && unserved().contains("`allow`"), "{}", unserved());
     let status = provost(&scene, &["status"]);
     assert!(status.code == 1 && status.stdout.contains("tenant globex is not served"), "{status:?}");
     assert_eq!(provost(&scene, &["reload"]).code, 1);
-    assert!(errors().contains("tenant globex is not served: "), "{}", errors());
+    assert!(unserved().contains("\"tenant\":\"globex\""), "{}", unserved());
     scene.deployment.add(&scene::globex().https(""));
     provost(&scene, &["reload"]).succeeded();
     provost(&scene, &["status"]).succeeded();

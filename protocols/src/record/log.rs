@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use provost_tenants::LogFormat;
 
@@ -14,6 +15,14 @@ use super::format::line;
 /// third of the queue, and many leave something to the others. What is past it is counted and dropped, and the log says how
 /// many.
 const QUEUE: usize = 65_536;
+
+/// How often is looked whether a full queue has room.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Records could not be written in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the output of records takes nothing")]
+pub struct Unwritten;
 
 /// One tenant's part of the queue.
 #[derive(Debug, Default)]
@@ -74,13 +83,25 @@ impl RecordLog {
         }
     }
 
-    /// Waits until everything before is written. It blocks.
-    pub fn flush(&self) {
+    /// Waits until everything before is written, but no longer than that: an output may be stuck. It blocks.
+    ///
+    /// # Errors
+    /// - [`Unwritten`]: the time is over
+    pub fn flush(&self, patience: Duration) -> Result<(), Unwritten> {
+        let until = Instant::now() + patience;
         let (done, written) = sync_channel(1);
-        if self.queue.send(Message::Flush(done)).is_ok() {
-            // The thread ends only after the last sender; an error means that nothing is left to wait for.
-            let _ = written.recv();
+        let mut message = Message::Flush(done);
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => break,
+                Err(TrySendError::Full(_)) if Instant::now() >= until => return Err(Unwritten),
+                Err(TrySendError::Full(returned)) => message = returned,
+                // The thread ends only after the last sender.
+                Err(TrySendError::Disconnected(_)) => return Ok(()),
+            }
+            std::thread::sleep(LOOK);
         }
+        written.recv_timeout(until.saturating_duration_since(Instant::now())).map_err(|_| Unwritten)
     }
 }
 
@@ -133,7 +154,6 @@ mod tests {
     use std::io;
     use std::net::SocketAddr;
     use std::sync::{Mutex, mpsc};
-    use std::time::Duration;
 
     use provost_core::{ClientAddr, Protocol};
 
@@ -197,8 +217,10 @@ mod tests {
             log.write(record("quiet"), quiet);
         }
         assert_eq!(quiet.dropped.load(Ordering::Relaxed), 0);
+        // An output that takes nothing keeps nobody waiting for ever, with a queue that is full or not.
+        assert_eq!(log.flush(Duration::from_millis(20)), Err(Unwritten));
         drop(go);
-        log.flush();
+        assert_eq!(log.flush(Duration::from_mins(1)), Ok(()));
         let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert_eq!(written.lines().filter(|line| line.contains("tenant=quiet")).count(), 1000);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use provost_core::Protocol;
-use provost_tenants::network::NetworkStack;
+use provost_tenants::network::{Network, NetworkStack, Passed, PassedSocket, Transport};
 use provost_tenants::{Listener, Tenant};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -58,6 +58,8 @@ pub(super) struct Listening {
     pub(super) place: Place,
     pub(super) front: Arc<Front>,
     state: Arc<Mutex<State>>,
+    /// The socket of the service manager that serves it, if one does.
+    passed: Option<Arc<PassedSocket>>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -76,37 +78,50 @@ impl Place {
 }
 
 impl Listening {
-    /// Binds the listener in its tenant's network, and serves it; where that fails, it is tried again. It must be called
-    /// inside a tokio runtime.
-    pub(super) fn start(front: Arc<Front>) -> (Self, Option<io::Error>) {
+    /// Binds the listener in its tenant's network, or takes the passed socket that is meant for it, and serves it; where that
+    /// fails, it is tried again. It must be called inside a tokio runtime.
+    pub(super) fn start(front: Arc<Front>, passed: &Passed) -> (Self, Option<io::Error>) {
         let present = front.present();
         let place = Place::of(&present.tenant, &present.listener);
         if !place.enabled {
-            return (Self { place, front, state: Arc::new(Mutex::new(State::Disabled)), task: None }, None);
+            let state = Arc::new(Mutex::new(State::Disabled));
+            return (Self { place, front, state, passed: None, task: None }, None);
         }
-        let (state, engine, error) = match engine(&place, &front) {
+        let passed = passed.take(&place.network, place.address, transport(place.protocol));
+        let (state, engine, error) = match engine(&place, &front, passed.as_deref()) {
             Ok((address, engine)) => (State::Up(address), Some(engine), None),
             Err(error) => (State::waiting(&error), None, Some(error)),
         };
         let state = Arc::new(Mutex::new(state));
-        let task = tokio::spawn(serve(place.clone(), Arc::clone(&front), Arc::clone(&state), engine));
-        (Self { place, front, state, task: Some(task) }, error)
+        let task = tokio::spawn(serve(place.clone(), Arc::clone(&front), Arc::clone(&state), passed.clone(), engine));
+        (Self { place, front, state, passed, task: Some(task) }, error)
+    }
+
+    /// Whether its socket was passed by the service manager.
+    pub(super) fn is_passed(&self) -> bool {
+        self.passed.is_some()
     }
 
     pub(super) fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends listening: when it returns, the socket is closed. Connections that were accepted go on.
-    pub(super) async fn stop(mut self) {
+    /// Ends listening: when it returns, the socket is closed, or among the passed ones again. Connections that were accepted
+    /// go on.
+    pub(super) async fn stop(mut self, passed: &Passed) {
+        let socket = self.passed.take();
         if let Some(task) = self.halt() {
             // It was told to end, so it ends with an error.
             let _ = task.await;
+        }
+        if let Some(socket) = socket {
+            passed.put_back(socket);
         }
     }
 
     /// Begins to end listening. The socket is closed when the task has ended.
     pub(super) fn halt(&mut self) -> Option<JoinHandle<()>> {
+        self.passed = None;
         let task = self.task.take()?;
         task.abort();
         Some(task)
@@ -126,7 +141,13 @@ impl State {
     }
 }
 
-async fn serve(place: Place, mut front: Arc<Front>, state: Arc<Mutex<State>>, mut bound: Option<Engine>) {
+async fn serve(
+    place: Place,
+    mut front: Arc<Front>,
+    state: Arc<Mutex<State>>,
+    passed: Option<Arc<PassedSocket>>,
+    mut bound: Option<Engine>,
+) {
     let set = |now| *state.lock().unwrap_or_else(PoisonError::into_inner) = now;
     let mut pause = FIRST;
     loop {
@@ -150,7 +171,7 @@ async fn serve(place: Place, mut front: Arc<Front>, state: Arc<Mutex<State>>, mu
         front = front.anew();
         let present = front.present();
         let (tenant, listener) = (&present.tenant.policy.name, &present.listener.policy.name);
-        match engine(&place, &front) {
+        match engine(&place, &front, passed.as_deref()) {
             Ok((address, engine)) => {
                 tracing::info!(tenant, listener, %address, "listening at last");
                 set(State::Up(address));
@@ -184,27 +205,42 @@ fn note(state: &Mutex<State>, error: &io::Error) {
     *state = State::Waiting { reason: error.to_string(), since };
 }
 
-/// Binds a listener in its tenant's network. The engine runs once it is polled.
-fn engine(place: &Place, front: &Arc<Front>) -> io::Result<(SocketAddr, Engine)> {
+/// Binds a listener in its tenant's network, or takes its passed socket. The engine runs once it is polled.
+fn engine(place: &Place, front: &Arc<Front>, passed: Option<&PassedSocket>) -> io::Result<(SocketAddr, Engine)> {
     let Place { protocol, address, network: _, enabled: _ } = place;
     let front = Arc::clone(front);
-    let network = front.network();
+    let passed = passed.filter(|passed| passed.is_sound());
+    let stream = |network: &Network| match passed {
+        Some(passed) => network.passed_tcp(passed),
+        None => network.tcp_listener(*address),
+    };
+    let datagrams = |network: &Network| match passed {
+        Some(passed) => network.passed_udp(passed),
+        None => network.udp_socket(*address),
+    };
     match protocol {
         Protocol::Https => {
-            let socket = network.tcp_listener(*address)?;
+            let socket = stream(front.network())?;
             Ok((socket.local_addr()?, Box::pin(https::serve(front, socket))))
         }
         Protocol::Http => {
-            let socket = network.tcp_listener(*address)?;
+            let socket = stream(front.network())?;
             Ok((socket.local_addr()?, Box::pin(https::serve_plain(front, socket))))
         }
         Protocol::Ftp => {
-            let socket = network.tcp_listener(*address)?;
+            let socket = stream(front.network())?;
             Ok((socket.local_addr()?, Box::pin(ftp::serve(front, socket))))
         }
         Protocol::Tftp => {
-            let socket = network.udp_socket(*address)?;
+            let socket = datagrams(front.network())?;
             Ok((socket.local_addr()?, Box::pin(tftp::serve(front, socket))))
         }
+    }
+}
+
+const fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Https | Protocol::Http | Protocol::Ftp => Transport::Stream,
+        Protocol::Tftp => Transport::Datagram,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use provost_tenants::Tenant;
 use provost_tenants::config::{Look, Reread, Seen, reread};
+use provost_tenants::network::Passed;
 use tokio::time::MissedTickBehavior;
 
 use super::serving::Prepared;
@@ -24,13 +25,14 @@ pub(super) struct Watch {
     tenants: Tenants,
     turn: Turn,
     records: RecordLog,
+    passed: Passed,
     /// What was found when the tenant was read again last. It counts for that generation of the tenant alone.
     last: Last,
 }
 
 impl Watch {
-    pub(super) fn new(tenants: Tenants, turn: Turn, records: RecordLog) -> Self {
-        Self { tenants, turn, records, last: Last::new() }
+    pub(super) fn new(tenants: Tenants, turn: Turn, records: RecordLog, passed: Passed) -> Self {
+        Self { tenants, turn, records, passed, last: Last::new() }
     }
 
     /// Looks until it is dropped.
@@ -76,7 +78,7 @@ impl Watch {
             match prepared {
                 Ok(Some(prepared)) => {
                     let (closed, fresh) = serving.renew(prepared);
-                    for failure in serving.add(fresh, &self.records) {
+                    for failure in serving.add(fresh, &self.records, &self.passed) {
                         Failure::of(name, failure).log();
                     }
                     tracing::info!(tenant = name, "certificates, keys or revocation lists were read again");
@@ -97,7 +99,7 @@ impl Watch {
             }
         };
         for listening in closed {
-            listening.stop().await;
+            listening.stop(&self.passed).await;
         }
     }
 }

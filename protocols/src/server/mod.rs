@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use provost_core::Protocol;
+use provost_tenants::network::Passed;
 use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
 
@@ -31,7 +32,7 @@ pub use listening::State;
 use material::Watch;
 pub use renewal::{Changed, Kept, Renewal};
 use serving::{Prepared, Serving};
-pub use status::{AlarmStatus, ListenerState, ListenerStatus, Status, TenantStatus};
+pub use status::{AlarmStatus, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved};
 
 /// The tenants that are served. Dropped, their listeners end.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ pub struct Server {
     failures: Vec<Failure>,
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
+    /// Sockets of the service manager that no listener has.
+    passed: Passed,
+    /// Those that were closed, and why.
+    unused: Mutex<Vec<String>>,
     refresh: JoinHandle<()>,
     watch: JoinHandle<()>,
     keeping: JoinHandle<()>,
@@ -85,6 +90,12 @@ pub struct Failure {
 impl Server {
     /// Binds every enabled listener of every enabled tenant and serves it. It must be called inside a tokio runtime.
     pub fn start(deployment: &Deployment, records: &RecordLog) -> Self {
+        Self::start_with(deployment, records, Passed::default())
+    }
+
+    /// The same, with sockets of the service manager: a listener takes the one that is meant for it and binds none. Those that
+    /// nobody takes are closed.
+    pub fn start_with(deployment: &Deployment, records: &RecordLog, passed: Passed) -> Self {
         let mut failures = Vec::new();
         let mut tenants = BTreeMap::new();
         for tenant in &deployment.tenants {
@@ -92,7 +103,7 @@ impl Server {
             match Prepared::new(tenant, None) {
                 Ok(prepared) => {
                     let (mut serving, fresh) = prepared.begin();
-                    let unbound = serving.add(fresh, records);
+                    let unbound = serving.add(fresh, records, &passed);
                     failures.extend(unbound.into_iter().map(|failure| Failure::of(&name, failure)));
                     tenants.insert(name, serving);
                 }
@@ -103,21 +114,25 @@ impl Server {
         let refresh = tokio::spawn(refresh::refresh(Arc::clone(&tenants)));
         let keeping = tokio::spawn(keeping::keep(Arc::clone(&tenants)));
         let turn = Turn::default();
-        let watch = Watch::new(Arc::clone(&tenants), Arc::clone(&turn), records.clone());
+        let watch = Watch::new(Arc::clone(&tenants), Arc::clone(&turn), records.clone(), passed.clone());
         let watch = tokio::spawn(watch.run());
         let since = Timestamp::now();
-        Self {
+        let server = Self {
             tenants,
             records: records.clone(),
             turn,
             since,
             failures,
             errors: Mutex::default(),
+            passed,
+            unused: Mutex::default(),
             refresh,
             watch,
             keeping,
             stopped: AtomicBool::new(false),
-        }
+        };
+        server.close_passed();
+        server
     }
 
     /// What is bound now, tenant by tenant.
@@ -146,6 +161,11 @@ impl Server {
     /// How many requests are under way.
     pub fn underway(&self) -> usize {
         self.tenants().values().map(|serving| serving.life.underway()).sum()
+    }
+
+    /// How many connections and transfers there are, with a request under way or without.
+    pub fn connections(&self) -> usize {
+        self.tenants().values().map(|serving| serving.life.shares().taken()).sum()
     }
 
     /// What has been counted since the start, of the listeners that are there.
@@ -190,6 +210,15 @@ impl Server {
 
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Closes passed sockets that no listener has, and says so: whoever connects to one is kept waiting by the service manager.
+    fn close_passed(&self) {
+        let closed = self.passed.close();
+        for socket in &closed {
+            tracing::error!(socket, "a passed socket is closed");
+        }
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).extend(closed);
     }
 
     fn note(&self, errors: Vec<String>) {

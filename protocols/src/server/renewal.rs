@@ -89,6 +89,7 @@ impl Server {
         self.keep(loaded, &mut renewal);
         self.remove(loaded, &mut renewal).await;
         self.swap(loaded, &mut renewal).await;
+        self.close_passed();
         renewal
     }
 
@@ -130,7 +131,7 @@ impl Server {
         for serving in gone {
             renewal.removed.push(serving.tenant.policy.name.clone());
             for listening in serving.listeners {
-                listening.stop().await;
+                listening.stop(&self.passed).await;
             }
             serving.life.end();
         }
@@ -149,7 +150,7 @@ impl Server {
             opening.push((name, fresh));
         }
         for listening in closing {
-            listening.stop().await;
+            listening.stop(&self.passed).await;
         }
         let mut tenants = self.tenants();
         if self.is_stopped() {
@@ -157,7 +158,7 @@ impl Server {
         }
         for (name, fresh) in opening {
             let Some(serving) = tenants.get_mut(name) else { continue };
-            for failure in serving.add(fresh, &self.records) {
+            for failure in serving.add(fresh, &self.records, &self.passed) {
                 Failure::of(name, failure).log();
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_core::{DevicePolicy, Inventory as _, ListenerPolicy, Mac, Protocol};
+use provost_tenants::network::Passed;
 use provost_tenants::{Listener, Tenant};
 
 use super::listening::{Listening, Place};
@@ -92,12 +93,12 @@ impl Serving {
     }
 
     /// Starts listeners.
-    pub(super) fn add(&mut self, generations: Vec<Generation>, records: &RecordLog) -> Vec<Failure> {
+    pub(super) fn add(&mut self, generations: Vec<Generation>, records: &RecordLog, passed: &Passed) -> Vec<Failure> {
         let mut failures = Vec::new();
         for generation in generations {
             let listener = Arc::clone(&generation.listener);
             let front = Front::of(generation, Arc::clone(&self.life), records.clone());
-            let (listening, error) = Listening::start(front);
+            let (listening, error) = Listening::start(front, passed);
             self.listeners.push(listening);
             failures.extend(error.map(|error| (listener, error)));
         }

@@ -28,6 +28,21 @@ pub struct Status {
     /// Errors of provost.toml in the last reload; none after one that was right.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// Tenants of the configuration that did not load and are not served.
+    #[serde(default)]
+    pub unserved: Vec<Unserved>,
+    /// Sockets that the service manager passed and that were closed, since no listener has them, with the reason.
+    #[serde(default)]
+    pub unused_sockets: Vec<String>,
+}
+
+/// A tenant that is not served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unserved {
+    /// Its name, or its file where that has none.
+    pub tenant: String,
+    /// What is wrong.
+    pub errors: Vec<String>,
 }
 
 /// A tenant at one moment.
@@ -101,6 +116,9 @@ pub enum ListenerState {
     Up {
         /// Where it really listens.
         address: String,
+        /// Who made its socket.
+        #[serde(default)]
+        socket: SocketOrigin,
     },
     /// It cannot, and is tried again.
     Waiting {
@@ -118,8 +136,19 @@ pub enum ListenerState {
     },
 }
 
+/// Who made a socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SocketOrigin {
+    /// The server.
+    #[default]
+    Own,
+    /// The service manager, that keeps it while the server is started anew.
+    Passed,
+}
+
 impl Server {
-    /// The server now. `version` is that of the program.
+    /// The server now. `version` is that of the program. Tenants that never loaded it does not know.
     pub fn status(&self, version: &str) -> Status {
         let uptime = Timestamp::now().duration_since(self.since);
         Status {
@@ -129,6 +158,8 @@ impl Server {
             uptime_seconds: u64::try_from(uptime.as_secs()).unwrap_or_default(),
             tenants: self.tenants().values().map(tenant).collect(),
             errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            unserved: Vec::new(),
+            unused_sockets: self.unused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
@@ -163,7 +194,10 @@ fn listener(listening: &Listening) -> ListenerStatus {
     let configured = listening.front.listener();
     let address = configured.address.to_string();
     let state = match listening.state() {
-        State::Up(address) => ListenerState::Up { address: address.to_string() },
+        State::Up(address) => {
+            let socket = if listening.is_passed() { SocketOrigin::Passed } else { SocketOrigin::Own };
+            ListenerState::Up { address: address.to_string(), socket }
+        }
         State::Waiting { reason, since } => ListenerState::Waiting { address, reason, waiting_since: since },
         State::Disabled => ListenerState::Disabled { address },
     };

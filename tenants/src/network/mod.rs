@@ -2,7 +2,8 @@
 //!
 //! Every socket that serves a tenant is made here, and nowhere else: listening sockets, TFTP transfers, FTP data
 //! connections in both directions. A socket made elsewhere could reach a host of the same address in another
-//! tenant's network.
+//! tenant's network. The one exception are sockets that the service manager has made in the host's network and passes on
+//! ([`Passed`]); a tenant in another network never gets one.
 //!
 //! A [`NetworkStack`] is what the configuration says. A [`Network`] is one listener's hold on it: all sockets that it makes
 //! lie in the same network, even where the name has come to mean another one since. Namespaces and devices are not made
@@ -11,6 +12,7 @@
 mod identity;
 mod maker;
 mod names;
+mod passed;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 pub use identity::{Identity, NetworkError};
 pub use names::{DeviceName, NamespaceName};
+pub use passed::{Passed, PassedSocket, Transport};
 
 /// Connections that wait to be accepted: what Linux allows by default (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -100,6 +103,22 @@ impl Network {
         UdpSocket::from_std(socket.into())
     }
 
+    /// The passed socket, to accept connections with. It must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// - as [`Network::tcp_listener`]
+    pub fn passed_tcp(&self, passed: &PassedSocket) -> io::Result<TcpListener> {
+        TcpListener::from_std(self.adopt(passed)?.into())
+    }
+
+    /// The passed socket, for datagrams. It must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// - as [`Network::tcp_listener`]
+    pub fn passed_udp(&self, passed: &PassedSocket) -> io::Result<UdpSocket> {
+        UdpSocket::from_std(self.adopt(passed)?.into())
+    }
+
     /// Connects from `local` to `peer`. The caller bounds the time.
     ///
     /// # Errors
@@ -146,6 +165,15 @@ impl Network {
         }
         socket.set_nonblocking(true)?;
         Ok((socket, identity))
+    }
+
+    /// Another descriptor of a socket that lies in this network: whoever took it has compared that.
+    fn adopt(&self, passed: &PassedSocket) -> io::Result<Socket> {
+        let identity = self.stack.identity()?;
+        self.check(identity)?;
+        let socket = passed.duplicate()?;
+        self.settle(identity)?;
+        Ok(socket)
     }
 
     fn check(&self, identity: Identity) -> Result<(), NetworkError> {

@@ -1,5 +1,6 @@
 //! What the tests stand on: certificates, a deployment, the server and its clients.
 
+pub(crate) mod activation;
 pub(crate) mod authority;
 pub(crate) mod clients;
 pub(crate) mod deployment;

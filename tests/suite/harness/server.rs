@@ -91,16 +91,15 @@ fn is_message(event: &Value, message: &str) -> bool {
 impl Server {
     /// Starts the server with these variables in its environment, and waits until it says that it is ready.
     pub(crate) fn start(config: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["serve", "--config"])
-            .arg(config)
-            .env_remove("RUST_LOG")
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--config"]).arg(config).envs(variables.iter().copied()).stdin(Stdio::null());
+        Self::run(command, config)
+    }
+
+    /// Starts the server by this command, which ends up being it, and waits until it says that it is ready.
+    pub(crate) fn run(mut command: Command, config: &Path) -> Self {
+        let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let records = Lines::of(child.stdout.take().unwrap());
         let events = Lines::of(child.stderr.take().unwrap());
         let mut server = Self { child, config: config.to_owned(), events, records, addresses: HashMap::new() };
@@ -167,6 +166,11 @@ impl Server {
         &self.config
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A figure of `/proc/PID/status`, in KiB.
     pub(crate) fn memory(&self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -180,8 +184,13 @@ impl Server {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(crate) fn stop(mut self) -> (ExitStatus, Vec<Value>) {
+    pub(crate) fn stop(self) -> (ExitStatus, Vec<Value>) {
         self.signal(rustix::process::Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits until it has ended: it was asked to.
+    pub(crate) fn ended(mut self) -> (ExitStatus, Vec<Value>) {
         let status = self.wait_for_end();
         let _ = self.records.wait("end of the records", |_| None::<()>);
         (status, self.records.all())

@@ -16,6 +16,11 @@ pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// Connects as the device whose certificate has that name.
 pub(crate) fn connect(deployment: &Deployment, server: SocketAddr, certificate: &str) -> Stream {
+    handshake(deployment, TcpStream::connect(server).unwrap(), certificate)
+}
+
+/// The same on a connection that is there. The handshake itself begins with the first byte that is sent.
+pub(crate) fn handshake(deployment: &Deployment, stream: TcpStream, certificate: &str) -> Stream {
     let pem = |name: String| deployment.path(&name);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(pem("tls/ca.pem".into())).unwrap()).unwrap();
@@ -28,8 +33,7 @@ pub(crate) fn connect(deployment: &Deployment, server: SocketAddr, certificate: 
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .unwrap();
-    let name = ServerName::from(server.ip());
-    let stream = TcpStream::connect(server).unwrap();
+    let name = ServerName::from(stream.peer_addr().unwrap().ip());
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)

@@ -107,7 +107,7 @@ impl Server {
     /// The records that were written until now, one a line.
     pub(super) async fn records(&self) -> String {
         let log = self.log.clone();
-        tokio::task::spawn_blocking(move || log.flush()).await.unwrap();
+        tokio::task::spawn_blocking(move || log.flush(Duration::from_mins(1)).unwrap()).await.unwrap();
         String::from_utf8(self.records.lock().unwrap().clone()).unwrap()
     }
 

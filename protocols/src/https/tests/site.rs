@@ -146,7 +146,7 @@ impl Site {
 
     /// The records since the last call.
     pub(super) fn full_records(&self) -> Vec<serde_json::Value> {
-        self.log.flush();
+        self.log.flush(Duration::from_mins(1)).unwrap();
         let bytes = std::mem::take(&mut *self.written.0.lock().unwrap());
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

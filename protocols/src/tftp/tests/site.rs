@@ -96,7 +96,7 @@ impl Site {
 
     /// The records so far, a line each.
     pub(super) fn records(&self) -> Vec<String> {
-        self.log.flush();
+        self.log.flush(Duration::from_mins(1)).unwrap();
         String::from_utf8(self.written.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
     }
 
