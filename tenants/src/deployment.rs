@@ -104,10 +104,10 @@ pub struct Listener {
     pub policy: ListenerPolicy,
     /// Where it listens; port 0 lets the system pick one.
     pub address: SocketAddr,
-    /// Present on https alone.
+    /// Present on https, and on ftp listeners that speak TLS.
     pub tls: Option<TlsSettings>,
-    /// Data connections of ftp.
-    pub passive: Passive,
+    /// What is of ftp alone.
+    pub ftp: FtpSettings,
 }
 
 impl Settings {
@@ -122,13 +122,27 @@ impl Settings {
     }
 }
 
-/// Where FTP data connections are accepted.
+/// What is of ftp listeners alone.
 #[derive(Debug, Clone, Default)]
-pub struct Passive {
-    /// The ports to choose from; the system picks one where they are absent.
-    pub ports: Option<RangeInclusive<u16>>,
-    /// The address told to the peer, where it differs from the one that it reached (NAT).
-    pub address: Option<IpAddr>,
+pub struct FtpSettings {
+    /// The ports of passive data connections; the system picks one where they are absent.
+    pub passive_ports: Option<RangeInclusive<u16>>,
+    /// The address told to the peer for them, where it differs from the one that it reached (NAT).
+    pub passive_address: Option<IpAddr>,
+    /// How TLS comes about, where the listener has it.
+    pub tls: FtpTls,
+}
+
+/// How a session of FTP comes to be encrypted (RFC 4217).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FtpTls {
+    /// The peer may ask for it by AUTH TLS.
+    #[default]
+    Explicit,
+    /// The peer has to, before it logs in; data connections are encrypted, too.
+    Required,
+    /// Every connection begins with a handshake; data connections are encrypted, too.
+    Implicit,
 }
 
 impl Source {

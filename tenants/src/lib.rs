@@ -18,5 +18,5 @@ pub mod trust;
 pub mod uploads;
 pub mod users;
 
-pub use deployment::{Deployment, Listener, LogFormat, Passive, Settings, Source, Tenant, TlsSettings};
+pub use deployment::{Deployment, FtpSettings, FtpTls, Listener, LogFormat, Settings, Source, Tenant, TlsSettings};
 pub use limits::Limits;

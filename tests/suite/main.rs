@@ -21,6 +21,7 @@ mod environment;
 mod fair;
 mod ftp;
 mod ftp_transfers;
+mod ftps;
 mod guard;
 mod https;
 mod https_uploads;

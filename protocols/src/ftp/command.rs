@@ -19,16 +19,18 @@ pub(super) enum Verb {
     // Files.
     Retr, Size, Mdtm, Stor, Appe, Stou, List, Nlst, Mlsd, Mlst,
     // The session.
-    Abor, Feat, Syst, Stat, Help, Noop, Site,
+    Abor, Feat, Syst, Stat, Help, Noop, Site, Clnt,
+    /// Known, and not here: what other servers let clients set, RFC 1639 and the rest of RFC 2228.
+    Refused,
     /// Anything else.
     Unknown,
 }
 
 /// The verbs as they are spelled, the ones of RFC 775 beside those that they stand for.
 #[rustfmt::skip]
-pub(super) const VERBS: [(&str, Verb); 50] = [
+pub(super) const VERBS: [(&str, Verb); 51] = [
     ("ABOR", Verb::Abor), ("ACCT", Verb::Acct), ("ALLO", Verb::Allo), ("APPE", Verb::Appe), ("AUTH", Verb::Auth),
-    ("CCC", Verb::Ccc), ("CDUP", Verb::Cdup), ("CWD", Verb::Cwd), ("DELE", Verb::Dele), ("EPRT", Verb::Eprt),
+    ("CCC", Verb::Ccc), ("CLNT", Verb::Clnt), ("CDUP", Verb::Cdup), ("CWD", Verb::Cwd), ("DELE", Verb::Dele), ("EPRT", Verb::Eprt),
     ("EPSV", Verb::Epsv), ("FEAT", Verb::Feat), ("HELP", Verb::Help), ("LIST", Verb::List), ("MDTM", Verb::Mdtm),
     ("MKD", Verb::Mkd), ("MLSD", Verb::Mlsd), ("MLST", Verb::Mlst), ("MODE", Verb::Mode), ("NLST", Verb::Nlst),
     ("NOOP", Verb::Noop), ("OPTS", Verb::Opts), ("PASS", Verb::Pass), ("PASV", Verb::Pasv), ("PBSZ", Verb::Pbsz),
@@ -38,6 +40,10 @@ pub(super) const VERBS: [(&str, Verb); 50] = [
     ("STOU", Verb::Stou), ("STRU", Verb::Stru), ("SYST", Verb::Syst), ("TYPE", Verb::Type), ("USER", Verb::User),
     ("XCUP", Verb::Cdup), ("XCWD", Verb::Cwd), ("XMKD", Verb::Mkd), ("XPWD", Verb::Pwd), ("XRMD", Verb::Rmd),
 ];
+
+/// Verbs that clients try, and that are refused by name. HELP does not list them.
+const REFUSED: [&str; 12] =
+    ["ADAT", "AVBL", "CONF", "ENC", "HOST", "LANG", "LPRT", "LPSV", "MFCT", "MFF", "MFMT", "MIC"];
 
 /// One command. Its argument may be a password and is not printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,12 +60,19 @@ impl Command {
             None => (Some(line), None),
         };
         let verb = verb.unwrap_or_default();
-        let known = VERBS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(verb));
-        Self { verb: known.map_or(Verb::Unknown, |(_, verb)| *verb), argument: argument.unwrap_or_default().to_vec() }
+        let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(verb);
+        let known = VERBS.iter().find(|(name, _)| is(name)).map(|(_, verb)| *verb);
+        let refused = || if REFUSED.iter().any(|name| is(name)) { Verb::Refused } else { Verb::Unknown };
+        Self { verb: known.unwrap_or_else(refused), argument: argument.unwrap_or_default().to_vec() }
     }
 }
 
 impl Verb {
+    /// Whether it is answered before TLS where the listener demands that.
+    pub(super) const fn needs_no_tls(self) -> bool {
+        self.needs_no_login() && !matches!(self, Self::User | Self::Pass | Self::Acct)
+    }
+
     /// Whether it is answered before login.
     pub(super) const fn needs_no_login(self) -> bool {
         match self {
@@ -77,6 +90,8 @@ impl Verb {
             | Self::Pbsz
             | Self::Prot
             | Self::Ccc
+            | Self::Clnt
+            | Self::Refused
             | Self::Unknown => true,
             Self::Smnt
             | Self::Pwd

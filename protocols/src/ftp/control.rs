@@ -5,13 +5,14 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::End;
+use super::wire::Wire;
 
 /// How much is read at once. More commands than fit wait in the socket.
 const INPUT_BYTES: usize = 1024;
@@ -24,8 +25,10 @@ const KILLED: Duration = Duration::from_millis(2);
 /// A control connection with the line that is being read.
 #[derive(Debug)]
 pub(super) struct Control {
-    stream: TcpStream,
+    /// Absent once a handshake on it has failed.
+    wire: Option<Wire>,
     reader: LineReader,
+    /// Held only while something is in it, or is awaited inside TLS: most sessions are idle.
     input: Vec<u8>,
     taken: usize,
     /// The longest line, in bytes.
@@ -40,9 +43,9 @@ impl Control {
         // Where the system refuses, ABOR alone suffers.
         let _ = SockRef::from(&stream).set_out_of_band_inline(true);
         Self {
-            stream,
+            wire: Some(Wire::Plain(stream)),
             reader: LineReader::default(),
-            input: Vec::with_capacity(INPUT_BYTES),
+            input: Vec::new(),
             taken: 0,
             limit,
             patience,
@@ -59,11 +62,25 @@ impl Control {
             if let Some(line) = self.buffered()? {
                 return Ok(line);
             }
-            self.stream.readable().await.map_err(|_| End::Gone)?;
-            if let Some(end) = self.fill() {
-                return Err(end);
-            }
+            self.fill().await.map_err(|_| End::Gone)?;
         }
+    }
+
+    /// Gives the connection away for a handshake. What came behind the last line is forgotten: it was sent by whoever
+    /// could write before TLS, and must not be taken for something that was said inside it.
+    pub(super) fn plain(&mut self) -> Option<TcpStream> {
+        self.reader = LineReader::default();
+        self.input = Vec::new();
+        self.taken = 0;
+        match self.wire.take() {
+            Some(Wire::Plain(stream)) => Some(stream),
+            Some(Wire::Tls(_)) | None => None,
+        }
+    }
+
+    /// Goes on inside TLS.
+    pub(super) fn secured(&mut self, stream: TlsStream<TcpStream>) {
+        self.wire = Some(Wire::Tls(Box::new(stream)));
     }
 
     /// Whether the peer closes the connection, now or within [`KILLED`], while nothing of it waits to be read.
@@ -71,9 +88,10 @@ impl Control {
         if self.taken < self.input.len() {
             return false;
         }
+        let Some(socket) = self.wire.as_ref().map(Wire::socket) else { return true };
         // Time passes, or something came; either way the system knows.
-        let _ = timeout(KILLED, self.stream.readable()).await;
-        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
+        let _ = timeout(KILLED, socket.readable()).await;
+        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
             Ok(bytes) => bytes == 0,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
@@ -84,7 +102,8 @@ impl Control {
     /// # Errors
     /// - [`End::Gone`]: the peer has closed the connection, or does not take the reply in time
     pub(super) async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
-        match timeout(self.patience, self.stream.write_all(&reply.encode())).await {
+        let Some(wire) = &mut self.wire else { return Err(End::Gone) };
+        match timeout(self.patience, wire.send(&reply.encode())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Gone),
         }
@@ -92,8 +111,9 @@ impl Control {
 
     /// Closes the connection behind the last reply.
     pub(super) async fn close(&mut self) {
+        let Some(wire) = &mut self.wire else { return };
         // It closes either way; an error means that the peer was faster.
-        let _ = timeout(self.patience, self.stream.shutdown()).await;
+        let _ = timeout(self.patience, wire.finish()).await;
     }
 
     fn buffered(&mut self) -> Result<Option<Line>, End> {
@@ -107,15 +127,24 @@ impl Control {
         }
     }
 
-    /// Reads what is there. Only called when everything read before has been taken.
-    fn fill(&mut self) -> Option<End> {
-        self.input.clear();
+    /// Waits for bytes. Only called when everything read before has been taken.
+    async fn fill(&mut self) -> io::Result<()> {
         self.taken = 0;
-        match self.stream.try_read_buf(&mut self.input) {
-            Ok(0) => Some(End::Gone),
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(_) => Some(End::Gone),
-        }
+        self.input = Vec::new();
+        let count = match self.wire.as_mut().ok_or(io::ErrorKind::NotConnected)? {
+            Wire::Plain(stream) => loop {
+                stream.readable().await?;
+                self.input.reserve_exact(INPUT_BYTES);
+                match stream.try_read_buf(&mut self.input) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => break read?,
+                }
+            },
+            wire @ Wire::Tls(_) => {
+                self.input.reserve_exact(INPUT_BYTES);
+                wire.read(&mut self.input).await?
+            }
+        };
+        if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 }

@@ -63,7 +63,10 @@ impl Session {
     async fn send_list(&mut self, verb: &'static str, argument: &[u8], form: Form) -> Result<Reply, End> {
         self.settings.take_restart();
         let mut exchange = self.exchange(verb, argument);
-        let Some(plan) = self.take_plan(&mut exchange) else { return Ok(Reply::NO_DATA_CONNECTION) };
+        let plan = match self.take_plan(&mut exchange) {
+            Ok(plan) => plan,
+            Err(reply) => return Ok(reply),
+        };
         let Some(_turn) = self.turn(&mut exchange).await else {
             self.data.plan = plan;
             return Ok(Reply::BUSY);

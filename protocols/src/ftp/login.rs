@@ -1,4 +1,4 @@
-//! USER, PASS, ACCT, SMNT.
+//! USER, PASS, ACCT, SMNT, REIN.
 //!
 //! > PASSWORD (PASS): The argument field is a Telnet string specifying the user's password. This command must be
 //! > immediately preceded by the user name command. (RFC 959 section 4.1.1)
@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use provost_core::{Exception, ListenerPolicy, ProofKind, Proofs};
+use provost_core::{Alternative, Exception, ListenerPolicy, PasswordProof, ProofKind};
 use provost_tenants::Tenant;
 
 use super::reply::Reply;
@@ -36,15 +36,14 @@ pub(super) enum Login {
 }
 
 impl Session {
-    /// What is proven to this tenant now. It is asked again for every command: a password that is withdrawn proves nothing in
-    /// sessions that are open, either.
+    /// What the password proves to this tenant now. It is asked again for every command: a password that is withdrawn proves
+    /// nothing in sessions that are open, either.
     ///
     /// # Errors
     /// - [`End::Busy`]: it cannot be told now
-    pub(super) async fn proofs(&self, tenant: &Arc<Tenant>) -> Result<Proofs, End> {
-        let Some(shown) = &self.shown else { return Ok(Proofs::none()) };
-        let password = self.front.verify(tenant, self.client, &self.known, shown).await.map_err(|Busy| End::Busy)?;
-        Ok(Proofs { password, ..Proofs::none() })
+    pub(super) async fn password(&self, tenant: &Arc<Tenant>) -> Result<PasswordProof, End> {
+        let Some(shown) = &self.shown else { return Ok(PasswordProof::Absent) };
+        self.front.verify(tenant, self.client, &self.known, shown).await.map_err(|Busy| End::Busy)
     }
 
     /// USER begins anew: what was proven before holds no longer.
@@ -55,6 +54,12 @@ impl Session {
         self.shown = None;
         self.leave(Login::Named(argument.to_vec()));
         Reply::PASSWORD_PLEASE
+    }
+
+    /// REIN: the session begins anew, inside TLS where it was (RFC 959 section 4.1.1).
+    pub(super) fn rein(&mut self) -> Reply {
+        self.reset();
+        Reply::GREETING
     }
 
     pub(super) async fn pass(&mut self, argument: Vec<u8>) -> Result<Reply, End> {
@@ -70,8 +75,10 @@ impl Session {
             self.front.exchange(self.client, "PASS", b"").finish(Outcome::Refused, Some("passwords"));
             return Err(End::Busy);
         };
-        if proof.holds() || !requires_password(&self.front.listener().policy) {
-            self.shown = Some(shown);
+        let certified = self.security.identity(&self.front.present()).is_ok();
+        if proof.holds() || !requires_password(&self.front.listener().policy, certified) {
+            // A pair that proves nothing need not be asked again.
+            self.shown = proof.holds().then_some(shown);
             self.enter();
             return Ok(Reply::LOGGED_IN);
         }
@@ -92,9 +99,12 @@ impl Session {
     }
 }
 
-/// Whether nobody passes this listener without a password, by its own requirement or an exception's.
-fn requires_password(listener: &ListenerPolicy) -> bool {
-    let does_without =
-        |exception: &Exception| exception.report_only || exception.require.can_do_without(ProofKind::Password);
-    !listener.require.can_do_without(ProofKind::Password) && !listener.exceptions.iter().any(does_without)
+/// Whether nobody passes the listener without a password, by its own requirement or an exception's. `certified` is whether
+/// a certificate names a device; alternatives that need one count only then.
+fn requires_password(listener: &ListenerPolicy, certified: bool) -> bool {
+    let is_met = |alternative: &Alternative| {
+        !alternative.needs(ProofKind::Password) && (certified || !alternative.needs(ProofKind::Certificate))
+    };
+    let excepts = |exception: &Exception| exception.report_only || exception.require.iter().any(is_met);
+    !listener.require.iter().any(is_met) && !listener.exceptions.iter().any(excepts)
 }

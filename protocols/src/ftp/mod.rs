@@ -1,7 +1,7 @@
-//! FTP (RFC 959, 1123, 2389, 2428, 3659): our own engine. One file a family of verbs, with the RFC's words on top.
+//! FTP (RFC 959, 1123, 2389, 2428, 3659, and 4217 over TLS): our own engine. One file a family of verbs, with the RFC's words on top.
 //!
 //! A session is a control connection with lines in and replies out, and at most one data connection between the same two
-//! hosts. Whatever names a file becomes an exchange of [`crate::front`]; no rule stands here. There is no FTP over TLS.
+//! hosts. Whatever names a file becomes an exchange of [`crate::front`]; no rule stands here.
 
 mod ascii;
 mod command;
@@ -15,6 +15,7 @@ mod navigate;
 mod refuse;
 mod reply;
 mod retrieve;
+mod secure;
 mod session;
 mod settings;
 mod status;
@@ -22,6 +23,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod wire;
 
 use std::sync::Arc;
 
@@ -30,6 +32,9 @@ use tokio::sync::Semaphore;
 
 use crate::front::Front;
 use crate::listen;
+
+/// What is spoken inside TLS is not negotiated: RFC 4217 knows no ALPN, and clients offer anything or nothing.
+pub const ALPN: &[&str] = &[];
 
 /// Serves FTP on a listening socket until the task is dropped.
 pub async fn serve(front: Arc<Front>, listener: TcpListener) {

@@ -60,7 +60,7 @@ impl Failure {
             Self::File(FileError::Io { .. }) | Self::Read(_) => Ok(Reply::LOCAL_ERROR),
             Self::Upload(error) => Ok(not_stored(error)),
             Self::Restart => Ok(Reply::BAD_RESTART),
-            Self::Data(DataError::Open(_)) => Ok(Reply::CANNOT_CONNECT),
+            Self::Data(DataError::Open(_) | DataError::Handshake(_) | DataError::Stranger) => Ok(Reply::CANNOT_CONNECT),
             Self::Data(DataError::Broken(_) | DataError::Stalled) => Ok(Reply::BROKEN),
         }
     }
@@ -80,6 +80,8 @@ impl Failure {
             Self::Upload(UploadError::Io { .. }) => (Outcome::Error, "upload_error"),
             Self::Restart => (Outcome::Rejected, "bad_restart"),
             Self::Data(DataError::Open(_)) => (Outcome::Aborted, "no_data_connection"),
+            Self::Data(DataError::Handshake(_)) => (Outcome::Aborted, "data_handshake"),
+            Self::Data(DataError::Stranger) => (Outcome::Aborted, "data_stranger"),
             Self::Data(DataError::Broken(_)) => (Outcome::Aborted, "data_broken"),
             Self::Data(DataError::Stalled) => (Outcome::Aborted, "data_stalled"),
         };

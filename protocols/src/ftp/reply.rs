@@ -39,6 +39,11 @@ impl Reply {
     pub(super) const LOCAL_ERROR: Self = Self::fixed(451, "Local error.");
     pub(super) const NOT_UNDERSTOOD: Self = Self::fixed(500, "Command not understood.");
     pub(super) const TOO_LONG: Self = Self::fixed(500, "Command line too long.");
+    pub(super) const AUTHENTICATE: Self = Self::fixed(234, "Begin the TLS handshake.");
+    pub(super) const TLS_FIRST: Self = Self::fixed(530, "TLS is required, send AUTH TLS.");
+    /// RFC 2228 section 3 for PROT, RFC 4217 section 10 for data connections.
+    pub(super) const MUST_PROTECT: Self = Self::fixed(534, "Data connections are protected here, send PROT P.");
+    pub(super) const UNPROTECTED: Self = Self::fixed(521, "Data connections are protected here, send PROT P.");
     pub(super) const BAD_PARAMETER: Self = Self::fixed(501, "Parameter not understood.");
     pub(super) const NOT_IMPLEMENTED: Self = Self::fixed(502, "Command not implemented.");
     pub(super) const BAD_SEQUENCE: Self = Self::fixed(503, "Bad sequence of commands.");

@@ -46,7 +46,10 @@ impl Session {
         }
         let representation = self.settings.representation;
         let mut exchange = self.exchange("RETR", argument);
-        let Some(plan) = self.take_plan(&mut exchange) else { return Ok(Reply::NO_DATA_CONNECTION) };
+        let plan = match self.take_plan(&mut exchange) {
+            Ok(plan) => plan,
+            Err(reply) => return Ok(reply),
+        };
         let open = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
             Body::open(exchange, tenant, proofs, restart, representation)
         };
@@ -100,15 +103,18 @@ impl Session {
         }
     }
 
-    /// How the data connection comes about; without one the record says so.
-    pub(super) fn take_plan(&mut self, exchange: &mut Exchange) -> Option<Plan> {
-        match std::mem::take(&mut self.data.plan) {
-            Plan::None => {
-                exchange.end(Outcome::Rejected, Some("no_data_connection"));
-                None
-            }
-            plan @ (Plan::Passive(_) | Plan::Active(_)) => Some(plan),
-        }
+    /// How the data connection comes about.
+    ///
+    /// # Errors
+    /// - the reply where there is none, or none that may be used; the record says so
+    pub(super) fn take_plan(&mut self, exchange: &mut Exchange) -> Result<Plan, Reply> {
+        let (reason, reply) = match std::mem::take(&mut self.data.plan) {
+            _ if self.lacks_protection() => ("data_unprotected", Reply::UNPROTECTED),
+            plan @ (Plan::Passive(_) | Plan::Active(_)) => return Ok(plan),
+            Plan::None => ("no_data_connection", Reply::NO_DATA_CONNECTION),
+        };
+        exchange.end(Outcome::Rejected, Some(reason));
+        Err(reply)
     }
 }
 

@@ -6,18 +6,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use provost_core::{ClientAddr, Proofs};
-use provost_tenants::Tenant;
+use provost_tenants::{FtpTls, Tenant};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::command::{Command, Verb};
 use super::control::Control;
-use super::data::{DataSetup, Ends};
+use super::data::{DataSetup, Ends, Guard};
 use super::line::Line;
 use super::login::Login;
 use super::navigate::Folder;
 use super::reply::Reply;
 use super::settings::Settings;
+use super::wire::Security;
 use crate::front::{Exchange, Front};
 use crate::listen::{Connection, Slot};
 use crate::passwords::{Known, Presented};
@@ -32,6 +33,7 @@ pub(super) struct Session {
     pub(super) control: Control,
     /// Lines that came during a transfer and wait for its end.
     pub(super) waiting: VecDeque<Line>,
+    pub(super) security: Security,
     pub(super) login: Login,
     pub(super) wrong_passwords: u32,
     /// What the session logged in with.
@@ -103,7 +105,8 @@ impl Session {
         Self {
             control: Control::new(stream, limits.command_bytes_before_login, limits.stall),
             login_until: Instant::now() + limits.login,
-            ends: Ends { front: Arc::clone(&front), local, client },
+            ends: Ends { front: Arc::clone(&front), local, client, guard: None },
+            security: Security::default(),
             client,
             waiting: VecDeque::new(),
             login: Login::Nobody,
@@ -120,15 +123,43 @@ impl Session {
     }
 
     async fn converse(&mut self) -> Result<Infallible, End> {
+        self.begin().await?;
         self.control.reply(&Reply::GREETING).await?;
         loop {
             let reply = match self.next_line().await? {
                 Line::Complete(line) => self.answer(Command::parse(&line)).await?,
-                Line::TooLong => Reply::TOO_LONG,
+                Line::TooLong => Some(Reply::TOO_LONG),
                 Line::Endless => return Err(End::Endless),
             };
-            self.control.reply(&reply).await?;
+            if let Some(reply) = reply {
+                self.control.reply(&reply).await?;
+            }
         }
+    }
+
+    /// Where TLS is implicit the handshake comes first, and data connections are encrypted from the start, as the clients
+    /// of port 990 have it.
+    async fn begin(&mut self) -> Result<(), End> {
+        let present = self.front.present();
+        match (present.listener.ftp.tls, &present.tls) {
+            (FtpTls::Implicit, Some(tls)) => {
+                self.secure(tls).await?;
+                self.data.size_told = true;
+                self.ends.guard = Some(Guard::of(&self.security));
+                Ok(())
+            }
+            (FtpTls::Explicit | FtpTls::Required | FtpTls::Implicit, _) => Ok(()),
+        }
+    }
+
+    /// Everything is as at the beginning, but for TLS and what was guessed.
+    pub(super) fn reset(&mut self) {
+        self.waiting.clear();
+        self.shown = None;
+        self.leave(Login::Nobody);
+        self.folder = Folder::root();
+        self.settings = Settings::default();
+        self.data = DataSetup { size_told: self.data.size_told, ..DataSetup::default() };
     }
 
     async fn next_line(&mut self) -> Result<Line, End> {
@@ -158,20 +189,27 @@ impl Session {
         self.control.limit = self.front.limits().command_bytes_before_login;
     }
 
-    async fn answer(&mut self, command: Command) -> Result<Reply, End> {
+    /// Carries out a command; `None` where that has replied already.
+    async fn answer(&mut self, command: Command) -> Result<Option<Reply>, End> {
         let Command { verb, argument } = command;
+        if !verb.needs_no_tls() && self.lacks_tls() {
+            return Ok(Some(Reply::TLS_FIRST));
+        }
         if self.login != Login::In && !verb.needs_no_login() {
-            return Ok(Reply::LOGIN_FIRST);
+            return Ok(Some(Reply::LOGIN_FIRST));
         }
         let argument = argument.as_slice();
-        Ok(match verb {
+        Ok(Some(match verb {
+            Verb::Auth => return self.auth(argument).await,
+            Verb::Pbsz => self.pbsz(argument),
+            Verb::Prot => self.prot(argument),
+            Verb::Ccc => self.ccc(),
+            Verb::Rein => self.rein(),
             Verb::User => self.user(argument),
             Verb::Pass => self.pass(argument.to_vec()).await?,
             Verb::Acct | Verb::Smnt => Reply::SUPERFLUOUS,
             Verb::Quit => return Err(End::Quit),
-            Verb::Rein | Verb::Auth | Verb::Pbsz | Verb::Prot | Verb::Ccc | Verb::Stou | Verb::Site => {
-                Reply::NOT_IMPLEMENTED
-            }
+            Verb::Stou | Verb::Site | Verb::Refused => Reply::NOT_IMPLEMENTED,
             Verb::Pwd => self.pwd(),
             Verb::Cwd => self.cwd(argument),
             Verb::Cdup => self.cdup(),
@@ -202,9 +240,9 @@ impl Session {
             Verb::Syst => Self::syst(),
             Verb::Stat => self.stat(argument).await?,
             Verb::Help => Self::help(argument),
-            Verb::Noop => Reply::OK,
+            Verb::Noop | Verb::Clnt => Reply::OK,
             Verb::Unknown => Reply::NOT_UNDERSTOOD,
-        })
+        }))
     }
 
     /// Begins the record of a command that is about a file or a folder.
@@ -223,14 +261,16 @@ impl Session {
         work: impl FnOnce(&mut Exchange, &Tenant, &Proofs) -> T + Send + 'static,
     ) -> Result<(Exchange, T), End> {
         let tenant = Arc::clone(exchange.tenant());
-        let proofs = match self.proofs(&tenant).await {
-            Ok(proofs) => proofs,
+        let password = match self.password(&tenant).await {
+            Ok(password) => password,
             Err(end) => {
                 exchange.end(Outcome::Refused, Some("passwords"));
                 return Err(end);
             }
         };
+        let (security, front) = (self.security.clone(), Arc::clone(&self.front));
         let work = move || {
+            let proofs = Proofs { certificate: security.identity(&front.present()), password, link: None };
             let outcome = work(&mut exchange, &tenant, &proofs);
             (exchange, outcome)
         };

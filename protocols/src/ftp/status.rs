@@ -10,6 +10,7 @@ use super::facts::Fact;
 use super::reply::Reply;
 use super::session::{End, Session};
 use super::settings::Representation;
+use super::wire::Security;
 
 /// Extensions with nothing to add to their names.
 const FEATURES: [&str; 7] = ["EPRT", "EPSV", "MDTM", "REST STREAM", "SIZE", "TVFS", "UTF8"];
@@ -22,6 +23,9 @@ impl Session {
         let facts: String = Fact::ALL.iter().flat_map(|fact| [fact.name(), mark(fact), ";"]).collect();
         let mut features: Vec<String> = FEATURES.map(str::to_owned).to_vec();
         features.push(format!("MLST {facts}"));
+        if self.front.present().tls.is_some() {
+            features.extend(["AUTH TLS", "PBSZ", "PROT"].map(str::to_owned));
+        }
         features.sort_unstable();
         Reply::lines(211, "Features:", features, "End.")
     }
@@ -39,8 +43,12 @@ impl Session {
             Representation::Ascii => "ASCII",
             Representation::Image => "image",
         };
+        let security = match self.security {
+            Security::Plain => "not encrypted",
+            Security::Tls(_) => "encrypted",
+        };
         let lines = vec![
-            format!("Connected to {}.", self.client),
+            format!("Connected to {}, {}.", self.client, security),
             format!("Type {representation}, mode stream, structure file."),
         ];
         Ok(Reply::lines(211, "Status:", lines, "End of status."))

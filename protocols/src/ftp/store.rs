@@ -55,7 +55,10 @@ impl Session {
         }
         let representation = self.settings.representation;
         let mut exchange = self.exchange(verb, argument);
-        let Some(plan) = self.take_plan(&mut exchange) else { return Ok(Reply::NO_DATA_CONNECTION) };
+        let plan = match self.take_plan(&mut exchange) {
+            Ok(plan) => plan,
+            Err(reply) => return Ok(reply),
+        };
         let begin = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
             begin(exchange, tenant, proofs, target, representation)
         };

@@ -10,10 +10,10 @@ use provost_tenants::{Listener, Tenant};
 
 use super::listening::{Listening, Place};
 use crate::front::{Front, Generation};
-use crate::https;
 use crate::life::Life;
 use crate::record::RecordLog;
 use crate::tls::{TlsError, TlsFront, client_auth};
+use crate::{ftp, https};
 
 /// A tenant with its listeners.
 #[derive(Debug)]
@@ -121,9 +121,9 @@ impl Listening {
 
 /// A listener that is no more.
 fn retired(tenant: &Arc<Tenant>, closing: &Listening) -> Generation {
-    let Listener { policy, address, tls: _, passive } = &*closing.front.listener();
+    let Listener { policy, address, tls: _, ftp } = &*closing.front.listener();
     let policy = ListenerPolicy { enabled: false, ..policy.clone() };
-    let listener = Listener { policy, address: *address, tls: None, passive: passive.clone() };
+    let listener = Listener { policy, address: *address, tls: None, ftp: ftp.clone() };
     Generation { tenant: Arc::clone(tenant), listener: Arc::new(listener), tls: None }
 }
 
@@ -136,10 +136,11 @@ pub(super) fn is_gone(tenant: &Tenant, device: Mac) -> bool {
 }
 
 fn tls(tenant: &Tenant, listener: &Listener, former: Option<&Serving>) -> Result<Option<Arc<TlsFront>>, TlsError> {
-    match listener.policy.protocol {
-        Protocol::Https => {}
-        Protocol::Http | Protocol::Tftp | Protocol::Ftp => return Ok(None),
-    }
+    let alpn = match (listener.policy.protocol, &listener.tls) {
+        (Protocol::Https, _) => https::ALPN,
+        (Protocol::Ftp, Some(_)) => ftp::ALPN,
+        (Protocol::Http | Protocol::Tftp, _) | (Protocol::Ftp, None) => return Ok(None),
+    };
     let former = former.and_then(|former| {
         let named = former.listeners.iter().find(|former| former.name() == listener.policy.name)?;
         let present = named.front.present();
@@ -149,6 +150,6 @@ fn tls(tenant: &Tenant, listener: &Listener, former: Option<&Serving>) -> Result
     });
     match former {
         Some(tls) => Ok(Some(tls)),
-        None => Ok(Some(Arc::new(TlsFront::new(&tenant.policy, listener, https::ALPN)?))),
+        None => Ok(Some(Arc::new(TlsFront::new(&tenant.policy, listener, alpn)?))),
     }
 }

@@ -1,6 +1,7 @@
 //! One handshake, from the first byte to the device that the peer's certificate names.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use provost_core::NoIdentity;
 use provost_core::proof::CertificateIdentity;
@@ -41,12 +42,38 @@ impl TlsFront {
         limits: &Limits,
         turns: &Turns,
     ) -> Result<TlsConnection, HandshakeError> {
+        self.accept_with(Arc::clone(&self.config), stream, limits, turns).await
+    }
+
+    /// The same without tickets for later sessions. A peer that only sends never reads them, and where it closes its
+    /// socket over unread bytes the system answers with a reset, which cuts the tail of what it sent.
+    ///
+    /// # Errors
+    /// - as [`TlsFront::accept`]
+    pub(crate) async fn accept_without_tickets(
+        &self,
+        stream: TcpStream,
+        limits: &Limits,
+        turns: &Turns,
+    ) -> Result<TlsConnection, HandshakeError> {
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.send_tls13_tickets = 0;
+        self.accept_with(Arc::new(config), stream, limits, turns).await
+    }
+
+    async fn accept_with(
+        &self,
+        config: Arc<rustls::ServerConfig>,
+        stream: TcpStream,
+        limits: &Limits,
+        turns: &Turns,
+    ) -> Result<TlsConnection, HandshakeError> {
         let began = Instant::now();
         let deadline = began + limits.handshake;
         let start = timeout_at(deadline.min(began + limits.client_hello), self.client_hello(stream))
             .await
             .map_err(|_| HandshakeError::SlowClientHello(limits.client_hello.min(limits.handshake)))??;
-        let stream = timeout_at(deadline, turns.take(self.finish(start)))
+        let stream = timeout_at(deadline, turns.take(Self::finish(config, start)))
             .await
             .map_err(|_| HandshakeError::Slow(limits.handshake))??;
         self.connection(stream)
@@ -66,8 +93,11 @@ impl TlsFront {
         Err(error)
     }
 
-    async fn finish(&self, start: StartHandshake<TcpStream>) -> Result<TlsStream<TcpStream>, HandshakeError> {
-        let handshake = start.into_stream(self.config.clone());
+    async fn finish(
+        config: Arc<rustls::ServerConfig>,
+        start: StartHandshake<TcpStream>,
+    ) -> Result<TlsStream<TcpStream>, HandshakeError> {
+        let handshake = start.into_stream(config);
         let driven = REFUSAL.scope(RefCell::new(None), async move {
             handshake.await.map_err(|error| HandshakeError::of(error, REFUSAL.with(RefCell::take)))
         });

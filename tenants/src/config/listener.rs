@@ -9,12 +9,13 @@ use provost_core::{DevicePolicy, ListenerPolicy, Prefixes, Protocol};
 use std::time::SystemTime;
 
 use super::field::Field;
+use super::ftp;
 use super::material::Seen;
 use super::require;
 use super::section::Section;
 use super::tls;
 use super::trust::TrustSets;
-use crate::deployment::{Listener, Passive};
+use crate::deployment::Listener;
 
 /// What a listener needs to know of its tenant.
 pub(super) struct Surroundings<'t> {
@@ -76,7 +77,8 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let unbound_write = unbound_write(&mut section);
     let secrets = section.take("key");
     let tls = tls::read(&mut section, protocol, &terms, surroundings);
-    let passive = passive(&mut section, protocol);
+    let has_tls = tls.as_ref().is_none_or(|tls| tls.settings.is_some());
+    let ftp = ftp::read(&mut section, protocol, &terms, has_tls);
     if enabled {
         let of = match surroundings.devices {
             DevicePolicy::Listed => "any listed device",
@@ -89,7 +91,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let policy = |name| ListenerPolicy { name, protocol, enabled, allow, require, unbound, unbound_write, exceptions };
     let listener = name.clone().map(policy).zip(address).zip(tls);
     let listener =
-        listener.map(|((policy, address), tls)| (Listener { policy, address, tls: tls.settings, passive }, tls.files));
+        listener.map(|((policy, address), tls)| (Listener { policy, address, tls: tls.settings, ftp }, tls.files));
     let (listener, pair) = listener.unzip();
     let holder = name_field.or(protocol_field)?;
     Some(Read {
@@ -177,27 +179,4 @@ fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, of
         // Where own files need a binding proof, so does all but a log, and a log tells nobody anything.
         (None, _) => {}
     }
-}
-
-fn passive(section: &mut Section<'_>, protocol: Protocol) -> Passive {
-    match protocol {
-        Protocol::Ftp => {}
-        Protocol::Https | Protocol::Http | Protocol::Tftp => {
-            section.misplaced("passive_ports", "is of ftp listeners only");
-            section.misplaced("passive_address", "is of ftp listeners only");
-            return Passive::default();
-        }
-    }
-    let ports = section.take("passive_ports").and_then(|field| {
-        let expected = "a range of ports from 1024, such as \"30000-30999\"";
-        let (first, last) = field.text(expected)?.split_once('-').unwrap_or_default();
-        let range = first.trim().parse::<u16>().ok().zip(last.trim().parse().ok());
-        let range = range.filter(|(first, last)| first <= last && *first >= 1024);
-        if range.is_none() {
-            field.refuse(format!("expected {expected}"));
-        }
-        range.map(|(first, last)| first..=last)
-    });
-    let address = section.take("passive_address").and_then(|field| field.parsed("an address, such as \"192.0.2.1\""));
-    Passive { ports, address }
 }

@@ -11,6 +11,7 @@ mod beside;
 mod digest;
 mod field;
 mod find;
+mod ftp;
 mod guard;
 mod limits;
 mod listener;

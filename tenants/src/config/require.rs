@@ -17,6 +17,20 @@ pub(super) struct Terms {
     pub(super) certificate: bool,
 }
 
+impl Terms {
+    /// Whether the listener or an exception asks for this anywhere.
+    pub(super) fn mentions(&self, kind: ProofKind) -> bool {
+        self.require.mentions(kind) || self.exceptions.iter().any(|exception| exception.require.mentions(kind))
+    }
+
+    /// Whether an exception is for devices that have no certificate.
+    pub(super) fn excepts_certificate(&self) -> bool {
+        let without =
+            |exception: &Exception| exception.report_only || exception.require.can_do_without(ProofKind::Certificate);
+        self.exceptions.iter().any(without)
+    }
+}
+
 pub(super) fn read(section: &mut Section<'_>, protocol: Protocol) -> Terms {
     let require = match section.take("require") {
         Some(field) => alternatives(&field, protocol),
@@ -103,8 +117,8 @@ fn refused(alternative: &Alternative, protocol: Protocol) -> Option<String> {
             "a password over plain http would be readable by anyone on the way; this version has no Digest".to_owned(),
         ),
         Protocol::Tftp if password => Some("tftp has no passwords".to_owned()),
-        Protocol::Http | Protocol::Tftp | Protocol::Ftp if certificate => {
-            Some(format!("no certificate on {protocol}: only https has them"))
+        Protocol::Http | Protocol::Tftp if certificate => {
+            Some(format!("no certificate on {protocol}: only https has them, and ftp with TLS"))
         }
         Protocol::Https | Protocol::Http | Protocol::Tftp | Protocol::Ftp => None,
     }

@@ -20,12 +20,15 @@ use super::section::Section;
 use crate::deployment::TlsSettings;
 use crate::trust::TrustSet;
 
-/// What was read: settings on https, none elsewhere.
+/// What was read: settings on https and where ftp speaks TLS, none elsewhere.
 pub(super) struct Tls {
     pub(super) settings: Option<TlsSettings>,
     /// The files of its certificate and key, as they were before they were read.
     pub(super) files: Vec<(PathBuf, Seen)>,
 }
+
+/// On an ftp listener any of them says that it speaks TLS.
+const KEYS: [&str; 5] = ["certificate", "key", "server_names", "trust", "hints"];
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
@@ -39,9 +42,11 @@ pub(super) fn read(
     section.unsupported("more_certificates");
     match protocol {
         Protocol::Https => {}
-        Protocol::Http | Protocol::Tftp | Protocol::Ftp => {
-            for key in ["certificate", "key", "server_names", "trust", "hints"] {
-                section.misplaced(key, "is of https listeners only");
+        Protocol::Ftp if terms.certificate || KEYS.iter().chain(&["tls"]).any(|key| section.take(key).is_some()) => {}
+        Protocol::Ftp => return Some(Tls { settings: None, files: Vec::new() }),
+        Protocol::Http | Protocol::Tftp => {
+            for key in KEYS {
+                section.misplaced(key, "is of https and ftp listeners only");
             }
             return Some(Tls { settings: None, files: Vec::new() });
         }

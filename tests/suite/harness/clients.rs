@@ -171,10 +171,14 @@ pub(crate) fn atftp(server: SocketAddr, options: &[&str], get: bool, remote: &st
 
 /// lftp: `commands` after the login, joined by `;`.
 pub(crate) fn lftp(server: SocketAddr, login: &str, commands: &str) -> Run {
-    let settings = "set net:max-retries 1; set net:timeout 40; set ftp:ssl-allow no; set ftp:use-feat yes; \
-                    set xfer:clobber yes; set cmd:fail-exit yes";
-    let (ip, port) = (server.ip(), server.port());
-    run("lftp", &["-c", &format!("{settings}; open -u {login} -p {port} {ip}; {commands}")])
+    lftp_with(server, "ftp", "set ftp:ssl-allow no", login, commands)
+}
+
+/// lftp with further settings; `scheme` is `ftp`, or `ftps` where TLS is implicit.
+pub(crate) fn lftp_with(server: SocketAddr, scheme: &str, settings: &str, login: &str, commands: &str) -> Run {
+    let usual =
+        "set net:max-retries 1; set net:timeout 40; set ftp:use-feat yes; set xfer:clobber yes; set cmd:fail-exit yes";
+    run("lftp", &["-c", &format!("{usual}; {settings}; open -u {login} {scheme}://{server}; {commands}")])
 }
 
 /// A Python script over ftplib. `ftp` is connected to the server and not logged in.

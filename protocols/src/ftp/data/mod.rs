@@ -2,7 +2,7 @@
 //!
 //! One end of every data connection is the peer of the control connection: a stranger who connects to a passive port is
 //! turned away without using it up, and PORT to anybody else is refused, so that this server bounces nothing and scans
-//! nobody. All sockets are made in the tenant's network.
+//! nobody. All sockets are made in the tenant's network. After PROT P they are encrypted (RFC 4217 section 7).
 
 mod active;
 mod passive;
@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_core::ClientAddr;
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::transfer::Progress;
+use super::wire::{Security, Wire};
 use crate::front::Front;
 use crate::listen::LeastRate;
+use crate::tls::HandshakeError;
 
 /// How the next data connection comes about.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub(super) enum Plan {
 pub(super) struct DataSetup {
     pub(super) plan: Plan,
     pub(super) commands: SetupCommands,
+    /// Whether PBSZ was sent, without which there is no PROT (RFC 2228 section 3).
+    pub(super) size_told: bool,
 }
 
 /// Which commands may settle it (RFC 2428 section 4).
@@ -58,7 +61,13 @@ pub(super) struct Ends {
     /// The address that the peer reached, IPv4-mapped ones as IPv4.
     pub(super) local: SocketAddr,
     pub(super) client: ClientAddr,
+    /// Present where data connections are encrypted (PROT P).
+    pub(super) guard: Option<Guard>,
 }
+
+/// Whose encrypted data connections are.
+#[derive(Debug, Clone)]
+pub(super) struct Guard(Option<CertificateDer<'static>>);
 
 /// Why bytes stopped on their way.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +75,12 @@ pub(super) enum DataError {
     /// There is no connection.
     #[error("open the data connection")]
     Open(#[source] io::Error),
+    /// The handshake on it failed.
+    #[error("encrypt the data connection")]
+    Handshake(#[from] HandshakeError),
+    /// Another peer than that of the control connection, from the same address.
+    #[error("the data connection shows another certificate than the control connection")]
+    Stranger,
     /// It broke.
     #[error("carry the data connection")]
     Broken(#[source] io::Error),
@@ -77,7 +92,7 @@ pub(super) enum DataError {
 /// A data connection. Dropped before it was finished, it is reset, so that the peer cannot take a part for the whole.
 #[derive(Debug)]
 pub(super) struct Data {
-    stream: TcpStream,
+    wire: Wire,
     stall: Duration,
     rate: LeastRate,
     front: Arc<Front>,
@@ -89,6 +104,7 @@ impl Plan {
     ///
     /// # Errors
     /// - [`DataError::Open`]: the peer did not come or cannot be reached, in time
+    /// - [`DataError::Handshake`], [`DataError::Stranger`]: it was to be encrypted
     pub(super) async fn open(self, ends: &Ends) -> Result<Data, DataError> {
         let stall = ends.front.limits().stall;
         let stream = timeout(stall, async {
@@ -101,9 +117,37 @@ impl Plan {
         let stream = stream.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DataError::Open)?;
         // Only a broken connection refuses it, and the transfer will find out.
         let _ = stream.set_nodelay(true);
+        let wire = match &ends.guard {
+            Some(guard) => Box::pin(guard.shake(stream, &ends.front)).await?,
+            None => Wire::Plain(stream),
+        };
         let rate = LeastRate::new(&ends.front.limits());
         let front = Arc::clone(&ends.front);
-        Ok(Data { stream, stall, rate, front, finished: false })
+        Ok(Data { wire, stall, rate, front, finished: false })
+    }
+}
+
+impl Guard {
+    /// Of a session whose control connection is protected so.
+    pub(super) fn of(security: &Security) -> Self {
+        match security {
+            Security::Plain => Self(None),
+            Security::Tls(chain) => Self(chain.first().cloned()),
+        }
+    }
+
+    /// Encrypts a data connection; the server's side of TLS is ours whoever connected (RFC 4217 section 7). Whoever showed a
+    /// certificate shows it here, too, or resumes that session: an address may be shared by many phones behind NAT.
+    async fn shake(&self, stream: TcpStream, front: &Front) -> Result<Wire, DataError> {
+        // A reload took the listener's TLS away.
+        let gone = || DataError::Open(io::ErrorKind::NotConnected.into());
+        let tls = front.present().tls.clone().ok_or_else(gone)?;
+        let connection = tls.accept_without_tickets(stream, &front.limits(), &front.shares().handshakes).await?;
+        let shown = connection.stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        match &self.0 {
+            Some(leaf) if shown != Some(leaf) => Err(DataError::Stranger),
+            Some(_) | None => Ok(Wire::Tls(Box::new(connection.stream))),
+        }
     }
 }
 
@@ -115,7 +159,7 @@ impl Data {
     pub(super) async fn send(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
         self.front.pass(bytes.len()).await;
         while !bytes.is_empty() {
-            let sent = self.rate.wait(self.stream.write(bytes)).await.map_err(|_| DataError::Stalled)?;
+            let sent = self.rate.wait(self.wire.write(bytes)).await.map_err(|_| DataError::Stalled)?;
             let sent = sent.map_err(DataError::Broken)?;
             progress.add(sent);
             self.rate.moved(sent);
@@ -129,7 +173,7 @@ impl Data {
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn receive(&mut self, buffer: &mut Vec<u8>, progress: &Progress) -> Result<usize, DataError> {
-        let received = self.rate.wait(self.stream.read_buf(buffer)).await.map_err(|_| DataError::Stalled)?;
+        let received = self.rate.wait(self.wire.read(buffer)).await.map_err(|_| DataError::Stalled)?;
         let received = received.map_err(DataError::Broken)?;
         progress.add(received);
         self.rate.moved(received);
@@ -141,10 +185,7 @@ impl Data {
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn finish(mut self) -> Result<(), DataError> {
-        timeout(self.stall, self.stream.shutdown())
-            .await
-            .map_err(|_| DataError::Stalled)?
-            .map_err(DataError::Broken)?;
+        timeout(self.stall, self.wire.finish()).await.map_err(|_| DataError::Stalled)?.map_err(DataError::Broken)?;
         self.finished = true;
         Ok(())
     }
@@ -153,8 +194,7 @@ impl Data {
 impl Drop for Data {
     fn drop(&mut self) {
         if !self.finished {
-            // An error means that the connection is gone already.
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            self.wire.reset();
         }
     }
 }

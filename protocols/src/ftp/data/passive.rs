@@ -85,7 +85,7 @@ pub(super) fn wrong_family(ends: &Ends) -> Reply {
 /// The address that PASV tells the peer; there is none where it came by IPv6.
 fn told_address(ends: &Ends) -> Option<Ipv4Addr> {
     let IpAddr::V4(reached) = ends.local.ip() else { return None };
-    match ends.front.listener().passive.address {
+    match ends.front.listener().ftp.passive_address {
         Some(IpAddr::V4(told)) => Some(told),
         Some(IpAddr::V6(_)) | None => Some(reached),
     }
@@ -94,7 +94,7 @@ fn told_address(ends: &Ends) -> Option<Ipv4Addr> {
 fn listen(ends: &Ends) -> io::Result<TcpListener> {
     let network = ends.front.network();
     let mut address = ends.local;
-    let Some(ports) = &ends.front.listener().passive.ports else {
+    let Some(ports) = &ends.front.listener().ftp.passive_ports else {
         address.set_port(0);
         return network.tcp_listener(address);
     };

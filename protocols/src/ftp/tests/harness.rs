@@ -14,7 +14,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::{Credential, Users};
-use provost_tenants::{Limits, Listener, LogFormat, Passive, Tenant};
+use provost_tenants::{FtpSettings, Limits, Listener, LogFormat, Tenant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -41,7 +41,7 @@ pub(super) struct Server {
 pub(super) struct Options {
     pub(super) require: &'static str,
     pub(super) limits: Limits,
-    pub(super) passive: Passive,
+    pub(super) ftp: FtpSettings,
     pub(super) ip: IpAddr,
     pub(super) quota: u64,
 }
@@ -51,7 +51,7 @@ impl Default for Options {
         Self {
             require: "address",
             limits: Limits::default(),
-            passive: Passive::default(),
+            ftp: FtpSettings::default(),
             ip: Ipv4Addr::LOCALHOST.into(),
             quota: 1 << 24,
         }
@@ -75,7 +75,7 @@ impl Server {
         let shared = Credential { name: "PlcmSpIp".into(), password: "shared-secret".into(), expires: None };
         let policy = listener_policy(options.require);
         let listener =
-            Arc::new(Listener { policy, address: SocketAddr::new(options.ip, 0), tls: None, passive: options.passive });
+            Arc::new(Listener { policy, address: SocketAddr::new(options.ip, 0), tls: None, ftp: options.ftp });
         let tenant = Arc::new(Tenant {
             policy: tenant_policy(),
             network: NetworkStack::HOST,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use provost_tenants::{Limits, Passive};
+use provost_tenants::{FtpSettings, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -97,8 +97,8 @@ async fn passive_ports_come_from_their_range_with_the_address_that_is_told() {
     // The system's own pick names a port that is free here.
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let told = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
-    let passive = Passive { ports: Some(free..=free), address: Some(told) };
-    let server = Server::with(Options { passive, ..Options::default() });
+    let ftp = FtpSettings { passive_ports: Some(free..=free), passive_address: Some(told), ..FtpSettings::default() };
+    let server = Server::with(Options { ftp, ..Options::default() });
     let mut client = server.session().await;
     let address = client.pasv().await;
     assert_eq!((address.ip(), address.port()), (told, free));

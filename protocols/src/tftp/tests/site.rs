@@ -15,7 +15,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
-use provost_tenants::{Limits, Listener, LogFormat, Passive, Tenant};
+use provost_tenants::{FtpSettings, Limits, Listener, LogFormat, Tenant};
 
 use super::MAC;
 use crate::front::Front;
@@ -140,7 +140,7 @@ fn listener(plan: &Plan) -> Listener {
         unbound_write: UnboundWrite::Logs,
         exceptions: Vec::new(),
     };
-    Listener { policy, address: plan.address.parse().unwrap(), tls: None, passive: Passive::default() }
+    Listener { policy, address: plan.address.parse().unwrap(), tls: None, ftp: FtpSettings::default() }
 }
 
 fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {

@@ -53,19 +53,15 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
         ),
         (
             format!("{TFTP}require = [\"certificate\"]\n"),
-            "8: listener[0].require[0] = \"certificate\": no certificate on tftp: only https has them",
+            "8: listener[0].require[0] = \"certificate\": no certificate on tftp: only https has them, and ftp with TLS",
         ),
         (
             format!("{TFTP}require = [\"password\"]\n"),
             "8: listener[0].require[0] = \"password\": tftp has no passwords",
         ),
         (
-            format!("{FTP}require = [\"certificate\"]\n"),
-            "8: listener[0].require[0] = \"certificate\": no certificate on ftp: only https has them",
-        ),
-        (
             format!("{HTTP}require = [\"certificate\"]\n"),
-            "8: listener[0].require[0] = \"certificate\": no certificate on http: only https has them",
+            "8: listener[0].require[0] = \"certificate\": no certificate on http: only https has them, and ftp with TLS",
         ),
         (
             format!("{HTTP}require = [\"password\"]\n"),
@@ -96,8 +92,8 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
             format!("{TFTP}unbound_write = \"any\"\n"),
             "8: listener[0].unbound_write = \"any\": expected `nobody` or `logs` or `listed`",
         ),
-        (format!("{TFTP}certificate = \"x\"\n"), "8: listener[0].certificate: is of https listeners only"),
-        (format!("{TFTP}trust = [\"poly\"]\n"), "8: listener[0].trust: is of https listeners only"),
+        (format!("{TFTP}certificate = \"x\"\n"), "8: listener[0].certificate: is of https and ftp listeners only"),
+        (format!("{TFTP}trust = [\"poly\"]\n"), "8: listener[0].trust: is of https and ftp listeners only"),
         (format!("{TFTP}passive_ports = \"30000-30999\"\n"), "8: listener[0].passive_ports: is of ftp listeners only"),
         (
             format!("{FTP}passive_ports = \"30999-30000\"\n"),
@@ -244,7 +240,7 @@ fn a_listener_takes_its_defaults_from_its_protocol() {
     let tls = https.tls.as_ref().unwrap();
     assert!(tls.hints && tls.server_names.is_empty() && tls.certificates.len() == 1);
     assert_eq!(tls.trust.iter().map(|set| &*set.name).collect::<Vec<_>>(), ["poly"]);
-    assert_eq!(ftp.passive.ports, Some(30000..=30999));
+    assert_eq!(ftp.ftp.passive_ports, Some(30000..=30999));
 }
 
 #[test]

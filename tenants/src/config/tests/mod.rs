@@ -3,6 +3,7 @@
 
 mod document;
 mod forms;
+mod ftp;
 mod listeners;
 mod neighbours;
 mod shipped;

@@ -1,0 +1,98 @@
+//! A connection of either kind, control or data: as it is, or inside TLS (RFC 4217).
+
+use std::io;
+
+use provost_core::NoIdentity;
+use provost_core::proof::CertificateIdentity;
+use rustls::pki_types::CertificateDer;
+use socket2::SockRef;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::front::Generation;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// How the control connection is protected.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Security {
+    /// Not at all.
+    #[default]
+    Plain,
+    /// By TLS, in which the peer showed these certificates, leaf first; none where it showed none.
+    Tls(Arc<[CertificateDer<'static>]>),
+}
+
+impl Security {
+    /// What the peer of this TLS session showed.
+    pub(super) fn of(stream: &TlsStream<TcpStream>) -> Self {
+        Self::Tls(stream.get_ref().1.peer_certificates().unwrap_or_default().into())
+    }
+
+    /// The device that the peer's certificate names now. It is asked again for every command: a device that is removed or
+    /// revoked loses its identity in sessions that are open, too.
+    pub(super) fn identity(&self, present: &Generation) -> Result<CertificateIdentity, NoIdentity> {
+        match self {
+            Self::Plain => Err(NoIdentity::Plaintext),
+            Self::Tls(chain) => present.identity(chain),
+        }
+    }
+}
+
+impl Wire {
+    /// The socket, for what is asked of the system.
+    pub(super) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Waits for bytes and adds them to `buffer`, as far as it has room; 0 at the end. A call that is dropped loses nothing.
+    pub(super) async fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read_buf(buffer).await,
+            Self::Tls(stream) => stream.read_buf(buffer).await,
+        }
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes).await,
+            Self::Tls(stream) => stream.write(bytes).await,
+        }
+    }
+
+    /// Writes all of it, and sees it off.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes).await,
+            Self::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    /// Ends our direction; TLS says so before (RFC 5246 section 7.2.1), without which the peer could not tell the end from
+    /// a cut.
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.shutdown().await,
+            Self::Tls(stream) => stream.shutdown().await,
+        }
+    }
+
+    /// When it is dropped the peer is told by a reset that something is missing.
+    pub(super) fn reset(&self) {
+        // An error means that the connection is gone already.
+        let _ = SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
