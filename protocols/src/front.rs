@@ -20,7 +20,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::guarding::Guarding;
 use crate::life::{Counts, Life, Underway};
-use crate::listen::{Job, Shares, Slot, Slots};
+use crate::listen::{Flow, Held, Job, Shares, Slot, Slots, Turn, piece};
 use crate::record::{Flood, Outcome, Record, RecordLog, text_of};
 use crate::tls::TlsFront;
 
@@ -131,18 +131,25 @@ impl Front {
         self.life.shares()
     }
 
-    /// Until when these bytes of a file have to wait, where the tenant's bandwidth is bounded.
-    pub(crate) fn reserve(&self, bytes: usize) -> Option<tokio::time::Instant> {
+    /// The wait for the turn of these bytes of a download, where the tenant's bandwidth is bounded and used up.
+    pub(crate) fn reserve(&self, flow: &mut Flow, bytes: usize) -> Option<Turn> {
         let rate = self.present.load().tenant.limits.bandwidth?;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.life.shares().bandwidth.take(bytes, rate, tokio::time::Instant::now())
+        self.shares().bandwidth.take(flow, bytes, rate, tokio::time::Instant::now())
     }
 
-    /// Waits until these bytes of a file may be sent.
-    pub(crate) async fn pass(&self, bytes: usize) {
-        if let Some(start) = self.reserve(bytes) {
-            tokio::time::sleep_until(start).await;
+    /// Waits until these bytes of a download may be sent.
+    pub(crate) async fn pass(&self, flow: &mut Flow, bytes: usize) {
+        if let Some(turn) = self.reserve(flow, bytes) {
+            turn.await;
         }
+    }
+
+    /// Memory for the next piece of a transfer: `want` bytes, or less where the tenant's memory or bandwidth is short.
+    pub(crate) fn piece(&self, want: usize) -> Held {
+        let present = self.present.load();
+        let limits = &present.tenant.limits;
+        self.shares().memory.take(piece(want, limits.bandwidth), limits.memory)
     }
 
     /// Takes a place for a connection or a transfer, before anything else is done for the peer.

@@ -19,6 +19,8 @@ pub struct Limits {
     pub least_rate: u64,
     /// What all downloads of the tenant may take together, in bytes a second; no bound where it is absent, as by default.
     pub bandwidth: Option<u64>,
+    /// What all transfers of the tenant may hold of files in memory together, in bytes. Default 64 MiB.
+    pub memory: usize,
     /// Without a request or a command between two. Default 60 s.
     pub idle: Duration,
     /// From the connection to the end of an FTP login. Default 30 s.
@@ -51,6 +53,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             least_rate: 256,
             bandwidth: None,
+            memory: 64 * 1024 * 1024,
             idle: Duration::from_mins(1),
             login: Duration::from_secs(30),
             command_bytes_before_login: 512,

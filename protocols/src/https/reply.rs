@@ -11,12 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep_until};
 
 use super::pace::Serving;
 use super::range::Span;
 use crate::front::Exchange;
-use crate::listen::Job;
+use crate::listen::{Flow, Held, Job, Turn};
 use crate::record::Outcome;
 
 /// How much of a file is read at once, off the runtime. Measured: smaller reads cost hops, larger ones memory.
@@ -41,7 +40,10 @@ pub(super) struct Reply {
     file: Option<File>,
     reading: Option<Job<(File, io::Result<Bytes>)>>,
     /// Bytes that wait for the tenant's bandwidth.
-    held: Option<(Pin<Box<Sleep>>, Bytes)>,
+    held: Option<(Turn, Bytes)>,
+    flow: Flow,
+    /// The memory of the piece that is read, and of the one before, which is sent.
+    memory: [Option<Held>; 2],
     // Before the exchange: a server that ends sees one of them until the last byte is sent.
     serving: Option<Serving>,
     exchange: Option<Exchange>,
@@ -56,7 +58,8 @@ impl Reply {
     /// A body of pieces. The parts are of `file`.
     pub(super) fn of(pieces: VecDeque<Piece>, file: Option<File>) -> Self {
         let left = pieces.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.length()));
-        Self { pieces, left, file, reading: None, held: None, exchange: None, serving: None }
+        let (flow, memory) = (Flow::default(), [None, None]);
+        Self { pieces, left, file, reading: None, held: None, flow, memory, exchange: None, serving: None }
     }
 
     /// Keeps the exchange until the last byte was taken; then it is `served`, and `aborted` where it does not come to that.
@@ -80,7 +83,10 @@ impl Reply {
         let (None, Some(Piece::Part(span))) = (&self.reading, self.pieces.front_mut()) else { return };
         let Some(exchange) = &self.exchange else { return };
         let Some(file) = self.file.take() else { return };
-        let length = span.length.min(READ_BYTES);
+        let memory = exchange.front().piece(usize::try_from(span.length.min(READ_BYTES)).unwrap_or(usize::MAX));
+        let length = span.length.min(u64::try_from(memory.bytes()).unwrap_or(u64::MAX));
+        self.memory.rotate_left(1);
+        self.memory[1] = Some(memory);
         let now = Span { first: span.first, length };
         (span.first, span.length) = (span.first + length, span.length - length);
         if span.length == 0 {
@@ -100,10 +106,11 @@ impl Reply {
 
     /// Hands over bytes of the file, as soon as the tenant's bandwidth allows it.
     fn pass(&mut self, cx: &mut Context<'_>, bytes: Bytes) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match self.exchange.as_ref().and_then(|exchange| exchange.front().reserve(bytes.len())) {
+        let Self { exchange, flow, .. } = self;
+        match exchange.as_ref().and_then(|exchange| exchange.front().reserve(flow, bytes.len())) {
             None => self.hand_over_data(bytes),
-            Some(start) => {
-                self.held = Some((Box::pin(sleep_until(start)), bytes));
+            Some(turn) => {
+                self.held = Some((turn, bytes));
                 self.poll_held(cx)
             }
         }
@@ -111,7 +118,7 @@ impl Reply {
 
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let Some((pause, _)) = &mut self.held else { return Poll::Ready(None) };
-        ready!(pause.as_mut().poll(cx));
+        ready!(Pin::new(pause).poll(cx));
         let bytes = self.held.take().map(|(_, bytes)| bytes);
         self.hand_over_data(bytes.unwrap_or_default())
     }

@@ -3,13 +3,16 @@
 mod accept;
 mod bandwidth;
 mod jobs;
+mod memory;
 mod rate;
 mod shares;
 mod slots;
 mod turns;
 
 pub use accept::{Connection, accept};
+pub(crate) use bandwidth::{Flow, Turn, piece};
 pub(crate) use jobs::Job;
+pub(crate) use memory::Held;
 pub(crate) use rate::LeastRate;
 pub use shares::Shares;
 pub use slots::{Slot, Slots};

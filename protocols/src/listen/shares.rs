@@ -1,11 +1,12 @@
 //! What one tenant may take of what all tenants have in common: places, the queue of records, handshakes, blocking
-//! work, bandwidth. Past its share a tenant waits or is refused; no other tenant does.
+//! work, bandwidth, memory. Past its share a tenant waits or is refused; no other tenant does.
 
 use std::sync::Arc;
 
 use super::Slots;
 use super::bandwidth::Bandwidth;
 use super::jobs::Jobs;
+use super::memory::Memory;
 use super::turns::Turns;
 use crate::record::RecordShare;
 
@@ -22,12 +23,19 @@ pub struct Shares {
     pub(crate) jobs: Jobs,
     /// What downloads take.
     pub(crate) bandwidth: Bandwidth,
+    /// What transfers hold of files.
+    pub(crate) memory: Memory,
 }
 
 impl Shares {
     /// How many records of the tenant were dropped.
     pub(crate) fn records_dropped(&self) -> u64 {
         self.records.lost()
+    }
+
+    /// How much transfers hold of files in memory, in bytes.
+    pub(crate) fn memory_held(&self) -> usize {
+        self.memory.held()
     }
 
     /// How many places are taken.

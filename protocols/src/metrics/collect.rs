@@ -79,6 +79,7 @@ fn of_tenants(tenants: &[TenantStatus], encoder: &mut DescriptorEncoder<'_>) -> 
         ("devices", "Devices that the tenant lists", (|tenant| count(tenant.devices)) as fn(&TenantStatus) -> u64),
         ("connections", "Connections and transfers", |tenant| count(tenant.connections)),
         ("requests_underway", "Requests under way", |tenant| count(tenant.underway)),
+        ("memory_held_bytes", "What transfers hold of files in memory", |tenant| count(tenant.memory_held)),
         ("tenant_errors", "Why the tenant's present files are not what is served", |tenant| count(tenant.errors.len())),
     ] {
         let mut family = Family::gauge(encoder, name, help)?;

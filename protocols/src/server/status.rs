@@ -56,6 +56,9 @@ pub struct TenantStatus {
     pub connections: usize,
     /// Requests under way.
     pub underway: usize,
+    /// What transfers hold of files in memory, in bytes.
+    #[serde(default)]
+    pub memory_held: usize,
     /// Why its present file, or a certificate, a key or a revocation list, is not what is served.
     #[serde(default)]
     pub errors: Vec<String>,
@@ -171,6 +174,7 @@ fn tenant(serving: &Serving) -> TenantStatus {
         devices: serving.tenant.devices.len(),
         connections: serving.life.shares().taken(),
         underway: serving.life.underway(),
+        memory_held: serving.life.shares().memory_held(),
         errors: [&serving.errors[..], &serving.stale].concat(),
         alarms: alarms(serving),
         alarm_counts: counts.into_iter().map(|(alarm, count)| (alarm.code().to_owned(), count)).collect(),

@@ -20,6 +20,7 @@ use super::sender::on_wire;
 use super::source::Source;
 use super::table::{Entry, Running};
 use crate::front::Front;
+use crate::listen::Flow;
 use crate::record::text_of;
 
 /// Room for what a reader sends: ACKs, padded ones too, and ERROR texts.
@@ -44,6 +45,7 @@ pub(super) struct Transfer {
     received: Vec<u8>,
     payload: Range<usize>,
     packet: Vec<u8>,
+    flow: Flow,
     /// When the transfer ends because another one took its place.
     ending: Option<Instant>,
 }
@@ -90,6 +92,7 @@ impl Transfer {
             received,
             payload: 0..0,
             packet: Vec::new(),
+            flow: Flow::default(),
             ending: None,
         })
     }
@@ -215,7 +218,7 @@ impl Transfer {
     pub(super) async fn send_blocks(&mut self, blocks: Range<u64>, source: &Source) {
         for block in blocks {
             let Some(bytes) = source.block(block) else { return };
-            self.front.pass(bytes.len()).await;
+            self.front.pass(&mut self.flow, bytes.len()).await;
             Packet::Data { block: on_wire(block), bytes }.write(&mut self.packet);
             self.send_packet().await;
         }

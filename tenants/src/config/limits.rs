@@ -26,6 +26,7 @@ pub(super) fn read(mut section: Section<'_>) -> Limits {
     }
     for (key, value, least, most) in [
         ("header_size", &mut limits.header_bytes, KIB, MIB),
+        ("memory", &mut limits.memory, MIB, 64 * KIB * MIB),
         ("command_size_before_login", &mut limits.command_bytes_before_login, 64, 64 * KIB),
         ("command_size", &mut limits.command_bytes, 64, 64 * KIB),
         // RFC 2348: from 8 to 65464; a server that grants less than RFC 1350's 512 helps nobody.

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::transfer::Progress;
 use super::wire::{Security, Wire};
 use crate::front::Front;
-use crate::listen::LeastRate;
+use crate::listen::{Flow, LeastRate};
 use crate::tls::HandshakeError;
 
 /// How the next data connection comes about.
@@ -96,6 +96,7 @@ pub(super) struct Data {
     stall: Duration,
     rate: LeastRate,
     front: Arc<Front>,
+    flow: Flow,
     finished: bool,
 }
 
@@ -123,7 +124,7 @@ impl Plan {
         };
         let rate = LeastRate::new(&ends.front.limits());
         let front = Arc::clone(&ends.front);
-        Ok(Data { wire, stall, rate, front, finished: false })
+        Ok(Data { wire, stall, rate, front, flow: Flow::default(), finished: false })
     }
 }
 
@@ -157,7 +158,7 @@ impl Data {
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn send(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
-        self.front.pass(bytes.len()).await;
+        self.front.pass(&mut self.flow, bytes.len()).await;
         while !bytes.is_empty() {
             let sent = self.rate.wait(self.wire.write(bytes)).await.map_err(|_| DataError::Stalled)?;
             let sent = sent.map_err(DataError::Broken)?;
