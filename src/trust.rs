@@ -53,9 +53,8 @@ fn describe(certificate: &Description, output: &mut impl Write) -> anyhow::Resul
     line("version", certificate.version.to_string())?;
     line("valid", format!("{} to {}", time(certificate.not_before), time(certificate.not_after)))?;
     line("sha256", certificate.fingerprint.to_string())?;
-    let legacy: Vec<String> = certificate.legacy.iter().map(ToString::to_string).collect();
-    if !legacy.is_empty() {
-        line("legacy", format!("{} (this version believes no such certificate)", legacy.join(", ")))?;
+    if !certificate.legacy.is_empty() {
+        line("needs", trust::spelled(&certificate.legacy))?;
     }
     line("is", role(certificate))?;
     match certificate.device() {

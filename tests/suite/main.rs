@@ -28,6 +28,7 @@ mod https_uploads;
 mod https_wire;
 mod ipv6;
 mod isolation;
+mod legacy;
 mod lookup;
 mod material;
 mod metrics;

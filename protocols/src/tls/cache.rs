@@ -61,11 +61,14 @@ impl Judgements {
         (kept.from <= now && now < kept.until).then(|| kept.judgement.clone())
     }
 
-    /// Keeps what was found at `now`, no longer than the leaf is valid.
+    /// Keeps what was found at `now`, no longer than the leaf is valid. One that is believed past its end is kept as any.
     pub(super) fn keep(&self, chain: ChainHash, leaf: &CertificateDer<'_>, judgement: Judgement, now: UnixTime) {
         let limit = now.as_secs().saturating_add(KEPT.as_secs());
         let until = match judgement {
-            Judgement::Named(_) => limit.min(end_of(leaf)),
+            Judgement::Named(_) => match end_of(leaf) {
+                end if end < now.as_secs() => limit,
+                end => limit.min(end),
+            },
             Judgement::Nameless(_) | Judgement::Unverified { .. } => limit,
         };
         let kept = Kept { judgement, from: now, until: UnixTime::since_unix_epoch(Duration::from_secs(until)) };
@@ -73,7 +76,7 @@ impl Judgements {
     }
 }
 
-/// The leaf's `notAfter` in seconds since 1970; 0 where it cannot be read, so that nothing is kept.
+/// The leaf's `notAfter` in seconds since 1970.
 fn end_of(leaf: &CertificateDer<'_>) -> u64 {
     let end = X509Certificate::from_der(leaf).map(|(_, leaf)| leaf.validity().not_after.timestamp());
     end.ok().and_then(|end| u64::try_from(end).ok()).unwrap_or(0)

@@ -6,8 +6,10 @@
 
 mod accept;
 mod cache;
+mod chain;
 mod client_auth;
 mod error;
+mod possession;
 mod server_certificates;
 mod set;
 #[cfg(test)]
@@ -22,8 +24,8 @@ use std::sync::Arc;
 
 use provost_core::proof::CertificateIdentity;
 use provost_core::{NoIdentity, TenantPolicy};
+use provost_tenants::trust::Legacy;
 use provost_tenants::{Listener, TlsSettings};
-use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::CertificateDer;
 use rustls::server::ServerSessionMemoryCache;
@@ -71,13 +73,15 @@ impl TlsFront {
         let settings = listener.tls.as_ref().ok_or(TlsError::NoSettings)?;
         let provider = Arc::new(default_provider());
         let client_auth = client_auth(tenant, &listener.policy);
-        let sets = TrustSets::new(&settings.trust, &provider)?;
+        let sets = TrustSets::new(&settings.trust)?;
         if sets.is_empty() && client_auth == ClientAuth::Required {
             return Err(TlsError::NoTrust);
         }
+        // Nothing verifies PSS with a key of 1,024 bits, and TLS 1.3 knows nothing else for RSA (RFC 8446 section 4.2.3).
+        let versions: &[_] = if sets.tolerate(Legacy::Rsa1024) { &[&TLS12] } else { &[&TLS13, &TLS12] };
         let verifier = Arc::new(Verifier::new(sets, client_auth, settings.hints, &provider));
         let mut config = rustls::ServerConfig::builder_with_details(Arc::clone(&provider), Arc::clone(&clock))
-            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_protocol_versions(versions)?
             .with_client_cert_verifier(Arc::clone(&verifier) as Arc<_>)
             .with_cert_resolver(Arc::new(ServerCertificates::new(settings, &provider)?));
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -113,9 +117,7 @@ impl TlsFront {
 /// - [`NoIdentity`]: as [`TlsFront::identity`]; a trust set that cannot be used verifies nothing
 pub fn identity_of(settings: &TlsSettings, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
     let Some((leaf, intermediates)) = chain.split_first() else { return Err(NoIdentity::NotPresented) };
-    let provider: CryptoProvider = default_provider();
-    let sets = TrustSets::new(&settings.trust, &Arc::new(provider))
-        .map_err(|error| NoIdentity::NotVerified(error.to_string()))?;
+    let sets = TrustSets::new(&settings.trust).map_err(|error| NoIdentity::NotVerified(error.to_string()))?;
     sets.judge(leaf, intermediates, rustls::pki_types::UnixTime::now()).identity()
 }
 

@@ -2,26 +2,25 @@
 //!
 //! webpki asks of all lists the first alone that has the issuer's name. An old list beside a newer one would hide what
 //! the newer revokes, and the list of a renewed CA would refuse every phone that the former key has signed. So each
-//! list has a verifier of its own here, and all that concern a leaf are asked.
+//! list is asked by itself here, and all that concern a leaf are.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use provost_tenants::trust::{TrustSet, revocation_list_ends};
-use rustls::crypto::CryptoProvider;
+use provost_tenants::trust::{Key, Legacy, Signed, TrustSet, revocation_list_ends};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::{CertRevocationListError, DistinguishedName, RootCertStore};
-use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+use rustls::{CertRevocationListError, CertificateError, DistinguishedName};
+use webpki::{CertRevocationList, OwnedCertRevocationList};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate, X509Version};
 
+use super::chain::{Chains, other};
 use super::error::TlsError;
 
 /// A trust set with its verifiers.
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) trust: Arc<TrustSet>,
-    chains: Arc<dyn ClientCertVerifier>,
+    chains: Chains,
     lists: Vec<List>,
 }
 
@@ -31,51 +30,48 @@ struct List {
     /// The DER of its issuer's name.
     issuer: Vec<u8>,
     signer: Signer,
-    verifier: Arc<dyn ClientCertVerifier>,
+    revoked: CertRevocationList<'static>,
 }
 
 /// Who signed a revocation list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Signer {
-    /// An anchor of the set. A leaf that another key of the same name signed is not this list's affair.
-    Anchor,
+    /// Anchors of the set with these keys. A leaf that another key of the same name signed is not this list's affair.
+    Anchors(Vec<Vec<u8>>),
     /// An intermediate, or nobody that is known. It is believed where the leaf's issuer signed it, and else refuses.
     Other,
 }
 
+/// The key of a leaf is one that its trust set does not tolerate.
+#[derive(Debug, thiserror::Error)]
+#[error("its key, {0}, is not supported")]
+struct UnsupportedKey(Key);
+
 impl Set {
-    pub(super) fn new(trust: &Arc<TrustSet>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+    pub(super) fn new(trust: &Arc<TrustSet>) -> Result<Self, TlsError> {
         let refused = |reason: String| TlsError::TrustSet { name: Arc::clone(&trust.name), reason };
-        let mut roots = RootCertStore::empty();
-        for anchor in &trust.anchors {
-            roots.add(anchor.clone()).map_err(|error| refused(error.to_string()))?;
-        }
-        let roots = Arc::new(roots);
-        let builder = || WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider));
-        let chains = builder().build().map_err(|error| refused(error.to_string()))?;
+        let chains = Chains::new(trust).map_err(|error| refused(error.to_string()))?;
         let list = |crl: &CertificateRevocationListDer<'static>| {
-            let (issuer, signer) =
-                issuer_of(crl, &trust.anchors).ok_or_else(|| refused("a revocation list cannot be read".into()))?;
+            let unreadable = || refused("a revocation list cannot be read".into());
+            let (_, parsed) = CertificateRevocationList::from_der(crl).map_err(|_| unreadable())?;
+            let bytes = Signed::of(crl).ok_or_else(unreadable)?;
             if revocation_list_ends(crl).is_some_and(|ends| ends < SystemTime::now()) {
                 tracing::warn!(trust_set = %trust.name, "a revocation list is overdue; what it lists stays revoked");
             }
-            // By the library's default an expired list counts as it is, which is what is wanted here: a vendor that stops
-            // publishing must not lock its phones out, nor set the revoked ones free.
-            let verifier = builder()
-                .with_crls([crl.clone()])
-                .only_check_end_entity_revocation()
-                .allow_unknown_revocation_status()
-                .build()
-                .map_err(|error| refused(error.to_string()))?;
-            Ok(List { issuer, signer, verifier })
+            let issuer = parsed.issuer().as_raw().to_vec();
+            let signer = chains.signers(&issuer, &bytes).map_or(Signer::Other, |anchors| {
+                Signer::Anchors(anchors.iter().map(|anchor| anchor.subject_public_key_info.to_vec()).collect())
+            });
+            let revoked = OwnedCertRevocationList::from_der(crl).map_err(|error| refused(error.to_string()))?.into();
+            Ok(List { issuer, signer, revoked })
         };
         let lists = trust.crls.iter().map(list).collect::<Result<_, TlsError>>()?;
         Ok(Self { trust: Arc::clone(trust), chains, lists })
     }
 
     /// The subjects of its anchors.
-    pub(super) fn subjects(&self) -> &[DistinguishedName] {
-        self.chains.root_hint_subjects()
+    pub(super) fn subjects(&self) -> impl Iterator<Item = DistinguishedName> {
+        self.chains.subjects()
     }
 
     pub(super) fn verify(
@@ -84,30 +80,75 @@ impl Set {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
-        self.chains.verify_client_cert(leaf, intermediates, now)?;
-        let parsed = X509Certificate::from_der(leaf).ok();
-        let issuer = parsed.as_ref().map(|(_, leaf)| leaf.issuer().as_raw());
-        for list in self.lists.iter().filter(|list| issuer.is_none_or(|issuer| issuer == list.issuer)) {
-            match list.verifier.verify_client_cert(leaf, intermediates, now) {
-                Ok(_) => {}
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        self.check_key(&parsed)?;
+        let at = self.time(&parsed, now);
+        if parsed.version() == X509Version::V3 {
+            self.chains.verify(leaf, intermediates, at, None)?;
+            self.check_lists(leaf, intermediates, at, &parsed)
+        } else if self.trust.tolerates(Legacy::X509v1) {
+            self.chains.verify_without_extensions(leaf, &parsed, at)?;
+            self.check_lists_by_serial(leaf, &parsed)
+        } else {
+            Err(CertificateError::BadEncoding.into())
+        }
+    }
+
+    /// Whose key it is, the handshake asks, by whatever it knows: another set of the listener may tolerate more.
+    fn check_key(&self, leaf: &X509Certificate<'_>) -> Result<(), rustls::Error> {
+        let key = Key::of(leaf);
+        let is_short = key.is_short();
+        if key.is_unusable() || (is_short && !self.trust.tolerates(Legacy::Rsa1024)) {
+            return Err(other(UnsupportedKey(key)));
+        }
+        Ok(())
+    }
+
+    /// As of when the chain is verified: where expired leaves are tolerated, as of the last moment of this one.
+    fn time(&self, leaf: &X509Certificate<'_>, now: UnixTime) -> UnixTime {
+        let end = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or_default();
+        if self.trust.tolerates(Legacy::Expired) && end < now.as_secs() {
+            return UnixTime::since_unix_epoch(Duration::from_secs(end));
+        }
+        now
+    }
+
+    fn check_lists(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        at: UnixTime,
+        parsed: &X509Certificate<'_>,
+    ) -> Result<(), rustls::Error> {
+        for list in self.lists.iter().filter(|list| list.issuer == parsed.issuer().as_raw()) {
+            match self.chains.verify(leaf, intermediates, at, Some(&list.revoked)) {
+                Ok(()) => {}
                 Err(rustls::Error::InvalidCertRevocationList(CertRevocationListError::BadSignature))
-                    if list.signer == Signer::Anchor => {}
+                    if list.signer != Signer::Other => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
-}
 
-/// The issuer's name in DER, and whether an anchor of that name signed the list.
-fn issuer_of(crl: &CertificateRevocationListDer<'_>, anchors: &[CertificateDer<'static>]) -> Option<(Vec<u8>, Signer)> {
-    let (_, list) = CertificateRevocationList::from_der(crl).ok()?;
-    let issuer = list.issuer().as_raw();
-    let is_signer = |anchor: &CertificateDer<'static>| {
-        X509Certificate::from_der(anchor).is_ok_and(|(_, anchor)| {
-            anchor.subject().as_raw() == issuer && list.verify_signature(anchor.public_key()).is_ok()
-        })
-    };
-    let signer = if anchors.iter().any(is_signer) { Signer::Anchor } else { Signer::Other };
-    Some((issuer.to_vec(), signer))
+    /// For a leaf that webpki does not read.
+    fn check_lists_by_serial(
+        &self,
+        leaf: &CertificateDer<'_>,
+        parsed: &X509Certificate<'_>,
+    ) -> Result<(), rustls::Error> {
+        let issuer = parsed.issuer().as_raw();
+        let signed = Signed::of(leaf).ok_or(CertificateError::BadEncoding)?;
+        let signers = self.chains.signers(issuer, &signed).map_err(other)?;
+        for list in self.lists.iter().filter(|list| list.issuer == issuer) {
+            let Signer::Anchors(keys) = &list.signer else { return Err(CertRevocationListError::BadSignature.into()) };
+            let is_of_list =
+                signers.iter().any(|signer| keys.iter().any(|key| **key == *signer.subject_public_key_info));
+            let found = list.revoked.find_serial(parsed.raw_serial()).map_err(other)?;
+            if is_of_list && found.is_some() {
+                return Err(CertificateError::Revoked.into());
+            }
+        }
+        Ok(())
+    }
 }

@@ -3,14 +3,15 @@
 //! Each set verifies with its own anchors and revocation lists: the CA of one vendor never vouches by the rule of
 //! another, not even where both have the same name.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use provost_core::NoIdentity;
 use provost_core::proof::CertificateIdentity;
-use provost_tenants::trust::{TrustSet, describe, device_of};
-use rustls::crypto::CryptoProvider;
+use provost_tenants::trust::{Legacy, TrustSet, describe, device_of, legacy_of, spelled};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{CertificateError, DistinguishedName};
+use rustls::{CertificateError, DistinguishedName, OtherError};
 
 use super::error::TlsError;
 use super::set::Set;
@@ -45,8 +46,13 @@ impl Judgement {
 }
 
 impl TrustSets {
-    pub(super) fn new(sets: &[Arc<TrustSet>], provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        sets.iter().map(|trust| Set::new(trust, provider)).collect::<Result<_, _>>().map(Self)
+    pub(super) fn new(sets: &[Arc<TrustSet>]) -> Result<Self, TlsError> {
+        sets.iter().map(Set::new).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether one of them tolerates this.
+    pub(super) fn tolerate(&self, legacy: Legacy) -> bool {
+        self.0.iter().any(|set| set.trust.tolerates(legacy))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -58,7 +64,7 @@ impl TrustSets {
         let mut subjects: Vec<DistinguishedName> = Vec::new();
         for subject in self.0.iter().flat_map(Set::subjects) {
             if subjects.iter().all(|known| known.as_ref() != subject.as_ref()) {
-                subjects.push(subject.clone());
+                subjects.push(subject);
             }
         }
         subjects
@@ -89,7 +95,8 @@ impl TrustSets {
                 verified
             }
             (_, Some((set, error))) if depth(&error) > Depth::UnknownIssuer => {
-                let why = format!("trust set {}: {}", set.trust.name, reason(&error));
+                let lacks = lacks(set, leaf, intermediates, now);
+                let why = format!("trust set {}: {}{lacks}", set.trust.name, reason(&error));
                 Judgement::Unverified { why: NoIdentity::NotVerified(why), error: without_context(error) }
             }
             (_, _) => Judgement::Unverified {
@@ -102,7 +109,7 @@ impl TrustSets {
     fn unknown_issuer(&self, leaf: &CertificateDer<'_>) -> String {
         let names: Vec<&str> = self.0.iter().map(|set| set.trust.name.as_ref()).collect();
         let names = names.join(", ");
-        match describe(leaf, std::time::SystemTime::UNIX_EPOCH) {
+        match describe(leaf, SystemTime::UNIX_EPOCH) {
             Some(leaf) if leaf.is_self_signed => format!("it is self-signed, and no anchor of {names}"),
             Some(leaf) => {
                 let issuer = text_of(leaf.issuer.as_bytes());
@@ -122,6 +129,18 @@ fn judge_subject(set: &Set, leaf: &CertificateDer<'_>, former: Option<Judgement>
         (None, Err(why)) => Judgement::Nameless(why),
     }
 }
+
+/// What the set would have to tolerate, where that is what keeps the chain out.
+fn lacks(set: &Set, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: UnixTime) -> String {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+    let certificates = std::iter::once(leaf).chain(intermediates.iter().take(MOST_TOLD));
+    let needed: BTreeSet<Legacy> = certificates.flat_map(|certificate| legacy_of(certificate, now)).collect();
+    let lacking: Vec<Legacy> = needed.into_iter().filter(|legacy| !set.trust.tolerates(*legacy)).collect();
+    if lacking.is_empty() { String::new() } else { format!(" ({} would tolerate it)", spelled(&lacking)) }
+}
+
+/// Of so many intermediates it is told what they would need.
+const MOST_TOLD: usize = 3;
 
 /// How far a chain came before it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,12 +188,12 @@ fn reason(error: &rustls::Error) -> String {
         CertificateError::BadEncoding => "it is badly encoded".into(),
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "its chain is signed with an algorithm or a key that is not supported (SHA-1, MD5, RSA below 2048 bits)"
-                .into()
+            "its chain is signed with an algorithm or a key that is not supported".into()
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not made for client authentication".into()
         }
+        CertificateError::Other(OtherError(error)) => error.to_string(),
         other => other.to_string(),
     }
 }
@@ -187,17 +206,15 @@ fn time(time: UnixTime) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use provost_core::NoIdentity;
-    use rcgen::ExtendedKeyUsagePurpose;
-    use rustls::crypto::aws_lc_rs::default_provider;
-
     use super::*;
     use crate::tls::testing::{Ca, trust_set};
+    use provost_core::NoIdentity;
+    use rcgen::ExtendedKeyUsagePurpose;
 
     #[test]
     fn what_is_kept_of_a_strangers_certificate_is_small() {
         let (poly, other) = (Ca::new("Poly"), Ca::new(&"Other".repeat(8_000)));
-        let sets = TrustSets::new(&[trust_set("poly", &[&poly], vec![])], &Arc::new(default_provider())).unwrap();
+        let sets = TrustSets::new(&[trust_set("poly", &[&poly], vec![])]).unwrap();
         let many = (0..5_000).map(|number| ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, number])).collect();
         for leaf in
             [other.leaf("0004F2AABBCC", |_| ()), poly.leaf("0004F2AABBCC", |leaf| leaf.extended_key_usages = many)]

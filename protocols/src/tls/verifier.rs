@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use provost_core::NoIdentity;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use super::cache::{ChainHash, Judgements};
 use super::client_auth::ClientAuth;
+use super::possession::Possession;
 use super::trust::{Judgement, TrustSets};
 
 tokio::task_local! {
@@ -31,17 +32,17 @@ pub(super) struct Verifier {
     judgements: Judgements,
     client_auth: ClientAuth,
     hints: Vec<DistinguishedName>,
-    algorithms: WebPkiSupportedAlgorithms,
+    possession: Possession,
 }
 
 impl Verifier {
     pub(super) fn new(sets: TrustSets, client_auth: ClientAuth, hints: bool, provider: &Arc<CryptoProvider>) -> Self {
         Self {
             hints: if hints { sets.subjects() } else { Vec::new() },
+            possession: Possession::new(provider.signature_verification_algorithms, |legacy| sets.tolerate(legacy)),
             sets,
             judgements: Judgements::new(),
             client_auth,
-            algorithms: provider.signature_verification_algorithms,
         }
     }
 
@@ -98,7 +99,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        self.possession.tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -107,10 +108,10 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        self.possession.tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.possession.offered().to_vec()
     }
 }

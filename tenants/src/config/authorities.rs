@@ -11,10 +11,15 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 
 use super::field::Field;
-use crate::trust::{certificates_in, check_anchor, crls_in, revocation_list_ends};
+use crate::trust::{Legacy, certificates_in, check_anchor, crls_in, revocation_list_ends};
 
 /// The CA certificates in one file. What is wrong is noted at `field`, which names the file.
-pub(super) fn anchors(path: &Path, field: &Field<'_>, now: SystemTime) -> Vec<CertificateDer<'static>> {
+pub(super) fn anchors(
+    path: &Path,
+    tolerated: &[Legacy],
+    field: &Field<'_>,
+    now: SystemTime,
+) -> Vec<CertificateDer<'static>> {
     let Some(bytes) = read(path, field) else { return Vec::new() };
     let certificates = match certificates_in(&bytes) {
         Ok(certificates) => certificates,
@@ -24,7 +29,7 @@ pub(super) fn anchors(path: &Path, field: &Field<'_>, now: SystemTime) -> Vec<Ce
         }
     };
     for certificate in &certificates {
-        match check_anchor(certificate) {
+        match check_anchor(certificate, tolerated) {
             Ok(anchor) if anchor.not_after < now => {
                 field.warn(format!(
                     "{}: `{}` has expired; as an anchor it is trusted still",

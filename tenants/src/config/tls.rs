@@ -18,7 +18,7 @@ use super::material::Seen;
 use super::require::Terms;
 use super::section::Section;
 use crate::deployment::TlsSettings;
-use crate::trust::TrustSet;
+use crate::trust::{Legacy, TrustSet};
 
 /// What was read: settings on https and where ftp speaks TLS, none elsewhere.
 pub(super) struct Tls {
@@ -160,7 +160,15 @@ fn trust_sets(field: &Field<'_>, surroundings: &Surroundings<'_>) -> Vec<Arc<Tru
             }
         }
     };
-    items.iter().filter_map(set).collect()
+    let sets: Vec<Arc<TrustSet>> = items.iter().filter_map(set).collect();
+    if let Some(short) = sets.iter().find(|set| set.tolerates(Legacy::Rsa1024)) {
+        field.warn(format!(
+            "[trust.{}] tolerates rsa1024, so that this listener speaks TLS 1.2 alone, with the phones of every set: give such \
+             phones a listener of their own where others should have TLS 1.3",
+            short.name
+        ));
+    }
+    sets
 }
 
 fn is_over(validity: &x509_parser::certificate::Validity, now: SystemTime) -> bool {

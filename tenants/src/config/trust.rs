@@ -2,7 +2,7 @@
 //!
 //! An error here refuses the tenants that name the set, not the others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use provost_core::Oui;
@@ -17,7 +17,7 @@ use super::material::{Pattern, SetFiles};
 use super::node::{Node, Value};
 use super::problem::Collector;
 use super::section::Section;
-use crate::trust::TrustSet;
+use crate::trust::{Legacy, TrustSet, spelled};
 
 /// The trust sets by name; `None` for one that has errors.
 pub(super) type TrustSets = HashMap<String, Option<Arc<TrustSet>>>;
@@ -53,10 +53,11 @@ fn patterns(section: &mut Section<'_>) -> Vec<Pattern> {
 }
 
 fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet {
+    let legacy = section.take("legacy").map(|field| legacy(&field)).unwrap_or_default();
     let mut anchors = Vec::new();
     if let Some(field) = section.need("anchors", "globs of CA certificates, such as [\"trust/poly/*.pem\"]") {
         for (item, path) in field.items().iter().flat_map(files_of) {
-            anchors.extend(authorities::anchors(&path, &item, now));
+            anchors.extend(authorities::anchors(&path, &legacy, &item, now));
         }
     }
     let mut crls = Vec::new();
@@ -64,12 +65,29 @@ fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet 
         crls.extend(authorities::crls(&path, &anchors, &item, now));
     }
     let ouis = section.take("ouis").map(|field| ouis(&field));
+    let forgeable: Vec<Legacy> = legacy.iter().copied().filter(|legacy| legacy.is_forgeable()).collect();
+    if ouis.is_none() && !forgeable.is_empty() {
+        section.missing(
+            "ouis",
+            format!(
+                "is missing: with {} a certificate of this CA may be forged, so say which vendors it speaks for, such as \
+                 [\"00:0b:82\"]",
+                spelled(&forgeable)
+            ),
+        );
+    }
     let places =
         section.need("mac", "where the MAC stands, such as { attribute = \"CN\", pattern = \"^([0-9A-Fa-f]{12})$\" }");
     let places = places.map(|field| places_of(&field)).unwrap_or_default();
-    section.unsupported("legacy");
     section.finish();
-    TrustSet { name: name.into(), anchors, crls, mac: MacRule::new(places, ouis) }
+    TrustSet { name: name.into(), anchors, crls, mac: MacRule::new(places, ouis), legacy }
+}
+
+/// What is tolerated, each once.
+fn legacy(field: &Field<'_>) -> Vec<Legacy> {
+    let words = field.items();
+    let legacy: BTreeSet<Legacy> = words.iter().filter_map(|item| item.explained::<Legacy>("a word")).collect();
+    legacy.into_iter().collect()
 }
 
 fn places_of(field: &Field<'_>) -> Vec<MacPlace> {

@@ -9,7 +9,8 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::describe::printable_name;
-use super::facts::{self, Key, Legacy};
+use super::facts::{self, Key};
+use super::legacy::{Legacy, spelled};
 
 /// A certificate that may be an anchor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +33,19 @@ pub enum AnchorError {
         /// Its subject.
         subject: String,
     },
-    /// It is as weak as only `legacy` would tolerate.
-    #[error("`{subject}` needs legacy = [\"{legacy}\"], which this version does not support")]
+    /// It is of X.509 version 1 or 2, which cannot say `CA:TRUE`, and did not issue itself: it may be a phone's own.
+    #[error("`{subject}` is of X.509 version 1 and another CA issued it, so that it may be no CA")]
+    NotRoot {
+        /// Its subject.
+        subject: String,
+    },
+    /// It is as weak as the trust set does not tolerate.
+    #[error("`{subject}` needs {}", spelled(legacy))]
     NeedsLegacy {
         /// Its subject.
         subject: String,
-        /// What would have to be tolerated first.
-        legacy: Legacy,
+        /// What the set would have to tolerate beside what it does.
+        legacy: Vec<Legacy>,
     },
     /// Its key is of a kind that nothing here can verify with.
     #[error("`{subject}` has a key of an unsupported kind: {key}")]
@@ -50,27 +57,35 @@ pub enum AnchorError {
     },
 }
 
-/// Checks that a certificate may be an anchor. Its time is not looked at: see [`Anchor::not_after`].
+/// Checks that a certificate may be an anchor of a set that tolerates these. Its time is not looked at (see
+/// [`Anchor::not_after`]), and neither is its signature: an anchor is believed because it stands there.
 ///
 /// # Errors
 /// - any [`AnchorError`]
-pub fn check_anchor(certificate: &CertificateDer<'_>) -> Result<Anchor, AnchorError> {
+pub fn check_anchor(certificate: &CertificateDer<'_>, tolerated: &[Legacy]) -> Result<Anchor, AnchorError> {
     let Ok((rest, parsed)) = X509Certificate::from_der(certificate) else { return Err(AnchorError::Malformed) };
     if !rest.is_empty() {
         return Err(AnchorError::Malformed);
     }
     let subject = printable_name(parsed.subject());
     let not_after = facts::system_time(parsed.validity().not_after);
-    // Version 1 cannot say CA:TRUE, so weaknesses are asked first.
-    if let Some(legacy) = facts::weaknesses(&parsed).into_iter().next() {
-        return Err(AnchorError::NeedsLegacy { subject, legacy });
+    if facts::is_version_3(&parsed) {
+        if !is_ca(&parsed) {
+            return Err(AnchorError::NotCa { subject });
+        }
+    } else if parsed.subject().as_raw() != parsed.issuer().as_raw() {
+        return Err(AnchorError::NotRoot { subject });
     }
-    if !is_ca(&parsed) {
-        return Err(AnchorError::NotCa { subject });
+    let key = Key::of(&parsed);
+    if key.is_unusable() {
+        return Err(AnchorError::UnsupportedKey { subject, key });
     }
-    match Key::of(&parsed) {
-        key @ Key::Other(_) => Err(AnchorError::UnsupportedKey { subject, key }),
-        Key::Rsa { .. } | Key::Ec { .. } | Key::Ed25519 => Ok(Anchor { subject, not_after }),
+    let mut legacy = facts::weaknesses(&parsed);
+    legacy.retain(|legacy| !tolerated.contains(legacy));
+    if legacy.is_empty() {
+        Ok(Anchor { subject, not_after })
+    } else {
+        Err(AnchorError::NeedsLegacy { subject, legacy })
     }
 }
 
@@ -82,39 +97,53 @@ pub(super) fn is_ca(certificate: &X509Certificate<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trust::testing::{Ca, RSA_1024_CA, V1_CA, self_signed};
+    use crate::trust::testing::{Ca, RSA_1024_CA, V1_CA, V1_LEAF, self_signed};
+
+    fn anchor(certificate: &CertificateDer<'_>) -> Result<String, AnchorError> {
+        check_anchor(certificate, &[]).map(|anchor| anchor.subject)
+    }
+
+    fn in_pem(pem: &str) -> CertificateDer<'static> {
+        super::super::certificates_in(pem.as_bytes()).unwrap_or_else(|e| panic!("{e}")).remove(0)
+    }
 
     #[test]
     fn a_ca_is_an_anchor_and_an_intermediate_too() {
         let root = Ca::new("Root");
-        assert_eq!(check_anchor(&root.der()).map(|anchor| anchor.subject), Ok("CN=Root".into()));
-        assert_eq!(
-            check_anchor(&root.intermediate("Issuing").der()).map(|anchor| anchor.subject),
-            Ok("CN=Issuing".into())
-        );
+        assert_eq!(anchor(&root.der()), Ok("CN=Root".into()));
+        assert_eq!(anchor(&root.intermediate("Issuing").der()), Ok("CN=Issuing".into()));
     }
 
     #[test]
     fn an_expired_ca_is_an_anchor_that_says_when_it_ended() {
-        let ended = check_anchor(&Ca::expired("Old").der()).map(|anchor| anchor.not_after);
+        let ended = check_anchor(&Ca::expired("Old").der(), &[]).map(|anchor| anchor.not_after);
         assert!(ended.is_ok_and(|ended| ended < SystemTime::now()));
     }
 
     #[test]
-    fn leaves_and_weak_cas_are_refused() {
+    fn leaves_are_refused_whatever_is_tolerated() {
         let root = Ca::new("Root");
         let subject = "CN=0004f2aabbcc".to_owned();
-        assert_eq!(check_anchor(&root.leaf("0004f2aabbcc").der), Err(AnchorError::NotCa { subject: subject.clone() }));
         let own = self_signed(vec![(rcgen::DnType::CommonName, "0004f2aabbcc".into())]);
-        assert_eq!(check_anchor(&own), Err(AnchorError::NotCa { subject }));
+        for leaf in [&root.leaf("0004f2aabbcc").der, &own] {
+            let refused = check_anchor(leaf, &Legacy::ALL);
+            assert_eq!(refused, Err(AnchorError::NotCa { subject: subject.clone() }));
+        }
+        let v1_leaf = check_anchor(&in_pem(V1_LEAF), &Legacy::ALL);
+        assert_eq!(v1_leaf, Err(AnchorError::NotRoot { subject: "CN=000b82aabbcc".into() }));
+        assert_eq!(anchor(&CertificateDer::from(vec![0x30, 0])), Err(AnchorError::Malformed));
+    }
+
+    #[test]
+    fn a_weak_ca_is_an_anchor_where_just_that_is_tolerated() {
         for (pem, legacy) in [(V1_CA, Legacy::X509v1), (RSA_1024_CA, Legacy::Rsa1024)] {
-            let certificates = super::super::certificates_in(pem.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
-            let refused = certificates.iter().map(check_anchor).next();
+            let ca = in_pem(pem);
+            let refused = check_anchor(&ca, &Legacy::ALL.into_iter().filter(|one| *one != legacy).collect::<Vec<_>>());
             assert!(
-                matches!(refused, Some(Err(AnchorError::NeedsLegacy { legacy: found, .. })) if found == legacy),
+                matches!(&refused, Err(AnchorError::NeedsLegacy { legacy: found, .. }) if *found == [legacy]),
                 "{refused:?}"
             );
+            assert!(check_anchor(&ca, &[legacy]).is_ok());
         }
-        assert_eq!(check_anchor(&CertificateDer::from(vec![0x30, 0])), Err(AnchorError::Malformed));
     }
 }

@@ -13,8 +13,9 @@ use x509_parser::oid_registry::OidRegistry;
 use x509_parser::prelude::{FromDer, RelativeDistinguishedName, X509Certificate, X509Name};
 
 use super::anchor::is_ca;
-use super::facts::{self, Fingerprint, Key, Legacy, SignatureHash};
+use super::facts::{self, Fingerprint, Key, SignatureHash};
 use super::identity::{device_of, text};
+use super::legacy::Legacy;
 
 /// A certificate, described.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +42,10 @@ pub struct Description {
     pub is_self_signed: bool,
     /// The SHA-256 of its DER.
     pub fingerprint: Fingerprint,
-    /// What a trust set would have to tolerate. This version tolerates none of it.
+    /// What a trust set would have to tolerate to believe it as part of a chain.
     pub legacy: Vec<Legacy>,
+    /// What a trust set would have to tolerate to take it as an anchor, which is less: its signature and time count for nothing.
+    pub legacy_as_anchor: Vec<Legacy>,
     /// What each common place says of the device. Empty for a CA.
     pub devices: Vec<(CommonPlace, Result<Mac, NoIdentity>)>,
 }
@@ -95,6 +98,7 @@ pub fn describe(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<Des
         is_self_signed: facts::is_self_signed(&parsed),
         fingerprint: Fingerprint::of(certificate),
         legacy: facts::legacy(&parsed, now),
+        legacy_as_anchor: facts::weaknesses(&parsed),
         devices: places.iter().map(|place| (*place, place.device(certificate))).collect(),
     })
 }

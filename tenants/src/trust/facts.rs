@@ -7,9 +7,11 @@ use x509_parser::error::X509Error;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSASSAPSS, OID_SIG_ED25519,
 };
-use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, X509Certificate, X509Version};
+use x509_parser::prelude::{ASN1Time, AlgorithmIdentifier, FromDer, X509Certificate, X509Version};
 use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
+
+use super::legacy::Legacy;
 
 /// A certificate's public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,19 +51,6 @@ pub enum SignatureHash {
     Other(String),
 }
 
-/// What a certificate would need a trust set to tolerate. This version tolerates none of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Legacy {
-    /// It is signed with SHA-1 or MD5.
-    Sha1,
-    /// Its RSA key has fewer than 2,048 bits.
-    Rsa1024,
-    /// It is of X.509 version 1 or 2, without extensions.
-    X509v1,
-    /// Its time is over.
-    Expired,
-}
-
 /// The SHA-256 of a certificate's DER.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 32]);
@@ -82,7 +71,22 @@ impl Fingerprint {
 }
 
 impl Key {
-    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+    /// Whether nothing here can verify with it, whatever is tolerated.
+    pub fn is_unusable(&self) -> bool {
+        match self {
+            Self::Rsa { bits } => !(LEAST_BITS..=MOST_BITS).contains(bits),
+            Self::Ec { .. } | Self::Ed25519 => false,
+            Self::Other(_) => true,
+        }
+    }
+
+    /// Whether it is an RSA key that only `rsa1024` tolerates.
+    pub fn is_short(&self) -> bool {
+        matches!(self, Self::Rsa { bits } if (LEAST_BITS..MODERN_BITS).contains(bits))
+    }
+
+    /// The key of a certificate.
+    pub fn of(certificate: &X509Certificate<'_>) -> Self {
         let info = certificate.public_key();
         match info.parsed() {
             Ok(PublicKey::RSA(rsa)) => Self::Rsa { bits: bits(rsa.modulus) },
@@ -114,7 +118,8 @@ fn parameter(algorithm: &AlgorithmIdentifier<'_>) -> String {
 }
 
 impl SignatureHash {
-    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+    /// The hash of a certificate's signature.
+    pub fn of(certificate: &X509Certificate<'_>) -> Self {
         let algorithm = &certificate.signature_algorithm;
         let hash = if algorithm.algorithm == OID_PKCS1_RSASSAPSS { pss_hash(algorithm) } else { None };
         let oid = hash.unwrap_or_else(|| algorithm.algorithm.to_id_string());
@@ -127,13 +132,6 @@ impl SignatureHash {
             "1.2.840.113549.1.1.13" | "2.16.840.1.101.3.4.2.3" | "1.2.840.10045.4.3.4" => Self::Sha512,
             "1.3.101.112" => Self::Ed25519,
             _ => Self::Other(oid),
-        }
-    }
-
-    pub(super) fn is_forgeable(&self) -> bool {
-        match self {
-            Self::Md5 | Self::Sha1 => true,
-            Self::Sha256 | Self::Sha384 | Self::Sha512 | Self::Ed25519 | Self::Other(_) => false,
         }
     }
 }
@@ -154,23 +152,45 @@ pub(super) fn is_version_3(certificate: &X509Certificate<'_>) -> bool {
     certificate.version() == X509Version::V3
 }
 
-/// What the certificate would need to be tolerated at any time. A self-signed one's own signature counts for nothing.
+/// What a trust set would have to tolerate to take the certificate as an anchor. Whose signature it bears counts for nothing
+/// there, and neither does its time.
 pub(super) fn weaknesses(certificate: &X509Certificate<'_>) -> Vec<Legacy> {
-    let weak_hash = SignatureHash::of(certificate).is_forgeable() && !is_self_signed(certificate);
-    let weak_key = matches!(Key::of(certificate), Key::Rsa { bits } if bits < 2048);
-    [(weak_hash, Legacy::Sha1), (weak_key, Legacy::Rsa1024), (!is_version_3(certificate), Legacy::X509v1)]
-        .into_iter()
-        .filter_map(|(needed, legacy)| needed.then_some(legacy))
-        .collect()
+    needed([(Key::of(certificate).is_short(), Legacy::Rsa1024), (!is_version_3(certificate), Legacy::X509v1)])
 }
 
-/// What the certificate would need to be tolerated at `now`.
+/// What a trust set would have to tolerate to believe the certificate at `now`. A self-signed one's own signature counts for
+/// nothing.
 pub(super) fn legacy(certificate: &X509Certificate<'_>, now: SystemTime) -> Vec<Legacy> {
-    let mut legacy = weaknesses(certificate);
-    if system_time(certificate.validity().not_after) < now {
-        legacy.push(Legacy::Expired);
-    }
+    let is_sha1 = SignatureHash::of(certificate) == SignatureHash::Sha1 && !is_self_signed(certificate);
+    let mut legacy = needed([(is_sha1, Legacy::Sha1)]);
+    legacy.extend(weaknesses(certificate));
+    let is_over = system_time(certificate.validity().not_after) < now;
+    legacy.extend(needed([(is_over, Legacy::Expired), (has_other_purpose(certificate), Legacy::AnyEku)]));
     legacy
+}
+
+/// What a trust set would have to tolerate to believe a certificate in DER as part of a chain at `now`. What is none needs nothing.
+pub fn legacy_of(der: &[u8], now: SystemTime) -> Vec<Legacy> {
+    X509Certificate::from_der(der).map(|(_, certificate)| legacy(&certificate, now)).unwrap_or_default()
+}
+
+/// An RSA key below this many bits is one of yesterday.
+const MODERN_BITS: usize = 2048;
+/// Nothing verifies with an RSA key below this many bits.
+const LEAST_BITS: usize = 1024;
+/// Nothing verifies with an RSA key above this many bits, either.
+const MOST_BITS: usize = 8192;
+
+fn needed<const N: usize>(of: [(bool, Legacy); N]) -> Vec<Legacy> {
+    of.into_iter().filter_map(|(is_needed, legacy)| is_needed.then_some(legacy)).collect()
+}
+
+/// Whether it says what it is for, and client authentication is not among it.
+fn has_other_purpose(certificate: &X509Certificate<'_>) -> bool {
+    match certificate.extended_key_usage() {
+        Ok(usage) => usage.is_some_and(|usage| !usage.value.client_auth),
+        Err(_) => true,
+    }
 }
 
 pub(super) fn system_time(time: ASN1Time) -> SystemTime {
@@ -204,17 +224,6 @@ impl fmt::Display for SignatureHash {
             Self::Sha512 => "SHA-512",
             Self::Ed25519 => "Ed25519",
             Self::Other(oid) => oid,
-        })
-    }
-}
-
-impl fmt::Display for Legacy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sha1 => "sha1",
-            Self::Rsa1024 => "rsa1024",
-            Self::X509v1 => "x509v1",
-            Self::Expired => "expired",
         })
     }
 }

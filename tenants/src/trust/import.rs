@@ -4,7 +4,7 @@
 //! a file that holds something else, never follows a link, and decides about trust for nobody: the operator still
 //! names the folder in a trust set.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ use rustls::pki_types::CertificateDer;
 
 use super::anchor::{AnchorError, check_anchor};
 use super::describe::{Description, describe};
-use super::facts::{Fingerprint, Legacy};
+use super::facts::Fingerprint;
+use super::legacy::Legacy;
 use super::read::certificates_in;
 
 /// Files larger than this, in bytes, are no CA files.
@@ -31,7 +32,7 @@ pub struct ImportReport {
     pub imported: Vec<Imported>,
     /// Certificates of devices, or self-signed ones that are no CA. They are not written.
     pub leaves: Vec<(PathBuf, Description)>,
-    /// CA certificates that no trust set of this version can use. They are not written.
+    /// CA certificates that no trust set can use. They are not written.
     pub refused: Vec<Refused>,
     /// A certificate that had been seen before: this file holds the one that stands in that file.
     pub duplicates: Vec<(PathBuf, PathBuf)>,
@@ -97,6 +98,16 @@ pub struct ImportError {
     source: io::Error,
 }
 
+impl ImportReport {
+    /// What a trust set has to tolerate to use all of its CAs as anchors, and to believe its leaves.
+    pub fn legacy(&self) -> Vec<Legacy> {
+        let anchors = self.imported.iter().flat_map(|file| &file.description.legacy_as_anchor);
+        let leaves = self.leaves.iter().flat_map(|(_, leaf)| &leaf.legacy);
+        let all: BTreeSet<Legacy> = anchors.chain(leaves).copied().collect();
+        all.into_iter().collect()
+    }
+}
+
 /// Sorts the files below `pack` into `into/anchors` and `into/intermediates`. It blocks.
 ///
 /// # Errors
@@ -134,13 +145,13 @@ fn sort(
         return Ok(());
     }
     seen.insert(description.fingerprint, source.clone());
-    // Version 1 cannot say whether it is a CA; self-signed, it is one that needs `legacy`.
-    let may_be_ca = description.is_ca || (description.is_self_signed && description.legacy.contains(&Legacy::X509v1));
+    // Version 1 cannot say whether it is a CA; what issued itself is one that needs `legacy`.
+    let may_be_ca = description.is_ca || (description.is_self_signed && description.version < 3);
     if !may_be_ca {
         report.leaves.push((source, description));
         return Ok(());
     }
-    if let Err(why) = check_anchor(certificate) {
+    if let Err(why) = check_anchor(certificate, &Legacy::ALL) {
         report.refused.push(Refused { source, why, description });
         return Ok(());
     }
@@ -220,7 +231,7 @@ fn write(target: &Path, pem: &str) -> io::Result<Written> {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::trust::testing::{Ca, V1_CA};
+    use crate::trust::testing::{Ca, V1_CA, V1_LEAF};
 
     fn sorted(report: &ImportReport) -> Vec<(Sort, Written, String)> {
         let row = |item: &Imported| (item.sort, item.written, item.description.subject.clone());
@@ -237,6 +248,7 @@ mod tests {
         fs::write(pack.path().join("b.crt"), root.der()).unwrap();
         fs::write(pack.path().join("c.cer"), &issuing.leaf("0004f2aabbcc").der).unwrap();
         fs::write(pack.path().join("sub/old.pem"), V1_CA).unwrap();
+        fs::write(pack.path().join("sub/old-phone.pem"), V1_LEAF).unwrap();
         fs::write(pack.path().join("readme.txt"), "hello").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", pack.path().join("link.pem")).unwrap();
 
@@ -245,6 +257,7 @@ mod tests {
             vec![
                 (Sort::Anchor, written, "CN=Root CA".to_owned()),
                 (Sort::Intermediate, written, "CN=Issuing CA".to_owned()),
+                (Sort::Anchor, written, "CN=VPN".to_owned()),
             ]
         };
         assert_eq!(sorted(&report), expected(Written::New));
@@ -252,12 +265,14 @@ mod tests {
         assert!(name.starts_with("Root-CA-") && name.len() == "Root-CA-01234567.pem".len(), "{name}");
         assert_eq!(certificates_in(&fs::read(&report.imported[0].target).unwrap()).unwrap(), [root.der()]);
         assert_eq!(report.duplicates, [(pack.path().join("b.crt"), pack.path().join("a.pem"))]);
-        assert_eq!(report.leaves.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>(), [pack.path().join("c.cer")]);
+        let leaves: Vec<PathBuf> = report.leaves.iter().map(|(path, _)| path.clone()).collect();
+        assert_eq!(leaves, [pack.path().join("c.cer"), pack.path().join("sub/old-phone.pem")]);
         assert_eq!(
             report.unreadable.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>(),
             [pack.path().join("readme.txt")]
         );
-        assert!(matches!(report.refused[0].why, AnchorError::NeedsLegacy { legacy: Legacy::X509v1, .. }));
+        assert!(report.refused.is_empty(), "{:?}", report.refused);
+        assert_eq!(report.legacy(), [Legacy::X509v1]);
         assert_eq!(sorted(&import(pack.path(), into.path()).unwrap()), expected(Written::Unchanged));
     }
 

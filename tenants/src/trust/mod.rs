@@ -8,7 +8,9 @@ mod describe;
 mod facts;
 mod identity;
 mod import;
+mod legacy;
 mod read;
+mod signature;
 #[cfg(test)]
 mod testing;
 
@@ -19,10 +21,15 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 pub use anchor::{Anchor, AnchorError, check_anchor};
 pub use describe::{CommonPlace, Description, describe};
-pub use facts::{Fingerprint, Key, Legacy, SignatureHash};
+pub use facts::{Fingerprint, Key, SignatureHash, legacy_of};
 pub use identity::device_of;
 pub use import::{ImportError, ImportReport, Imported, Refused, Sort, Written, import};
+pub use legacy::{Legacy, UnknownLegacy, spelled};
 pub use read::{ReadError, certificates_in, crls_in, revocation_list_ends};
+pub use signature::{
+    Algorithm, ECDSA_SHA1, PublicKey, RSA_1024_SHA1, RSA_1024_SHA256, RSA_1024_SHA512, SignatureError, Signed,
+    algorithms,
+};
 
 /// One vendor's CA family.
 #[derive(Debug)]
@@ -35,14 +42,22 @@ pub struct TrustSet {
     pub crls: Vec<CertificateRevocationListDer<'static>>,
     /// Where the MAC stands in a leaf's subject.
     pub mac: MacRule,
+    /// What it tolerates of old certificates, each once.
+    pub legacy: Vec<Legacy>,
 }
 
 impl TrustSet {
+    /// Whether it tolerates this.
+    pub fn tolerates(&self, legacy: Legacy) -> bool {
+        self.legacy.contains(&legacy)
+    }
+
     /// Whether the other trusts the same, and reads the same out of it.
     pub fn is(&self, other: &Self) -> bool {
         self.name == other.name
             && self.anchors == other.anchors
             && self.crls == other.crls
+            && self.legacy == other.legacy
             // Patterns compare by how they are written.
             && format!("{:?}", self.mac) == format!("{:?}", other.mac)
     }

@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod clients;
 pub(crate) mod deployment;
 pub(crate) mod networks;
+pub(crate) mod old_authority;
 pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod tftp_client;

@@ -37,7 +37,13 @@ impl Secured {
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let place = MacPlace::new(Attribute::CommonName, "^([0-9A-F]{12})$").unwrap();
         let mac = MacRule::new(vec![place], None);
-        let trust = TrustSet { name: "test".into(), anchors: vec![ca.der().clone()], crls: Vec::new(), mac };
+        let trust = TrustSet {
+            name: "test".into(),
+            anchors: vec![ca.der().clone()],
+            crls: Vec::new(),
+            mac,
+            legacy: Vec::new(),
+        };
         let settings = TlsSettings {
             certificates: vec![leaf(&ca, "server")],
             server_names: Vec::new(),

@@ -69,8 +69,16 @@ fn each_bad_form_is_refused() {
             ),
         ),
         (
-            format!("{good}\n{MAC}\nlegacy = [\"sha1\"]"),
-            Some("5: trust.poly.legacy: `legacy` is not supported by this version"),
+            format!("{good}\n{MAC}\nlegacy = [\"md5\"]"),
+            Some("5: trust.poly.legacy[0] = \"md5\": expected `sha1`, `rsa1024`, `x509v1`, `expired` or `any-eku`"),
+        ),
+        (format!("{good}\n{MAC}\nlegacy = [\"expired\", \"any-eku\"]"), None),
+        (format!("{good}\n{MAC}\nouis = [\"0004f2\"]\nlegacy = [\"sha1\", \"rsa1024\", \"x509v1\"]"), None),
+        (
+            format!("{good}\n{MAC}\nlegacy = [\"rsa1024\", \"sha1\", \"expired\"]"),
+            Some(
+                "2: trust.poly.ouis: is missing: with legacy = [\"sha1\", \"rsa1024\"] a certificate of this CA may be forged, so say which vendors it speaks for, such as [\"00:0b:82\"]",
+            ),
         ),
         (
             format!("{good}\n{MAC}\nouis = []"),
