@@ -57,10 +57,12 @@ pub(crate) enum Command {
     /// Explain a decision: why this phone gets, or does not get, that file
     ///
     /// Walks the same ladder that the server walks, for the configuration on disk, and shows each step up to the first that
-    /// denies; then the verdict: which rule, whose, which file would be served, or what the phone would be told.
+    /// denies; then the verdict: which rule, whose, which file would be served, or what the phone would be told. With --live
+    /// the running server is asked: its configuration counts, and whether it throttles the source just now. No record is
+    /// written, and nothing that a source is judged by changes.
     ///
-    /// Exit status: 0 where it is permitted; 1 where it is denied; 2 where there is no answer: the question is malformed, or the configuration
-    /// has errors.
+    /// Exit status: 0 where it is permitted; 1 where it is denied; 2 where there is no answer: the question is malformed, the configuration
+    /// has errors, or no server answers.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
 
@@ -104,6 +106,7 @@ Examples:
   provost explain --tenant acme --listener phones --from 10.1.2.3 \\
       --certificate phone.pem PUT /0004f2aabbcc-app.log
   provost explain --tenant acme --listener tftp --from 10.1.2.3 RRQ SEP0004F2AABBCC.cnf.xml
+  provost explain --live --tenant acme --listener tftp --from 10.1.2.3 RRQ 0004f2aabbcc.cfg
   provost explain --tenant acme --listener ftp --from 10.1.2.3 \\
       --user PlcmSpIp RETR 000000000000.cfg";
 
@@ -154,6 +157,9 @@ pub(crate) struct CheckArgs {
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    /// Ask the running server, by the admin socket that the configuration names
+    #[arg(long)]
+    pub(crate) live: bool,
     /// The tenant's name
     #[arg(long)]
     pub(crate) tenant: String,

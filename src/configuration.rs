@@ -54,7 +54,8 @@ pub(crate) fn listener<'a>(tenant: &'a Tenant, name: &str) -> anyhow::Result<&'a
     })
 }
 
-fn choices<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+/// What may be named instead.
+pub(crate) fn choices<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names = names.collect::<Vec<_>>().join(", ");
     if names.is_empty() { format!("there are no {what}") } else { format!("the {what} are: {names}") }
 }

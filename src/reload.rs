@@ -8,14 +8,14 @@ use provost_protocols::admin::{Answer, Request};
 use provost_protocols::server::{Changed, Renewal};
 
 use crate::cli::ReloadArgs;
-use crate::status::ask;
+use crate::status::{self, ask};
 use crate::terminal::{BAD, CARE, GOOD, paint};
 
 /// Asks for it, and prints what the server says.
 pub(crate) fn run(args: &ReloadArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let renewal = match ask(&args.config.config, Request::Reload { accept_removals: args.accept_removals })? {
+    let renewal = match ask(&args.config.config, &Request::Reload { accept_removals: args.accept_removals })? {
         Answer::Reload(renewal) => renewal,
-        other @ (Answer::Status(_) | Answer::Refused { .. }) => bail!("the server answered something else: {other:?}"),
+        Answer::Status(_) | Answer::Explained { .. } | Answer::Refused { .. } => bail!(status::SOMETHING_ELSE),
     };
     if args.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&renewal)?)?;

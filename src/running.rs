@@ -16,8 +16,8 @@ use provost_tenants::config::{Failed, Former};
 use provost_tenants::devices::Removals;
 use provost_tenants::{Deployment, Settings};
 
-use crate::configuration;
 use crate::notify::Notify;
+use crate::{configuration, explain};
 
 /// The version that status tells.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -73,6 +73,12 @@ impl Running {
     async fn answer(self: Arc<Self>, request: Request) -> Answer {
         match request {
             Request::Status => Answer::Status(self.status()),
+            Request::Explain(question) => {
+                let unserved = self.unserved().clone();
+                let explained = move || explain::answer(&question, &self.server, &unserved);
+                let explained = tokio::task::spawn_blocking(explained).await;
+                explained.unwrap_or_else(|error| Answer::Refused { reason: format!("explaining failed: {error}") })
+            }
             Request::Reload { accept_removals: true } => Answer::Reload(self.reload(Removals::Accept).await),
             Request::Reload { accept_removals: false } => Answer::Reload(self.reload(Removals::Refuse).await),
         }

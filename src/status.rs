@@ -14,11 +14,15 @@ use crate::cli::StatusArgs;
 use crate::terminal::{BAD, HEADING, paint, table};
 use crate::{configuration, running};
 
+/// A server of another version might.
+pub(crate) const SOMETHING_ELSE: &str =
+    "the server answered something else than what it was asked: is it of another version?";
+
 /// Asks, and prints the answer.
 pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let status = match ask(&args.config.config, Request::Status)? {
+    let status = match ask(&args.config.config, &Request::Status)? {
         Answer::Status(status) => status,
-        other @ (Answer::Reload(_) | Answer::Refused { .. }) => bail!("the server answered something else: {other:?}"),
+        Answer::Reload(_) | Answer::Explained { .. } | Answer::Refused { .. } => bail!(SOMETHING_ELSE),
     };
     if args.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&status)?)?;
@@ -29,11 +33,11 @@ pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<
 }
 
 /// Asks the server that serves this configuration.
-pub(crate) fn ask(config: &Path, request: Request) -> anyhow::Result<Answer> {
+pub(crate) fn ask(config: &Path, request: &Request) -> anyhow::Result<Answer> {
     let socket = configuration::settings(config)?.admin_socket.unwrap_or_else(|| PathBuf::from(running::ADMIN_SOCKET));
     match admin::ask(&socket, request)? {
         Answer::Refused { reason } => bail!("the server refused: {reason}"),
-        answer @ (Answer::Status(_) | Answer::Reload(_)) => Ok(answer),
+        answer @ (Answer::Status(_) | Answer::Reload(_) | Answer::Explained { .. }) => Ok(answer),
     }
 }
 

@@ -219,6 +219,14 @@ impl Generation {
     pub fn identity(&self, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
         self.tls.as_ref().map_or(Err(NoIdentity::Plaintext), |tls| tls.identity(chain))
     }
+
+    /// Whether such a request would be throttled now. Asking leaves no trace.
+    pub fn is_throttled(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
+        match device_of(&self.tenant, path, proofs) {
+            Some((device, "path")) => self.tenant.guard.is_throttled(client, device, Instant::now()),
+            Some(_) | None => false,
+        }
+    }
 }
 
 /// One request from its first line to its last byte. Dropped, it writes its record: `aborted`, unless it was finished.
@@ -372,20 +380,26 @@ impl Exchange {
     }
 
     fn note_device(&mut self, proofs: &Proofs) {
-        let proven: [(Option<Mac>, &'static str); 3] = [
-            (proofs.certificate.as_ref().ok().map(|identity| identity.mac), "certificate"),
-            (proofs.password.device(), "password"),
-            (proofs.link, "link"),
-        ];
-        let named = self.path.as_ref().ok().and_then(|path| match path.named() {
-            NamedDevice::One(mac) => Some(*mac),
-            NamedDevice::None => None,
-            // An operator's rule may settle whose it is.
-            NamedDevice::Ambiguous => self.generation.tenant.policy.rules.find(path)?.device,
-        });
-        let known = proven.into_iter().chain([(named, "path")]).find_map(|(mac, proof)| Some((mac?, proof)));
+        let known = device_of(&self.generation.tenant, self.path(), proofs);
         (self.record.mac, self.record.proof) = known.unzip();
     }
+}
+
+/// The device of a request, and what it is known by: a proof, or the path alone.
+fn device_of(tenant: &Tenant, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> Option<(Mac, &'static str)> {
+    let proven: [(Option<Mac>, &'static str); 3] = [
+        (proofs.certificate.as_ref().ok().map(|identity| identity.mac), "certificate"),
+        (proofs.password.device(), "password"),
+        (proofs.link, "link"),
+    ];
+    let named = || match path.ok()?.named() {
+        NamedDevice::One(mac) => Some(*mac),
+        NamedDevice::None => None,
+        // An operator's rule may settle whose it is.
+        NamedDevice::Ambiguous => tenant.policy.rules.find(path.ok()?)?.device,
+    };
+    let proven = proven.into_iter().find_map(|(mac, proof)| Some((mac?, proof)));
+    proven.or_else(|| Some((named()?, "path")))
 }
 
 impl Drop for Exchange {

@@ -1,9 +1,12 @@
-//! `provost explain`: one decision, step by step, for the configuration on disk.
+//! `provost explain`: one decision, step by step, for the configuration on disk or for the running server.
 //!
-//! It walks the server's own ladder with a witness that prints; nothing here decides, and nothing on the disk changes.
+//! It walks the server's own ladder with a witness that prints; nothing here decides, and nothing changes: neither on the disk
+//! nor in what the server knows of a source.
 
 mod ladder;
+mod live;
 mod proofs;
+mod question;
 mod verdict;
 
 use std::io::Write;
@@ -12,10 +15,13 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use provost_core::path::PathError;
-use provost_core::{AccessRequest, ClientAddr, walk};
+use provost_core::{AccessRequest, ClientAddr, Proofs, RequestPath, walk};
+use provost_protocols::front::Generation;
 use provost_tenants::{Listener, Tenant};
 
 use self::ladder::Ladder;
+pub(crate) use self::live::answer;
+use self::question::Asked;
 use self::verdict::Why;
 use crate::cli::ExplainArgs;
 use crate::configuration;
@@ -23,37 +29,82 @@ use crate::configuration;
 /// Stands for the path where the target names none: a malformed path fails at the same step and is told the same.
 const NO_PATH: PathError = PathError::Control;
 
-/// Explains, and tells by the exit status.
-pub(crate) fn run(args: &ExplainArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let loaded = configuration::load(&args.config.config)?;
-    let tenant = configuration::tenant(&loaded, &args.tenant)?;
-    let listener = configuration::listener(tenant, &args.listener)?;
-    explain(args, tenant, listener, output)
+/// What a decision would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Permitted,
+    Denied,
 }
 
-fn explain(
-    args: &ExplainArgs,
-    tenant: &Tenant,
-    listener: &Listener,
-    output: &mut impl Write,
-) -> anyhow::Result<ExitCode> {
+/// What the question is about, and what is known of its source.
+enum Served<'a> {
+    /// As the disk has it, where nobody has asked for anything yet.
+    OnDisk { tenant: &'a Tenant, listener: &'a Listener },
+    /// As it is served now.
+    Live(&'a Generation),
+}
+
+impl Served<'_> {
+    fn tenant(&self) -> &Tenant {
+        match self {
+            Self::OnDisk { tenant, .. } => tenant,
+            Self::Live(generation) => &generation.tenant,
+        }
+    }
+
+    fn listener(&self) -> &Listener {
+        match self {
+            Self::OnDisk { listener, .. } => listener,
+            Self::Live(generation) => &generation.listener,
+        }
+    }
+
+    fn is_throttled(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
+        match self {
+            Self::OnDisk { .. } => false,
+            Self::Live(generation) => generation.is_throttled(client, path, proofs),
+        }
+    }
+}
+
+/// Explains, and tells by the exit status.
+pub(crate) fn run(args: &ExplainArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let question = question::of(args)?;
+    let verdict = if args.live {
+        live::ask(&args.config.config, question, output)?
+    } else {
+        let loaded = configuration::load(&args.config.config)?;
+        let tenant = configuration::tenant(&loaded, &args.tenant)?;
+        let listener = configuration::listener(tenant, &args.listener)?;
+        explain(&Asked::try_from(&question)?, &Served::OnDisk { tenant, listener }, output)?
+    };
+    Ok(match verdict {
+        Verdict::Permitted => ExitCode::SUCCESS,
+        Verdict::Denied => ExitCode::FAILURE,
+    })
+}
+
+fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> anyhow::Result<Verdict> {
+    let (tenant, listener) = (served.tenant(), served.listener());
     let protocol = listener.policy.protocol;
-    if !args.method.belongs_to(protocol) {
-        let (name, method) = (&args.listener, args.method.name());
+    if !asked.method.belongs_to(protocol) {
+        let (name, method) = (&listener.policy.name, asked.method.name());
         bail!("listener {name} speaks {protocol}, which has no {method}");
     }
-    let supposed = proofs::suppose(args, tenant, listener)?;
-    let sent = proofs::path_on_the_wire(&args.path, protocol);
+    let supposed = proofs::suppose(asked, tenant, listener)?;
+    let sent = proofs::path_on_the_wire(asked.path, protocol);
     let path = sent.as_ref().map_or(Err(NO_PATH), |bytes| tenant.policy.path(bytes));
+    let path = path.as_ref().map_err(|error| *error);
+    let client = ClientAddr::from(SocketAddr::new(asked.from, 0));
     let request = AccessRequest {
         tenant: &tenant.policy,
         listener: &listener.policy,
         devices: tenant.devices.as_ref(),
-        client: ClientAddr::from(SocketAddr::new(args.from, 0)),
+        client,
         proofs: &supposed.proofs,
-        operation: args.method.operation(),
-        path: path.as_ref().map_err(|error| *error),
-        throttled: false,
+        operation: asked.method.operation(),
+        path,
+        throttled: served.is_throttled(client, path, &supposed.proofs),
     };
     for note in &supposed.notes {
         writeln!(output, "  {note}")?;
@@ -62,14 +113,14 @@ fn explain(
     match walk(&request, &mut ladder) {
         Ok(permit) => {
             ladder.permitted()?;
-            verdict::permitted(output, args.method, tenant, &permit)?;
-            Ok(ExitCode::SUCCESS)
+            verdict::permitted(output, asked.method, tenant, &permit)?;
+            Ok(Verdict::Permitted)
         }
         Err(denial) => {
             let why = Why::of(&denial, sent.err());
             ladder.denied(denial.step, &why)?;
             verdict::denied(output, tenant, listener, &request, denial.refusal, &why)?;
-            Ok(ExitCode::FAILURE)
+            Ok(Verdict::Denied)
         }
     }
 }

@@ -1,8 +1,5 @@
 //! What the phone in question is supposed to have shown.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use provost_core::proof::CertificateIdentity;
 use provost_core::{Mac, NoIdentity, PasswordProof, Proofs, Protocol};
@@ -11,7 +8,7 @@ use provost_protocols::tls::identity_of;
 use provost_tenants::trust::certificates_in;
 use provost_tenants::{Listener, Tenant, TlsSettings};
 
-use crate::cli::ExplainArgs;
+use super::question::Asked;
 
 /// The proofs, and what is to be said of them.
 pub(super) struct Supposed {
@@ -20,40 +17,39 @@ pub(super) struct Supposed {
 }
 
 /// Gathers the proofs that the options describe.
-pub(super) fn suppose(args: &ExplainArgs, tenant: &Tenant, listener: &Listener) -> anyhow::Result<Supposed> {
+pub(super) fn suppose(asked: &Asked<'_>, tenant: &Tenant, listener: &Listener) -> anyhow::Result<Supposed> {
     let mut notes = Vec::new();
-    let certificate = certificate(args, listener, &mut notes)?;
-    let password = password(args, tenant, listener.policy.protocol, &mut notes)?;
+    let certificate = certificate(asked, listener, &mut notes)?;
+    let password = password(asked, tenant, listener.policy.protocol, &mut notes)?;
     Ok(Supposed { proofs: Proofs { certificate, password, link: None }, notes })
 }
 
 fn certificate(
-    args: &ExplainArgs,
+    asked: &Asked<'_>,
     listener: &Listener,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Result<CertificateIdentity, NoIdentity>> {
     let Some(tls) = &listener.tls else {
-        if args.mac.is_some() || args.certificate.is_some() {
-            bail!("listener {} has no TLS, so no phone can show a certificate there", args.listener);
+        if asked.mac.is_some() || asked.certificate.is_some() {
+            bail!("listener {} has no TLS, so no phone can show a certificate there", listener.policy.name);
         }
         return Ok(Err(NoIdentity::Plaintext));
     };
-    if let Some(mac) = args.mac {
-        return supposed_identity(mac, tls, args, notes).map(Ok);
+    if let Some(mac) = asked.mac {
+        return supposed_identity(mac, tls, listener, notes).map(Ok);
     }
-    match &args.certificate {
-        Some(file) => presented(file, tls, notes),
+    match asked.certificate {
+        Some(bytes) => presented(bytes, tls, notes),
         None => Ok(Err(NoIdentity::NotPresented)),
     }
 }
 
 fn presented(
-    file: &Path,
+    bytes: &[u8],
     tls: &TlsSettings,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Result<CertificateIdentity, NoIdentity>> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let chain = certificates_in(&bytes).with_context(|| format!("cannot use {}", file.display()))?;
+    let chain = certificates_in(bytes).context("cannot use the certificate")?;
     let identity = identity_of(tls, &chain);
     notes.push(match &identity {
         Ok(identity) => format!("the certificate proves {}, by trust set {}", identity.mac, identity.trust_set),
@@ -65,30 +61,30 @@ fn presented(
 fn supposed_identity(
     mac: Mac,
     tls: &TlsSettings,
-    args: &ExplainArgs,
+    listener: &Listener,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<CertificateIdentity> {
     let Some(set) = tls.trust.first() else {
-        bail!("listener {} has no trust sets, so no certificate proves anything there", args.listener);
+        bail!("listener {} has no trust sets, so no certificate proves anything there", listener.policy.name);
     };
     notes.push(format!("supposing a certificate that proves {mac}"));
     Ok(CertificateIdentity { mac, trust_set: set.name.clone() })
 }
 
 fn password(
-    args: &ExplainArgs,
+    asked: &Asked<'_>,
     tenant: &Tenant,
     protocol: Protocol,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<PasswordProof> {
-    let Some(user) = &args.user else { return Ok(PasswordProof::Absent) };
+    let Some(user) = asked.user else { return Ok(PasswordProof::Absent) };
     match protocol {
         Protocol::Https | Protocol::Ftp => {}
         Protocol::Http => bail!("HTTP without TLS takes no passwords: they would be read on the way"),
         Protocol::Tftp => bail!("TFTP has no passwords"),
     }
     let device = user.parse::<Mac>().ok().filter(|mac| tenant.devices.has_password(*mac));
-    let shared = tenant.users.has(user).then(|| PasswordProof::Shared(user.as_str().into()));
+    let shared = tenant.users.has(user).then(|| PasswordProof::Shared(user.into()));
     let proof = device.map(PasswordProof::Device).or(shared).unwrap_or(PasswordProof::Wrong);
     notes.push(match &proof {
         PasswordProof::Device(mac) => format!("supposing the right password of device {mac}"),

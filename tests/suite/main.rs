@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod devices;
 mod environment;
+mod explain;
 mod fair;
 mod ftp;
 mod ftp_transfers;

@@ -35,18 +35,18 @@ pub enum AskError {
 ///
 /// # Errors
 /// - [`AskError`]: there is no answer
-pub fn ask(path: &Path, request: Request) -> Result<Answer, AskError> {
+pub fn ask(path: &Path, request: &Request) -> Result<Answer, AskError> {
     exchange(path, request).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NotRunning { path: path.to_owned() },
         _ => AskError::Io { path: path.to_owned(), source },
     })
 }
 
-fn exchange(path: &Path, request: Request) -> io::Result<Answer> {
+fn exchange(path: &Path, request: &Request) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut text = serde_json::to_vec(&request)?;
+    let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
     stream.write_all(&text)?;
     let mut line = Vec::new();

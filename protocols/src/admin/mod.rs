@@ -4,6 +4,7 @@
 //! the socket, 0660, and who did is logged. Nothing that phones can reach leads here.
 
 mod client;
+mod question;
 mod socket;
 
 use serde::{Deserialize, Serialize};
@@ -11,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::server::{Renewal, Status};
 
 pub use client::{AskError, ask};
+pub use question::Question;
 pub use socket::{AdminSocket, Answers};
 
-/// The longest request in bytes.
-const MAX_REQUEST: u64 = 4 * 1024;
+/// The longest request in bytes: a question may hold a chain of certificates.
+const MAX_REQUEST: u64 = 256 * 1024;
 
 /// What the operator asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// How does it stand?
@@ -28,6 +30,20 @@ pub enum Request {
         #[serde(default)]
         accept_removals: bool,
     },
+    /// What would become of a request?
+    Explain(Question),
+}
+
+impl Request {
+    /// What is asked, for the log.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Reload { accept_removals: false } => "reload",
+            Self::Reload { accept_removals: true } => "reload --accept-removals",
+            Self::Explain(_) => "explain",
+        }
+    }
 }
 
 /// What the server says.
@@ -38,7 +54,14 @@ pub enum Answer {
     Status(Status),
     /// What a reload changed.
     Reload(Renewal),
-    /// The request was not understood.
+    /// What would become of the request.
+    Explained {
+        /// Whether it would be permitted.
+        is_permitted: bool,
+        /// The ladder and the verdict, as `provost explain` prints them, with the colours of a terminal.
+        text: String,
+    },
+    /// The request was not understood, or asks for what is not there.
     Refused {
         /// Why.
         reason: String,

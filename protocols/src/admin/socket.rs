@@ -163,7 +163,8 @@ async fn serve(stream: UnixStream, answers: Answers, has_asked: impl FnOnce()) -
     has_asked();
     let answer = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => {
-            tracing::info!(?request, uid = peer.uid(), gid = peer.gid(), pid = peer.pid(), "admin");
+            let asked = request.name();
+            tracing::info!(asked, uid = peer.uid(), gid = peer.gid(), pid = peer.pid(), "admin");
             answers(request).await
         }
         Err(error) => Answer::Refused { reason: format!("the request is not understood: {error}") },
@@ -188,7 +189,7 @@ mod tests {
 
     async fn is_answered(path: &Path) -> bool {
         let path = path.to_owned();
-        let answer = tokio::task::spawn_blocking(move || ask(&path, Request::Status)).await.unwrap();
+        let answer = tokio::task::spawn_blocking(move || ask(&path, &Request::Status)).await.unwrap();
         matches!(answer, Ok(Answer::Refused { reason }) if reason == "answered")
     }
 

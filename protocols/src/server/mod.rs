@@ -25,6 +25,7 @@ use provost_tenants::network::Passed;
 use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
 
+use crate::front::Generation;
 use crate::life::Counted;
 use crate::record::RecordLog;
 use listening::Listening;
@@ -156,6 +157,13 @@ impl Server {
     /// The tenants as they are served now.
     pub fn present(&self) -> Vec<Arc<Tenant>> {
         keeping::present(&self.tenants)
+    }
+
+    /// A listener of a tenant that is served, as it is now, and whether it listens.
+    pub fn listener(&self, tenant: &str, listener: &str) -> Option<(Arc<Generation>, State)> {
+        let tenants = self.tenants();
+        let listening = tenants.get(tenant)?.listeners.iter().find(|listening| listening.name() == listener)?;
+        Some((listening.front.present(), listening.state()))
     }
 
     /// How many requests are under way.

@@ -116,6 +116,15 @@ impl Guard {
         })
     }
 
+    /// Whether the client would not be told of the device now. It leaves no trace.
+    pub fn is_throttled(&self, client: ClientAddr, device: Mac, now: Instant) -> bool {
+        let (window, most) = (self.settings.window, self.settings.unlisted_of(client.ip()));
+        let mut watched = self.state.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = watched.peek_mut(&client.source());
+        watched.is_some_and(|watched| watched.unlisted.count(window, now) >= most)
+            && !self.state.pairs.holds(client.source(), device)
+    }
+
     /// Is notified whenever a source answers for the first time: those that wait ask again.
     pub fn answers(&self) -> &Notify {
         &self.state.answers

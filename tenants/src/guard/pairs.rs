@@ -69,6 +69,11 @@ impl Pairs {
         }
     }
 
+    /// The same, and it does not count as used.
+    pub(super) fn holds(&self, source: Source, device: Mac) -> bool {
+        self.known().used.contains_key(&(source, device))
+    }
+
     pub(super) fn learn(&self, source: Source, device: Mac, most: usize) {
         self.known().learn((source, device), most);
     }
