@@ -99,6 +99,39 @@ fn vrfs_and_the_servers_own_network_never_meet() {
     }
 }
 
+#[test]
+fn check_warns_where_the_kernel_lets_sockets_without_a_device_answer_in_vrfs() {
+    if !networks::inside("isolation::check_warns_where_the_kernel_lets_sockets_without_a_device_answer_in_vrfs") {
+        return;
+    }
+    let settings = ["tcp", "udp"].map(|protocol| format!("/proc/sys/net/ipv4/{protocol}_l3mdev_accept"));
+    if settings.iter().any(|setting| !std::path::Path::new(setting).exists()) {
+        println!("this kernel knows no such setting");
+        return;
+    }
+    let deployment = Deployment::new();
+    plain(&deployment, "acme", "network.vrf = \"vrf-acme\"\n", "10.0.0.1", &PLAIN);
+    plain(&deployment, "own", "", "10.0.0.9", &PLAIN);
+    plain(&deployment, "near", "network.interface = \"lo\"\n", "10.0.0.8", &PLAIN);
+    let warned = || {
+        let check = run(server::BINARY, &["check", "--config", &text(&deployment.config())]);
+        let said = format!("{}{}", check.stdout, check.stderr);
+        let lines = said.lines().filter(|line| line.contains("so this listener answers in every VRF"));
+        let warned: Vec<_> = lines.map(str::to_owned).collect();
+        assert!(warned.iter().all(|line| line.contains("own.toml")), "{warned:?}");
+        ["tcp", "udp"].map(|name| warned.iter().filter(|line| line.contains(&format!("{name}_l3mdev"))).count())
+    };
+    for [tcp, udp] in [[0, 0], [1, 0], [0, 1], [1, 1]] {
+        for (setting, value) in settings.iter().zip([tcp, udp]) {
+            std::fs::write(setting, value.to_string()).unwrap();
+        }
+        assert_eq!(warned(), [2 * tcp, udp], "{tcp} {udp}");
+    }
+    // Without VRFs there is nothing to answer in.
+    plain(&deployment, "acme", "network.interface = \"lo\"\n", "10.0.0.1", &PLAIN);
+    assert_eq!(warned(), [0, 0]);
+}
+
 /// A tenant that serves one file to whoever is near.
 fn plain(deployment: &Deployment, tenant: &str, network: &str, address: &str, protocols: &[&str]) {
     deployment.write(&format!("files/{tenant}/sip.cfg"), format!("{tenant}\n"));

@@ -1,11 +1,12 @@
 //! One record for each request and each failed handshake, with its reason.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 
 use crate::harness::clients::{Curl, run};
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, FOREIGN, NEIGHBOUR, POLY, Scene, UNLISTED};
-use crate::harness::server::Server;
+use crate::harness::server::{BINARY, Server};
 use crate::harness::tftp_client::TftpClient;
 
 fn scene() -> Scene {
@@ -171,4 +172,34 @@ fn a_server_that_is_asked_to_stop_ends_well_and_has_written_its_records() {
     let (status, records) = Server::stop(scene.server);
     assert!(status.success(), "{status}");
     assert_eq!(records.len(), 20);
+}
+
+#[test]
+fn an_output_that_takes_nothing_does_not_keep_the_server_from_ending() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.add(&scene::acme().listener("http", ""));
+    let mut command = std::process::Command::new(BINARY);
+    command.args(["serve", "--config"]).arg(deployment.config());
+    // Nobody reads the records, and the pipe takes no more than a few of them.
+    let (unread, records) = std::io::pipe().unwrap();
+    let server = Server::run_to(command, &deployment.config(), records.into());
+    let address = server.address("acme", "http");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let long = "x".repeat(200);
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    // Some 500 bytes a record, and a pipe of 64 KiB.
+    for _ in 0..400 {
+        stream.write_all(format!("HEAD /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert!(answers.read_line(&mut line).unwrap() > 0);
+        }
+    }
+    drop((stream, answers));
+    server.signal(rustix::process::Signal::TERM);
+    server.event("records are lost");
+    assert!(server.ended().0.success());
+    drop(unread);
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::addresses;
 use super::field::Field;
+use super::l3mdev;
 use super::places::canonical;
 use super::tenant::TenantRead;
 use crate::network::{NamespaceName, NetworkStack};
@@ -22,6 +23,7 @@ pub(super) fn check(tenants: &[TenantRead<'_>], state: &Path, configuration: &[P
     secrets(tenants);
     configuration_files(tenants, configuration);
     unbound(tenants);
+    l3mdev::check(tenants);
 }
 
 pub(super) fn name_of(tenant: &TenantRead<'_>) -> String {

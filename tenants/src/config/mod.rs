@@ -13,6 +13,7 @@ mod field;
 mod find;
 mod ftp;
 mod guard;
+mod l3mdev;
 mod limits;
 mod listener;
 mod main_file;

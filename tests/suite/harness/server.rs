@@ -97,10 +97,15 @@ impl Server {
     }
 
     /// Starts the server by this command, which ends up being it, and waits until it says that it is ready.
-    pub(crate) fn run(mut command: Command, config: &Path) -> Self {
-        let command = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(crate) fn run(command: Command, config: &Path) -> Self {
+        Self::run_to(command, config, Stdio::piped())
+    }
+
+    /// The same, with its records written there. Where that is no pipe of ours, none is ever seen.
+    pub(crate) fn run_to(mut command: Command, config: &Path, output: Stdio) -> Self {
+        let command = command.env_remove("RUST_LOG").stdout(output).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let records = Lines::of(child.stdout.take().unwrap());
+        let records = child.stdout.take().map_or_else(|| Lines::of(std::io::empty()), Lines::of);
         let events = Lines::of(child.stderr.take().unwrap());
         let mut server = Self { child, config: config.to_owned(), events, records, addresses: HashMap::new() };
         let ready = |events: &[Value]| events.iter().any(|event| is_message(event, "ready")).then_some(());
