@@ -247,6 +247,19 @@ impl Exchange {
     /// # Errors
     /// - [`Refusal`]: what the peer is told
     pub fn decide(&mut self, operation: Operation, proofs: &Proofs) -> Result<Permit, Refusal> {
+        let decision = self.decide_at_once(operation, proofs);
+        if let Err(Refusal::NotFound) = decision {
+            self.feign();
+        }
+        decision
+    }
+
+    /// Decides, and leaves to the caller what [`Exchange::decide`] does about [`Refusal::NotFound`]: [`Exchange::feign`] is to
+    /// be called then, off the runtime. It does not block.
+    ///
+    /// # Errors
+    /// - [`Refusal`]: what the peer is told
+    pub(crate) fn decide_at_once(&mut self, operation: Operation, proofs: &Proofs) -> Result<Permit, Refusal> {
         self.note_device(proofs);
         let generation = Arc::clone(&self.generation);
         let guarding = self.guarding(&generation);
@@ -259,11 +272,22 @@ impl Exchange {
             }
             Err(denial) => {
                 self.record.alarm = guarding.denied(&denial.reason);
-                if let (Refusal::NotFound, Ok(path)) = (denial.refusal, &self.path) {
-                    generation.tenant.files.feign(path);
-                }
                 Err(self.deny(&denial))
             }
+        }
+    }
+
+    /// Does the work of looking for a file that is missing. It blocks.
+    pub(crate) fn feign(&self) {
+        if let Ok(path) = &self.path {
+            self.generation.tenant.files.feign(path);
+        }
+    }
+
+    /// The part of that which does not block.
+    pub(crate) fn feign_at_once(&self) {
+        if let Ok(path) = &self.path {
+            self.generation.tenant.files.feign_at_once(path);
         }
     }
 

@@ -1,4 +1,6 @@
 //! GET and HEAD: decide, open, and say what there is. The bytes of a large file follow in [`super::reply`].
+//!
+//! What is in memory is answered on the spot; what has to wait for a disk is asked for again off the runtime.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,88 +13,224 @@ use hyper::header::{
     LAST_MODIFIED, RANGE,
 };
 use hyper::{HeaderMap, Response, StatusCode};
-use provost_core::{Operation, Permit};
-use provost_tenants::files::OpenFile;
+use provost_core::{Operation, Permit, Refusal};
+use provost_tenants::files::{FileError, FileFacts, OpenFile, read_at_once};
 
 use super::content_type;
 use super::peer::{Peer, Shown};
 use super::range::{self, Ranges, Span};
 use super::reply::{self, Piece, READ_BYTES, Reply};
 use super::respond::{self, Answer, Stop};
+use super::runtime::off_runtime;
 use super::validators::{self, Access, Validators, Verdict};
-use crate::front::Exchange;
+use crate::front::{Exchange, Front};
 use crate::record::Outcome;
 
-/// Answers a GET. It blocks: decision, opening and a small file's bytes are one hop off the runtime.
-///
-/// # Errors
-/// - [`Stop`]: anything else than a file
-pub(super) fn get(peer: &Peer, shown: Shown, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
-    let permit = permit(peer, shown, &mut exchange)?;
-    let OpenFile { file, facts } = match exchange.tenant().files.open(&permit) {
-        Ok(open) => open,
-        Err(error) => return Err(respond::without_file(exchange, &error)),
-    };
-    let validators = Validators::of(&facts);
-    let exchange = check(exchange, headers, &validators)?;
-    let whole = Span { first: 0, length: facts.size };
-    let described = describe(&permit, &validators);
-    match ranges(headers, &validators, facts.size) {
-        Ranges::Whole => send(exchange, file, described, VecDeque::from([Piece::Part(whole)])),
-        Ranges::Unsatisfiable => {
-            exchange.finish(Outcome::Refused, Some("range"));
-            let mut answer = respond::fixed(StatusCode::RANGE_NOT_SATISFIABLE);
-            answer.headers_mut().extend(respond::size_alone(facts.size));
-            Err(answer.into())
-        }
-        Ranges::Parts(parts) => {
-            let (fields, pieces) = partial(&permit, &parts, facts.size);
-            let mut answer = send(exchange, file, described, pieces)?;
-            *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
-            replace(answer.headers_mut(), fields);
-            Ok(answer)
-        }
+/// What is asked of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// GET.
+    File,
+    /// HEAD: what a GET would say.
+    Description,
+}
+
+/// How a disk is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    /// For what is in memory.
+    AtOnce,
+    /// For anything: it blocks.
+    Waiting,
+}
+
+/// A request that may be answered.
+struct Asked {
+    what: What,
+    exchange: Exchange,
+    permit: Permit,
+    headers: HeaderMap,
+}
+
+/// Why there is no file.
+enum Without {
+    /// The request ends here.
+    Stop(Stop),
+    /// A disk has to be waited for.
+    NotNow(Box<Asked>),
+}
+
+impl From<Stop> for Without {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
     }
 }
 
-/// Answers a HEAD with what a GET would say. It blocks.
+/// Answers a GET or a HEAD.
 ///
 /// # Errors
 /// - [`Stop`]: anything else than a file
-pub(super) fn head(peer: &Peer, shown: Shown, mut exchange: Exchange, headers: &HeaderMap) -> Result<Answer, Stop> {
-    let permit = permit(peer, shown, &mut exchange)?;
-    let facts = match exchange.tenant().files.describe(&permit) {
-        Ok(facts) => facts,
-        Err(error) => return Err(respond::without_file(exchange, &error)),
-    };
-    let validators = Validators::of(&facts);
-    let exchange = check(exchange, headers, &validators)?;
-    exchange.finish(Outcome::Served, None);
-    let mut answer = Response::new(Reply::default());
-    replace(answer.headers_mut(), describe(&permit, &validators));
-    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(facts.size));
-    Ok(answer)
+pub(super) async fn read(
+    front: Arc<Front>,
+    peer: Arc<Peer>,
+    shown: Shown,
+    exchange: Exchange,
+    headers: HeaderMap,
+    what: What,
+) -> Result<Answer, Stop> {
+    let (exchange, permit) = permit(&front, &peer, shown, exchange).await?;
+    match (Asked { what, exchange, permit, headers }).answer(Disk::AtOnce) {
+        Ok(answer) => Ok(answer),
+        Err(Without::Stop(stop)) => Err(stop),
+        Err(Without::NotNow(asked)) => off_runtime(&front, move || asked.answer_waiting()).await?,
+    }
 }
 
-fn permit(peer: &Peer, shown: Shown, exchange: &mut Exchange) -> Result<Permit, Stop> {
+async fn permit(front: &Front, peer: &Peer, shown: Shown, mut exchange: Exchange) -> Result<(Exchange, Permit), Stop> {
     let tenant = Arc::clone(exchange.tenant());
     let proofs = peer.proofs(shown);
-    let decision = exchange.decide(Operation::Read, &proofs);
-    decision.map_err(|refusal| respond::refused(refusal, &tenant, &peer.security))
+    let refusal = match exchange.decide_at_once(Operation::Read, &proofs) {
+        Ok(permit) => return Ok((exchange, permit)),
+        Err(refusal) => refusal,
+    };
+    if refusal == Refusal::NotFound {
+        // As long as for a file that is missing, which is looked for in both ways.
+        exchange.feign_at_once();
+        off_runtime(front, move || exchange.feign()).await?;
+    }
+    Err(respond::refused(refusal, &tenant, &peer.security))
 }
 
-/// Goes on where the conditions of the request hold.
-fn check(exchange: Exchange, headers: &HeaderMap, validators: &Validators) -> Result<Exchange, Stop> {
-    match validators::judge(headers, Some(validators), Access::Read) {
-        Verdict::Proceed => Ok(exchange),
-        Verdict::Failed => Err(respond::precondition_failed(exchange)),
-        Verdict::NotModified => {
-            exchange.finish(Outcome::NotModified, None);
-            let mut answer = Response::new(Reply::default());
-            *answer.status_mut() = StatusCode::NOT_MODIFIED;
-            replace(answer.headers_mut(), state(validators));
-            Err(answer.into())
+impl Disk {
+    fn open(self, asked: &Asked) -> Option<Result<OpenFile, FileError>> {
+        let files = &asked.exchange.tenant().files;
+        match self {
+            Self::AtOnce => files.open_at_once(&asked.permit).map(Ok),
+            Self::Waiting => Some(files.open(&asked.permit)),
         }
+    }
+
+    fn describe(self, asked: &Asked) -> Option<Result<FileFacts, FileError>> {
+        let files = &asked.exchange.tenant().files;
+        match self {
+            Self::AtOnce => files.describe_at_once(&asked.permit).map(Ok),
+            Self::Waiting => Some(files.describe(&asked.permit)),
+        }
+    }
+
+    fn read(self, file: &File, span: Span) -> Option<io::Result<Bytes>> {
+        match self {
+            Self::AtOnce => read_at_once(file, span.first, span.length).map(|bytes| Ok(bytes.into())),
+            Self::Waiting => Some(reply::read(file, span)),
+        }
+    }
+
+    /// The body of pieces of a file: a little is read now, more as it is taken.
+    fn load(self, file: File, pieces: VecDeque<Piece>) -> Option<io::Result<Reply>> {
+        let of_file = |piece: &Piece| match piece {
+            Piece::Part(span) => span.length,
+            Piece::Text(_) | Piece::Data(_) => 0,
+        };
+        if pieces.iter().map(of_file).fold(0, u64::saturating_add) > READ_BYTES {
+            return Some(Ok(Reply::of(pieces, Some(file))));
+        }
+        let mut loaded = VecDeque::with_capacity(pieces.len());
+        for piece in pieces {
+            loaded.push_back(match piece {
+                Piece::Part(span) => match self.read(&file, span)? {
+                    Ok(bytes) => Piece::Data(bytes),
+                    Err(error) => return Some(Err(error)),
+                },
+                Piece::Text(_) | Piece::Data(_) => piece,
+            });
+        }
+        Some(Ok(Reply::of(loaded, None)))
+    }
+}
+
+impl Asked {
+    fn answer_waiting(self) -> Result<Answer, Stop> {
+        self.answer(Disk::Waiting).map_err(|without| match without {
+            Without::Stop(stop) => stop,
+            // A disk that is waited for always answers.
+            Without::NotNow(asked) => respond::failed(asked.exchange, "file_open"),
+        })
+    }
+
+    fn answer(self, disk: Disk) -> Result<Answer, Without> {
+        match self.what {
+            What::File => self.file(disk),
+            What::Description => self.description(disk),
+        }
+    }
+
+    fn file(self, disk: Disk) -> Result<Answer, Without> {
+        let OpenFile { file, facts } = match disk.open(&self) {
+            Some(Ok(open)) => open,
+            Some(Err(error)) => return Err(respond::without_file(self.exchange, &error).into()),
+            None => return Err(Without::NotNow(Box::new(self))),
+        };
+        let validators = Validators::of(&facts);
+        let asked = self.check(&validators)?;
+        let mut fields = describe(&asked.permit, &validators);
+        let (status, pieces) = match ranges(&asked.headers, &validators, facts.size) {
+            Ranges::Whole => (StatusCode::OK, whole(facts.size)),
+            Ranges::Unsatisfiable => {
+                asked.exchange.finish(Outcome::Refused, Some("range"));
+                let mut answer = respond::fixed(StatusCode::RANGE_NOT_SATISFIABLE);
+                answer.headers_mut().extend(respond::size_alone(facts.size));
+                return Err(Stop::from(answer).into());
+            }
+            Ranges::Parts(parts) => {
+                let (more, pieces) = partial(&asked.permit, &parts, facts.size);
+                fields.extend(more);
+                (StatusCode::PARTIAL_CONTENT, pieces)
+            }
+        };
+        let body = match disk.load(file, pieces) {
+            Some(Ok(body)) => body,
+            Some(Err(error)) => return Err(asked.failed(&error).into()),
+            None => return Err(Without::NotNow(Box::new(asked))),
+        };
+        let mut answer = Response::new(body.ending(asked.exchange));
+        *answer.status_mut() = status;
+        replace(answer.headers_mut(), fields);
+        Ok(answer)
+    }
+
+    fn description(self, disk: Disk) -> Result<Answer, Without> {
+        let facts = match disk.describe(&self) {
+            Some(Ok(facts)) => facts,
+            Some(Err(error)) => return Err(respond::without_file(self.exchange, &error).into()),
+            None => return Err(Without::NotNow(Box::new(self))),
+        };
+        let validators = Validators::of(&facts);
+        let asked = self.check(&validators)?;
+        asked.exchange.finish(Outcome::Served, None);
+        let mut answer = Response::new(Reply::default());
+        replace(answer.headers_mut(), describe(&asked.permit, &validators));
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(facts.size));
+        Ok(answer)
+    }
+
+    /// Goes on where the conditions of the request hold.
+    fn check(self, validators: &Validators) -> Result<Self, Stop> {
+        match validators::judge(&self.headers, Some(validators), Access::Read) {
+            Verdict::Proceed => Ok(self),
+            Verdict::Failed => Err(respond::precondition_failed(self.exchange)),
+            Verdict::NotModified => {
+                self.exchange.finish(Outcome::NotModified, None);
+                let mut answer = Response::new(Reply::default());
+                *answer.status_mut() = StatusCode::NOT_MODIFIED;
+                replace(answer.headers_mut(), state(validators));
+                Err(answer.into())
+            }
+        }
+    }
+
+    fn failed(mut self, error: &io::Error) -> Stop {
+        self.exchange.detail(error);
+        respond::failed(self.exchange, "file_read")
     }
 }
 
@@ -133,6 +271,10 @@ fn ranges(headers: &HeaderMap, validators: &Validators, size: u64) -> Ranges {
     }
 }
 
+fn whole(size: u64) -> VecDeque<Piece> {
+    VecDeque::from([Piece::Part(Span { first: 0, length: size })])
+}
+
 /// What a partial answer says of itself, and its pieces: one part as it is, several as multipart/byteranges (RFC 9110
 /// section 14.6).
 fn partial(permit: &Permit, parts: &[Span], size: u64) -> (Fields, VecDeque<Piece>) {
@@ -160,34 +302,4 @@ fn boundary() -> String {
     // Without randomness the boundary is all zeroes, which still separates parts of a file that does not hold it.
     let _ = aws_lc_rs::rand::fill(&mut random);
     format!("{:032x}", u128::from_be_bytes(random))
-}
-
-/// Sends pieces of a file: a little at once, more as it is taken.
-fn send(exchange: Exchange, file: File, fields: Fields, pieces: VecDeque<Piece>) -> Result<Answer, Stop> {
-    let body = match load(file, pieces) {
-        Ok(body) => body,
-        Err(error) => {
-            let mut exchange = exchange;
-            exchange.detail(error);
-            return Err(respond::failed(exchange, "file_read"));
-        }
-    };
-    let mut answer = Response::new(body.ending(exchange));
-    replace(answer.headers_mut(), fields);
-    Ok(answer)
-}
-
-fn load(file: File, pieces: VecDeque<Piece>) -> io::Result<Reply> {
-    let of_file = |piece: &Piece| match piece {
-        Piece::Part(span) => span.length,
-        Piece::Text(_) | Piece::Data(_) => 0,
-    };
-    if pieces.iter().map(of_file).fold(0, u64::saturating_add) > READ_BYTES {
-        return Ok(Reply::of(pieces, Some(file)));
-    }
-    let read = |piece| match piece {
-        Piece::Part(span) => reply::read(&file, span).map(Piece::Data),
-        Piece::Text(_) | Piece::Data(_) => Ok(piece),
-    };
-    Ok(Reply::of(pieces.into_iter().map(read).collect::<io::Result<_>>()?, None))
 }

@@ -1,4 +1,5 @@
-//! The body of an answer: fixed bytes, parts of a file, or both, streamed in large reads off the runtime.
+//! The body of an answer: fixed bytes, parts of a file, or both, streamed in large reads: on the spot while they are in
+//! memory, off the runtime from the first on that is not.
 //!
 //! It holds the request's [`Exchange`] until the last byte was taken, so that a record says `served` only of what was.
 
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use provost_tenants::files::read_at_once;
 
 use super::pace::Serving;
 use super::range::Span;
@@ -18,7 +20,7 @@ use crate::front::Exchange;
 use crate::listen::{Flow, Held, Job, Turn};
 use crate::record::Outcome;
 
-/// How much of a file is read at once, off the runtime. Measured: smaller reads cost hops, larger ones memory.
+/// How much of a file is read at once. Measured: smaller reads cost hops, larger ones memory.
 pub(super) const READ_BYTES: u64 = 256 * 1024;
 
 /// A piece of a body.
@@ -32,12 +34,23 @@ pub(super) enum Piece {
     Part(Span),
 }
 
+/// How the file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Way {
+    /// Out of memory, when the next part is asked for.
+    #[default]
+    AtOnce,
+    /// From a disk, the next part while one is sent.
+    Ahead,
+}
+
 /// The body of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pieces: VecDeque<Piece>,
     left: u64,
     file: Option<File>,
+    way: Way,
     reading: Option<Job<(File, io::Result<Bytes>)>>,
     /// Bytes that wait for the tenant's bandwidth.
     held: Option<(Turn, Bytes)>,
@@ -59,7 +72,8 @@ impl Reply {
     pub(super) fn of(pieces: VecDeque<Piece>, file: Option<File>) -> Self {
         let left = pieces.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.length()));
         let (flow, memory) = (Flow::default(), [None, None]);
-        Self { pieces, left, file, reading: None, held: None, flow, memory, exchange: None, serving: None }
+        let (way, exchange, serving) = (Way::AtOnce, None, None);
+        Self { pieces, left, file, way, reading: None, held: None, flow, memory, serving, exchange }
     }
 
     /// Keeps the exchange until the last byte was taken; then it is `served`, and `aborted` where it does not come to that.
@@ -78,22 +92,50 @@ impl Reply {
         self.left == 0 && self.serving.as_ref().is_none_or(|serving| !serving.is_broken())
     }
 
-    /// Starts to read the next part of the file, if that is what comes next: while one is sent, one is read.
+    /// Starts to read the next part of the file from the disk, if that is what comes next.
     fn read_ahead(&mut self) {
-        let (None, Some(Piece::Part(span))) = (&self.reading, self.pieces.front_mut()) else { return };
-        let Some(exchange) = &self.exchange else { return };
-        let Some(file) = self.file.take() else { return };
-        let memory = exchange.front().piece(usize::try_from(span.length.min(READ_BYTES)).unwrap_or(usize::MAX));
-        let length = span.length.min(u64::try_from(memory.bytes()).unwrap_or(u64::MAX));
-        self.memory.rotate_left(1);
-        self.memory[1] = Some(memory);
-        let now = Span { first: span.first, length };
-        (span.first, span.length) = (span.first + length, span.length - length);
+        if self.way == Way::AtOnce || self.reading.is_some() {
+            return;
+        }
+        if let Some(span) = self.next_part() {
+            self.read_off_runtime(span);
+        }
+    }
+
+    /// The next part of the file, if that is what comes next and it is in memory. From the first that is not, the disk is read
+    /// ahead.
+    fn read_at_once(&mut self) -> Option<Bytes> {
+        if self.way == Way::Ahead {
+            return None;
+        }
+        let span = self.next_part()?;
+        let read = self.file.as_ref().and_then(|file| read_at_once(file, span.first, span.length));
+        if read.is_none() {
+            self.way = Way::Ahead;
+            self.read_off_runtime(span);
+        }
+        read.map(Bytes::from)
+    }
+
+    /// Takes as much of the file's next part as is read at once, and the memory for it.
+    fn next_part(&mut self) -> Option<Span> {
+        let Some(Piece::Part(span)) = self.pieces.front_mut() else { return None };
+        let front = self.exchange.as_ref()?.front();
+        let memory = front.piece(usize::try_from(span.length.min(READ_BYTES)).unwrap_or(usize::MAX));
+        let now = Span { first: span.first, length: span.length.min(u64::try_from(memory.bytes()).unwrap_or(u64::MAX)) };
+        (span.first, span.length) = (span.first + now.length, span.length - now.length);
         if span.length == 0 {
             self.pieces.pop_front();
         }
+        self.memory.rotate_left(1);
+        self.memory[1] = Some(memory);
+        Some(now)
+    }
+
+    fn read_off_runtime(&mut self, span: Span) {
+        let (Some(exchange), Some(file)) = (&self.exchange, self.file.take()) else { return };
         self.reading = Some(exchange.front().off_runtime(move || {
-            let bytes = read(&file, now);
+            let bytes = read(&file, span);
             (file, bytes)
         }));
     }
@@ -171,10 +213,13 @@ impl Body for Reply {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.read_ahead();
         if self.held.is_some() {
             return self.poll_held(cx);
         }
+        if let Some(bytes) = self.read_at_once() {
+            return self.pass(cx, bytes);
+        }
+        self.read_ahead();
         if let Some(reading) = &mut self.reading {
             let outcome = ready!(Pin::new(reading).poll(cx));
             self.reading = None;

@@ -8,12 +8,12 @@ use hyper::header::{CONNECTION, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 
+use super::get::{self, What};
 use super::host::{self, HostError};
 use super::peer::{Peer, Shown};
 use super::request_body::{Leftover, RequestBody};
 use super::respond::{self, Answer, Stop};
-use super::runtime::off_runtime;
-use super::{credentials, get, put, target};
+use super::{credentials, put, target};
 use crate::front::Front;
 
 /// The longest method in a record, in characters.
@@ -60,8 +60,8 @@ async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut Re
         });
     }
     let method = match request.method {
-        Method::GET => Served::Get,
-        Method::HEAD => Served::Head,
+        Method::GET => Served::Get(What::File),
+        Method::HEAD => Served::Get(What::Description),
         Method::PUT => Served::Put,
         _ => return Err(respond::method_not_allowed(exchange)),
     };
@@ -74,16 +74,14 @@ async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut Re
     };
     let shown = Shown { password };
     match method {
-        Served::Get => off_runtime(&front, move || get::get(&peer, shown, exchange, &request.headers)).await?,
-        Served::Head => off_runtime(&front, move || get::head(&peer, shown, exchange, &request.headers)).await?,
+        Served::Get(what) => get::read(front, peer, shown, exchange, request.headers, what).await,
         Served::Put => put::put(front, peer, shown, exchange, request.headers, body).await,
     }
 }
 
 /// The methods that there are.
 enum Served {
-    Get,
-    Head,
+    Get(What),
     Put,
 }
 

@@ -3,6 +3,7 @@
 //! A root is a capability: what is looked up below it cannot leave it, whatever links stand in the way. This module decides
 //! nothing; it opens what a permit names, looking at the places in their order.
 
+mod at_once;
 mod folded;
 mod links;
 mod listing;
@@ -22,6 +23,8 @@ use provost_core::{Kind, ListPermit, Operation, Permit, RequestPath};
 
 use crate::uploads::Uploads;
 
+pub(crate) use at_once::is_local;
+pub use at_once::read_at_once;
 use lookup::Places;
 use root::Root;
 
@@ -130,11 +133,19 @@ impl Files {
     /// # Errors
     /// - as [`Files::open`]
     pub fn describe(&self, permit: &Permit) -> Result<FileFacts, FileError> {
-        let places = match (permit.operation(), permit.rule().kind) {
-            (Operation::Write, _) | (Operation::Read, Kind::Log) => Places::UploadsAlone,
-            (Operation::Read, Kind::File | Kind::Settings) => Places::InOrder(permit.rule().prefer),
-        };
-        self.look_up(permit, places).map(|file| file.facts)
+        self.look_up(permit, described(permit)).map(|file| file.facts)
+    }
+
+    /// The file that [`Files::open`] would open, if that is known without waiting for a disk. It does not block; `None` says
+    /// nothing of whether there is one.
+    pub fn open_at_once(&self, permit: &Permit) -> Option<OpenFile> {
+        let Operation::Read = permit.operation() else { return None };
+        at_once::look_up(self, permit.path(), permit.device(), Places::InOrder(permit.rule().prefer))
+    }
+
+    /// What [`Files::describe`] would tell, as [`Files::open_at_once`].
+    pub fn describe_at_once(&self, permit: &Permit) -> Option<FileFacts> {
+        at_once::look_up(self, permit.path(), permit.device(), described(permit)).map(|file| file.facts)
     }
 
     /// Lists a folder: the names that the permit shows, sorted, each once. It blocks.
@@ -147,8 +158,14 @@ impl Files {
 
     /// Does the work of looking for a file that is not there, so that a refusal costs what a missing file costs, whether
     /// the file that was refused is there or not.
+    /// It blocks.
     pub fn feign(&self, path: &RequestPath) {
         lookup::feign(self, path);
+    }
+
+    /// The part of that which does not block, for whoever tried [`Files::open_at_once`] for a file that is missing.
+    pub fn feign_at_once(&self, path: &RequestPath) {
+        at_once::feign(self, path);
     }
 
     /// The links in the roots that lead out of them and so are not followed, for `provost check`. It blocks.
@@ -175,6 +192,14 @@ impl Files {
     /// The tenant's root, then the shared ones.
     fn roots(&self) -> impl DoubleEndedIterator<Item = &Root> {
         std::iter::once(&self.root).chain(&self.shared)
+    }
+}
+
+/// Where a description is looked for.
+fn described(permit: &Permit) -> Places {
+    match (permit.operation(), permit.rule().kind) {
+        (Operation::Write, _) | (Operation::Read, Kind::Log) => Places::UploadsAlone,
+        (Operation::Read, Kind::File | Kind::Settings) => Places::InOrder(permit.rule().prefer),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One root: a folder that nothing leads out of.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::at_once::is_local;
 use super::folded::FoldedNames;
 use super::{FileFacts, FilesError, OpenFile};
 
@@ -19,6 +21,7 @@ pub(super) struct Root {
     pub(super) dir: Dir,
     path: PathBuf,
     folded: FoldedNames,
+    pub(super) is_local: bool,
 }
 
 /// Whether a link at the end of a path is followed.
@@ -33,7 +36,7 @@ pub(super) enum Links {
 impl Root {
     pub(super) fn open(path: PathBuf) -> Result<Self, FilesError> {
         match Dir::open_ambient_dir(&path, ambient_authority()) {
-            Ok(dir) => Ok(Self { dir, path, folded: FoldedNames::default() }),
+            Ok(dir) => Ok(Self { is_local: is_local(&dir), dir, path, folded: FoldedNames::default() }),
             Err(source) => Err(FilesError { path, source }),
         }
     }
@@ -71,7 +74,11 @@ pub(super) fn open(dir: &Dir, path: &str, links: Links) -> io::Result<Option<Ope
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags.bits().cast_signed());
     let Some(file) = present(dir.open_with(path, &options))? else { return Ok(None) };
-    let file = file.into_std();
+    regular(file.into_std())
+}
+
+/// The file and its facts, if it is a regular one.
+pub(super) fn regular(file: File) -> io::Result<Option<OpenFile>> {
     let facts = file.metadata()?;
     if !facts.is_file() {
         return Ok(None);

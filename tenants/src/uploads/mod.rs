@@ -154,6 +154,15 @@ impl Uploads {
     pub(crate) fn reading(&self, path: &RequestPath, device: Option<Mac>) -> Option<(&cap_std::fs::Dir, String)> {
         Some((self.state.root().ok()?, stored_name(self.settings.case, path, device)))
     }
+
+    /// The same, where it may be read without waiting for a disk. It does not block.
+    pub(crate) fn reading_at_once(
+        &self,
+        path: &RequestPath,
+        device: Option<Mac>,
+    ) -> Option<(&cap_std::fs::Dir, String)> {
+        Some((self.state.root_at_once()?, stored_name(self.settings.case, path, device)))
+    }
 }
 
 /// The folders of a path, by name.

@@ -16,6 +16,7 @@ use super::ledger::{Ledger, Shortage};
 use super::locks::Locks;
 use super::recent::Recent;
 use super::rotation::drop_rotated;
+use crate::files::is_local;
 
 /// How often all files of a tenant may be looked at again because its quota seems used up.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
@@ -23,13 +24,20 @@ const RECOUNT_EVERY: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct State {
     directory: PathBuf,
-    root: OnceLock<Dir>,
+    root: OnceLock<Root>,
     opening: Mutex<()>,
     pub(super) locks: Locks,
     ledger: Mutex<Ledger>,
     recounted: Mutex<Option<Instant>>,
     pub(super) recent: Recent,
     pub(super) free: fn(&Dir) -> io::Result<u64>,
+}
+
+/// The open directory.
+#[derive(Debug)]
+struct Root {
+    dir: Dir,
+    is_local: bool,
 }
 
 /// Whether rotated logs are dropped where room is short.
@@ -56,11 +64,11 @@ impl State {
     /// The directory, made, cleaned and counted at the first call.
     pub(super) fn root(&self) -> Result<&Dir, UploadError> {
         if let Some(root) = self.root.get() {
-            return Ok(root);
+            return Ok(&root.dir);
         }
         let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(root) = self.root.get() {
-            return Ok(root);
+            return Ok(&root.dir);
         }
         let root = make(&self.directory).map_err(failed("make the uploads directory"))?;
         clean(&root).map_err(failed("clean the uploads directory"))?;
@@ -71,7 +79,12 @@ impl State {
         })
         .map_err(failed("read the uploads directory"))?;
         *self.ledger() = ledger;
-        Ok(self.root.get_or_init(|| root))
+        Ok(&self.root.get_or_init(|| Root { is_local: is_local(&root), dir: root }).dir)
+    }
+
+    /// The directory, where what it holds may be looked at without waiting for a disk.
+    pub(super) fn root_at_once(&self) -> Option<&Dir> {
+        self.root.get().filter(|root| root.is_local).map(|root| &root.dir)
     }
 
     pub(super) fn directory(&self) -> &PathBuf {

@@ -1,0 +1,150 @@
+//! Opening and reading without waiting for a disk, so that it may happen on the runtime's own threads.
+//!
+//! Handing a request to another thread and back costs more than everything else that a small file takes. Most files that
+//! phones ask for were asked for before: their names and bytes are in memory. So the kernel is asked for what it has there
+//! (openat2(2) `RESOLVE_CACHED`, preadv2(2) `RWF_NOWAIT`), and whatever it would have to wait for, or is not settled here, goes
+//! the long way. Only what is found counts: what is missing is looked for again the long way, so that a missing file and a
+//! refusal cost the same.
+
+use std::fs::File;
+use std::io::IoSliceMut;
+
+use cap_std::fs::Dir;
+use provost_core::path::{Case, RESERVED_PREFIX};
+use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
+use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, openat2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use super::lookup::Places;
+use super::root::{Links, Root, regular};
+use super::{Files, OpenFile};
+
+/// File systems whose open(2) and fstat(2) of a name in memory ask nobody: of ext4, XFS, btrfs, tmpfs, F2FS and ZFS. A network's
+/// would wait for its server; below an overlay may be anything.
+const LOCAL: [i64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1];
+
+/// What a look into memory finds.
+enum Glance {
+    Found(OpenFile),
+    /// The name is known to be missing.
+    Absent,
+    /// Only the long way tells.
+    Unknown,
+}
+
+/// Whether names below a folder may be opened on the runtime's threads.
+pub(crate) fn is_local(dir: &Dir) -> bool {
+    fstatfs(dir).is_ok_and(|facts| LOCAL.contains(&i64::from(facts.f_type)))
+}
+
+/// The file at `path`, where all places before the one that has it are known not to.
+pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, places: Places) -> Option<OpenFile> {
+    let mut names = Names { path, device, case: files.case, respelled: None };
+    let mut glance = match places {
+        Places::UploadsAlone => return in_uploads(files, path, device).found(),
+        Places::InOrder(Prefer::Uploads) => in_uploads(files, path, device).or(|| in_root(&files.root, &mut names)),
+        Places::InOrder(Prefer::Root) => in_root(&files.root, &mut names).or(|| in_uploads(files, path, device)),
+    };
+    for root in &files.shared {
+        glance = glance.or(|| in_root(root, &mut names));
+    }
+    glance.found()
+}
+
+/// Does the work of a look that finds nothing.
+pub(super) fn feign(files: &Files, path: &RequestPath) {
+    let absent = format!("{RESERVED_PREFIX}absent");
+    let device = match path.named() {
+        NamedDevice::One(device) => Some(*device),
+        NamedDevice::None | NamedDevice::Ambiguous => None,
+    };
+    if let Some((dir, _)) = device.and_then(|device| files.uploads.reading_at_once(path, Some(device))) {
+        drop(open(dir, &absent, Links::Refuse));
+    }
+    let spellings = path.spellings(device).len();
+    for root in files.roots().filter(|root| root.is_local) {
+        for _ in 0..spellings {
+            drop(open(&root.dir, &absent, Links::Follow));
+        }
+    }
+}
+
+/// The names to try. Those after the first are made when that is missing.
+struct Names<'p> {
+    path: &'p RequestPath,
+    device: Option<Mac>,
+    case: Case,
+    respelled: Option<Vec<String>>,
+}
+
+impl Names<'_> {
+    fn further(&mut self) -> impl Iterator<Item = &String> {
+        let Self { path, device, respelled, .. } = self;
+        respelled.get_or_insert_with(|| path.spellings(*device)).iter().skip(1)
+    }
+}
+
+impl Glance {
+    fn or(self, next: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Absent => next(),
+            Self::Found(_) | Self::Unknown => self,
+        }
+    }
+
+    fn found(self) -> Option<OpenFile> {
+        match self {
+            Self::Found(file) => Some(file),
+            Self::Absent | Self::Unknown => None,
+        }
+    }
+}
+
+fn in_uploads(files: &Files, path: &RequestPath, device: Option<Mac>) -> Glance {
+    let Some(device) = device else { return Glance::Absent };
+    let Some((dir, name)) = files.uploads.reading_at_once(path, Some(device)) else { return Glance::Unknown };
+    open(dir, &name, Links::Refuse)
+}
+
+fn in_root(root: &Root, names: &mut Names<'_>) -> Glance {
+    if !root.is_local {
+        return Glance::Unknown;
+    }
+    let mut glance = open(&root.dir, names.path.as_str(), Links::Follow);
+    if matches!(glance, Glance::Absent) {
+        for name in names.further() {
+            glance = glance.or(|| open(&root.dir, name, Links::Follow));
+        }
+    }
+    match (glance, names.case) {
+        // It may be there in another case.
+        (Glance::Absent, Case::Ignore) => Glance::Unknown,
+        (glance, Case::Exact | Case::Ignore) => glance,
+    }
+}
+
+fn open(dir: &Dir, path: &str, links: Links) -> Glance {
+    let flags = match links {
+        Links::Follow => OFlags::empty(),
+        Links::Refuse => OFlags::NOFOLLOW,
+    } | OFlags::RDONLY
+        | OFlags::CLOEXEC
+        | OFlags::NONBLOCK
+        | OFlags::NOCTTY;
+    // Another file system may be mounted below: of that nothing is known.
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV | ResolveFlags::CACHED;
+    let file = match openat2(dir, path, flags, Mode::empty(), resolve) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Glance::Absent,
+        Err(_) => return Glance::Unknown,
+    };
+    // The long way says what a folder or an error is.
+    regular(file).ok().flatten().map_or(Glance::Unknown, Glance::Found)
+}
+
+/// Reads `length` bytes from `first` on, if all of them are in memory.
+pub fn read_at_once(file: &File, first: u64, length: u64) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    let read = preadv2(file, &mut [IoSliceMut::new(&mut bytes)], first, ReadWriteFlags::NOWAIT).ok()?;
+    (read == bytes.len()).then_some(bytes)
+}
