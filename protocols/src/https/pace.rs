@@ -257,16 +257,22 @@ impl<S: AsyncRead + Unpin> Paced<S> {
     }
 }
 
-/// A timer that is made when it is first needed.
+/// A timer that is made when it is first needed. It is set anew only for an earlier deadline, or when it has run down before a
+/// later one: most deadlines of a busy connection are moved on long before they come, and each setting has its price.
 #[derive(Debug, Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() != deadline {
+        if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
         }
-        sleep.as_mut().poll(cx)
+        ready!(sleep.as_mut().poll(cx));
+        if sleep.deadline() < deadline {
+            sleep.as_mut().reset(deadline);
+            return sleep.as_mut().poll(cx);
+        }
+        Poll::Ready(())
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use provost_tenants::LogFormat;
@@ -15,6 +15,12 @@ use super::format::line;
 /// third of the queue, and many leave something to the others. What is past it is counted and dropped, and the log says how
 /// many.
 const QUEUE: usize = 65_536;
+
+/// Lines are handed to the system once they are so many bytes.
+const WRITE_BYTES: usize = 64 * 1024;
+/// How long the thread rests after it has written all that there was. A record that comes meanwhile waits; in return nobody who
+/// leaves one has to wake the thread, and one write takes many.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How often is looked whether a full queue has room.
 const LOOK: Duration = Duration::from_millis(10);
@@ -105,39 +111,46 @@ impl RecordLog {
     }
 }
 
-fn write(output: impl Write, format: LogFormat, records: &Receiver<Message>, waiting: &AtomicUsize) {
-    let mut output = std::io::BufWriter::with_capacity(64 * 1024, output);
-    while let Some(message) = next(records, &mut output) {
-        match message {
-            Message::Record(record, share) => {
-                share.waiting.fetch_sub(1, Ordering::Relaxed);
-                waiting.fetch_sub(1, Ordering::Relaxed);
-                note_failure(output.write_all(line(&record, format).as_bytes()));
-                let lost = share.dropped.swap(0, Ordering::Relaxed);
-                if lost > 0 {
-                    share.told.fetch_add(lost, Ordering::Relaxed);
-                    let tenant = &record.tenant;
-                    tracing::warn!(tenant, lost, "records were dropped: they come faster than they can be written");
+fn write(mut output: impl Write, format: LogFormat, records: &Receiver<Message>, waiting: &AtomicUsize) {
+    let mut lines = String::with_capacity(2 * WRITE_BYTES);
+    while let Ok(first) = records.recv() {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Record(record, share) => {
+                    share.waiting.fetch_sub(1, Ordering::Relaxed);
+                    waiting.fetch_sub(1, Ordering::Relaxed);
+                    line(&mut lines, &record, format);
+                    tell_lost(&record, &share);
+                }
+                Message::Flush(done) => {
+                    hand_over(&mut output, &mut lines);
+                    let _ = done.send(());
                 }
             }
-            Message::Flush(done) => {
-                note_failure(output.flush());
-                let _ = done.send(());
+            if lines.len() >= WRITE_BYTES {
+                hand_over(&mut output, &mut lines);
             }
+            next = records.try_recv().ok();
         }
+        hand_over(&mut output, &mut lines);
+        std::thread::sleep(PAUSE);
     }
-    note_failure(output.flush());
 }
 
-/// The next message. What is buffered is written before waiting for one.
-fn next(records: &Receiver<Message>, output: &mut impl Write) -> Option<Message> {
-    match records.try_recv() {
-        Ok(message) => Some(message),
-        Err(TryRecvError::Empty) => {
-            note_failure(output.flush());
-            records.recv().ok()
-        }
-        Err(TryRecvError::Disconnected) => None,
+fn tell_lost(record: &Record, share: &RecordShare) {
+    if share.dropped.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let (tenant, lost) = (&record.tenant, share.dropped.swap(0, Ordering::Relaxed));
+    share.told.fetch_add(lost, Ordering::Relaxed);
+    tracing::warn!(tenant, lost, "records were dropped: they come faster than they can be written");
+}
+
+fn hand_over(output: &mut impl Write, lines: &mut String) {
+    if !lines.is_empty() {
+        note_failure(output.write_all(lines.as_bytes()).and_then(|()| output.flush()));
+        lines.clear();
     }
 }
 

@@ -34,7 +34,7 @@ enum Glance {
 
 /// Whether names below a folder may be opened on the runtime's threads.
 pub(crate) fn is_local(dir: &Dir) -> bool {
-    fstatfs(dir).is_ok_and(|facts| LOCAL.contains(&i64::from(facts.f_type)))
+    fstatfs(dir).is_ok_and(|facts| LOCAL.contains(&facts.f_type))
 }
 
 /// The file at `path`, where all places before the one that has it are known not to.
