@@ -122,7 +122,8 @@ impl Reply {
         let Some(Piece::Part(span)) = self.pieces.front_mut() else { return None };
         let front = self.exchange.as_ref()?.front();
         let memory = front.piece(usize::try_from(span.length.min(READ_BYTES)).unwrap_or(usize::MAX));
-        let now = Span { first: span.first, length: span.length.min(u64::try_from(memory.bytes()).unwrap_or(u64::MAX)) };
+        let now =
+            Span { first: span.first, length: span.length.min(u64::try_from(memory.bytes()).unwrap_or(u64::MAX)) };
         (span.first, span.length) = (span.first + now.length, span.length - now.length);
         if span.length == 0 {
             self.pieces.pop_front();

@@ -1,5 +1,6 @@
 //! Files in real folders.
 
+mod at_once;
 mod escapes;
 mod listing;
 mod order;
@@ -66,7 +67,12 @@ impl Bench {
 
     /// What a phone gets for `path`; `-` for nothing.
     fn read(&self, path: &str) -> String {
-        match self.files.open(&self.site.permit(DEVICE, Operation::Read, path)) {
+        let permit = self.site.permit(DEVICE, Operation::Read, path);
+        let outcome = self.files.open(&permit);
+        let at_once = self.files.open_at_once(&permit).map(|open| open.facts);
+        let facts = outcome.as_ref().ok().map(|open| open.facts);
+        assert!(at_once.is_none() || at_once == facts, "{path}: {at_once:?}, {facts:?}");
+        match outcome {
             Ok(open) => {
                 let text = read_to_string(open.file).unwrap_or_else(|error| panic!("{error}"));
                 assert_eq!(open.facts.size, text.len() as u64);
