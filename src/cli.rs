@@ -241,7 +241,13 @@ pub(crate) struct TrustArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
     /// Show certificates: subject, key, hash, times, legacy options, and the MAC that a leaf would prove
+    ///
+    /// Without a configuration, where in the subject the vendors' usual forms find a MAC; with one, what each of its trust sets says
+    /// of the chain: the device that it proves, or why none. A file may hold a chain, the leaf and the CAs that a phone sends with it.
     Show {
+        /// Ask the trust sets of this configuration
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Files in PEM or DER
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,

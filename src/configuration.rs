@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use provost_tenants::config::{self, Former, Loaded, Problems};
+use provost_tenants::trust::TrustSet;
 use provost_tenants::{Listener, Settings, Tenant};
 
 /// A configuration that cannot be used, with everything that was found in it.
@@ -25,6 +26,11 @@ pub(crate) fn reload(path: &Path, former: Former<'_>) -> Result<Loaded, Problems
 /// What provost.toml says of the server itself, errors or not.
 pub(crate) fn settings(path: &Path) -> Result<Settings, Refused> {
     config::settings(path, environment()).map_err(Refused)
+}
+
+/// The trust sets of provost.toml, and what was found about them.
+pub(crate) fn trust_sets(path: &Path) -> Result<(Vec<Arc<TrustSet>>, Problems), Refused> {
+    config::trust_sets(path, environment()).map_err(Refused)
 }
 
 fn environment() -> impl Iterator<Item = (String, String)> {

@@ -41,3 +41,4 @@ mod reload;
 mod tenants;
 mod tftp;
 mod tftp_wire;
+mod trust;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use provost_core::proof::CertificateIdentity;
 use provost_core::{NoIdentity, TenantPolicy};
-use provost_tenants::trust::Legacy;
+use provost_tenants::trust::{Legacy, TrustSet};
 use provost_tenants::{Listener, TlsSettings};
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::CertificateDer;
@@ -116,8 +116,20 @@ impl TlsFront {
 /// # Errors
 /// - [`NoIdentity`]: as [`TlsFront::identity`]; a trust set that cannot be used verifies nothing
 pub fn identity_of(settings: &TlsSettings, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
+    identity_among(&settings.trust, chain)
+}
+
+/// The device that a chain, leaf first, would name to one trust set now: for `provost trust show`.
+///
+/// # Errors
+/// - [`NoIdentity`]: as [`TlsFront::identity`]
+pub fn identity_by(set: &Arc<TrustSet>, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
+    identity_among(std::slice::from_ref(set), chain)
+}
+
+fn identity_among(sets: &[Arc<TrustSet>], chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
     let Some((leaf, intermediates)) = chain.split_first() else { return Err(NoIdentity::NotPresented) };
-    let sets = TrustSets::new(&settings.trust).map_err(|error| NoIdentity::NotVerified(error.to_string()))?;
+    let sets = TrustSets::new(sets).map_err(|error| NoIdentity::NotVerified(error.to_string()))?;
     sets.judge(leaf, intermediates, rustls::pki_types::UnixTime::now()).identity()
 }
 

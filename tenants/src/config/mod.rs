@@ -50,6 +50,7 @@ use problem::Collector;
 use crate::deployment::{Deployment, Settings, Source, Tenant};
 use crate::devices::{Refresh, Removals};
 use crate::files::FileError;
+use crate::trust::TrustSet;
 
 /// A configuration that can be served: the tenants without errors, and everything that was found.
 #[derive(Debug)]
@@ -172,6 +173,23 @@ pub fn settings(path: &Path, environment: impl IntoIterator<Item = (String, Stri
     // What is wrong with them is told by whoever loads the configuration.
     let _ = overlay::environment(&mut document, environment, path.parent().unwrap_or(Path::new("")));
     Ok(main_file::read(&document, &Collector::default()).settings)
+}
+
+/// The trust sets of provost.toml that have no error, by name, and what was found about all of them.
+///
+/// # Errors
+/// - [`Problems`]: the file cannot be read, or is not TOML
+pub fn trust_sets(
+    path: &Path,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(Vec<Arc<TrustSet>>, Problems), Problems> {
+    let (mut document, _) = read_document(path).map_err(Problems::from_iter)?;
+    let _ = overlay::environment(&mut document, environment, path.parent().unwrap_or(Path::new("")));
+    let problems = Collector::default();
+    let (sets, _) = trust::read(&document, &problems, SystemTime::now());
+    let mut sets: Vec<_> = sets.into_values().flatten().collect();
+    sets.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok((sets, Problems::from_iter(problems.into_problems())))
 }
 
 impl Loaded {

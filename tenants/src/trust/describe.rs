@@ -3,6 +3,7 @@
 //! Facts only: the command line formats them. What a leaf would prove is asked of the common places of a MAC; the
 //! places that a deployment believes stand in its trust sets.
 
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use provost_core::identity::{MacPlace, MacRule};
@@ -57,21 +58,53 @@ pub struct CommonPlace {
     pub attribute: Attribute,
     /// The pattern.
     pub pattern: &'static str,
+    /// Whose phones have it there.
+    pub vendors: &'static str,
 }
 
 impl CommonPlace {
     /// The places, the most usual first.
-    pub const ALL: [Self; 3] = [
-        Self { attribute: Attribute::CommonName, pattern: "^([0-9A-Fa-f]{12})$" },
-        Self { attribute: Attribute::StateOrProvince, pattern: "^([0-9A-Fa-f]{12})$" },
-        Self { attribute: Attribute::CommonName, pattern: "^CP-[0-9A-Za-z-]+-SEP([0-9A-Fa-f]{12})$" },
+    pub const ALL: [Self; 4] = [
+        Self {
+            attribute: Attribute::CommonName,
+            pattern: "^([0-9A-Fa-f]{12})$",
+            vendors: "Poly, Yealink, Grandstream, Snom, Algo, Panasonic, Gigaset",
+        },
+        Self {
+            attribute: Attribute::StateOrProvince,
+            pattern: "^([0-9A-Fa-f]{12})$",
+            vendors: "Cisco SPA, MPP and ATA",
+        },
+        Self {
+            attribute: Attribute::CommonName,
+            pattern: "^CP-[0-9A-Za-z-]+-SEP([0-9A-Fa-f]{12})$",
+            vendors: "Cisco enterprise phones",
+        },
+        Self {
+            attribute: Attribute::CommonName,
+            pattern: "^[0-9A-Za-z-]+, MAC: ([0-9A-Fa-f]{12}), Serial: [0-9A-Za-z]+$",
+            vendors: "Cisco SPA",
+        },
     ];
 
-    fn device(self, leaf: &[u8]) -> Result<Mac, NoIdentity> {
-        let place = MacPlace::new(self.attribute, self.pattern).map_err(|_| NoIdentity::NoMatch(self.attribute))?;
-        device_of(leaf, &MacRule::new(vec![place], None))
+    /// What the place says of the device.
+    ///
+    /// # Errors
+    /// - as [`device_of`]
+    pub fn device(&self, leaf: &[u8]) -> Result<Mac, NoIdentity> {
+        let known = RULES.iter().find(|(place, _)| place == self);
+        known.map_or(Err(NoIdentity::NoMatch(self.attribute)), |(_, rule)| device_of(leaf, rule))
     }
 }
+
+/// The places as rules. Patterns cost a thousand times what it costs to match them.
+static RULES: LazyLock<Vec<(CommonPlace, MacRule)>> = LazyLock::new(|| {
+    let rule = |place: CommonPlace| {
+        let at = MacPlace::new(place.attribute, place.pattern).ok()?;
+        Some((place, MacRule::new(vec![at], None)))
+    };
+    CommonPlace::ALL.into_iter().filter_map(rule).collect()
+});
 
 impl Description {
     /// The device that the first place that names one names.

@@ -8,6 +8,7 @@ mod listeners;
 mod neighbours;
 mod shipped;
 mod trust_sets;
+mod vendors;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
