@@ -11,7 +11,7 @@ use provost_protocols::server::{
 };
 
 use crate::cli::StatusArgs;
-use crate::terminal::{BAD, HEADING, paint, table};
+use crate::terminal::{BAD, CARE, HEADING, paint, table};
 use crate::{configuration, running};
 
 /// A server of another version might.
@@ -72,6 +72,9 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     for tenant in tenants.iter().filter(|tenant| !tenant.errors.is_empty()) {
         writeln!(output, "{} tenant {} is served as it was before:", paint(BAD, "error:"), tenant.name)?;
         tenant.errors.iter().try_for_each(|error| writeln!(output, "  {error}"))?;
+    }
+    for (tenant, warning) in tenants.iter().flat_map(|tenant| tenant.warnings.iter().map(move |text| (tenant, text))) {
+        writeln!(output, "{} tenant {}: {warning}", paint(CARE, "warning:"), tenant.name)?;
     }
     for (tenant, alarm) in tenants.iter().flat_map(|tenant| tenant.alarms.iter().map(move |alarm| (tenant, alarm))) {
         let AlarmStatus { alarm, source, count, seconds_ago } = alarm;

@@ -16,6 +16,7 @@ use crate::files::Files;
 use crate::guard::Guard;
 use crate::limits::Limits;
 use crate::network::NetworkStack;
+use crate::staple::Staple;
 use crate::trust::TrustSet;
 use crate::uploads::Uploads;
 use crate::users::Users;
@@ -159,11 +160,11 @@ impl fmt::Debug for Source {
 }
 
 impl TlsSettings {
-    /// Whether the other is the same in everything that a session was granted on.
+    /// Whether the other is the same in everything that a session was granted on. Staples are not among that.
     pub fn is(&self, other: &Self) -> bool {
         let pairs = |settings: &Self| -> Vec<_> {
             let pairs = settings.certificates.iter();
-            pairs.map(|(chain, key)| (chain.clone(), key.secret_der().to_vec())).collect()
+            pairs.map(|pair| (pair.chain.clone(), pair.key.secret_der().to_vec())).collect()
         };
         let trusts = |(a, b): (&Arc<TrustSet>, &Arc<TrustSet>)| Arc::ptr_eq(a, b) || a.is(b);
         pairs(self) == pairs(other)
@@ -177,12 +178,25 @@ impl TlsSettings {
 /// The server's side of TLS, and whom it trusts.
 #[derive(Debug)]
 pub struct TlsSettings {
-    /// The server's certificate chains, leaf first, each with its key.
-    pub certificates: Vec<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    /// The server's certificates, in the operator's order.
+    pub certificates: Vec<ServerCertificate>,
     /// Names the listener answers to; empty for any.
     pub server_names: Vec<String>,
     /// The trust sets of its phones.
     pub trust: Vec<Arc<TrustSet>>,
     /// Whether the names of the trust sets' CAs are sent to the phone.
     pub hints: bool,
+}
+
+/// A certificate of the server.
+#[derive(Debug)]
+pub struct ServerCertificate {
+    /// Its chain, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: PrivateKeyDer<'static>,
+    /// What says that it is not revoked: sent along as long as it counts.
+    pub staple: Option<Staple>,
+    /// Why the staple that the operator named is of no use.
+    pub staple_flaw: Option<String>,
 }

@@ -12,11 +12,14 @@ pub mod files;
 pub mod guard;
 pub mod limits;
 pub mod network;
+pub mod staple;
 #[cfg(test)]
 mod testing;
 pub mod trust;
 pub mod uploads;
 pub mod users;
 
-pub use deployment::{Deployment, FtpSettings, FtpTls, Listener, LogFormat, Settings, Source, Tenant, TlsSettings};
+pub use deployment::{
+    Deployment, FtpSettings, FtpTls, Listener, LogFormat, ServerCertificate, Settings, Source, Tenant, TlsSettings,
+};
 pub use limits::Limits;

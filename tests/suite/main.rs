@@ -38,6 +38,7 @@ mod passwords;
 mod quotas;
 mod records;
 mod reload;
+mod server_certificates;
 mod tenants;
 mod tftp;
 mod tftp_wire;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use provost_tenants::Tenant;
 use provost_tenants::config::{Look, Reread, Seen, reread};
@@ -14,7 +14,7 @@ use provost_tenants::network::Passed;
 use tokio::time::MissedTickBehavior;
 
 use super::serving::Prepared;
-use super::{Failure, Tenants, Turn, lock};
+use super::{Failure, Tenants, Turn, lock, staples};
 use crate::record::RecordLog;
 
 /// How often.
@@ -82,6 +82,9 @@ impl Watch {
                         Failure::of(name, failure).log();
                     }
                     tracing::info!(tenant = name, "certificates, keys or revocation lists were read again");
+                    for flaw in staples::flaws(&serving.tenant, SystemTime::now()) {
+                        tracing::warn!(tenant = name, flaw, "an OCSP response is of no use");
+                    }
                     closed
                 }
                 Ok(None) => {

@@ -11,6 +11,7 @@ mod material;
 mod refresh;
 mod renewal;
 mod serving;
+mod staples;
 mod status;
 
 use std::collections::BTreeMap;

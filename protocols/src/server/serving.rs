@@ -146,10 +146,15 @@ fn tls(tenant: &Tenant, listener: &Listener, former: Option<&Serving>) -> Result
         let present = named.front.present();
         let (then, now) = (present.listener.tls.as_ref()?, listener.tls.as_ref()?);
         let tls = present.tls.as_ref()?;
-        (then.is(now) && tls.client_auth() == client_auth(&tenant.policy, &listener.policy)).then(|| Arc::clone(tls))
+        let stays = then.is(now) && tls.client_auth() == client_auth(&tenant.policy, &listener.policy);
+        stays.then(|| (Arc::clone(tls), now))
     });
     match former {
-        Some(tls) => Ok(Some(tls)),
+        // Sessions go on: what says that our certificate is not revoked is no part of what they were granted on.
+        Some((tls, now)) => {
+            tls.restaple(now)?;
+            Ok(Some(tls))
+        }
         None => Ok(Some(Arc::new(TlsFront::new(&tenant.policy, listener, alpn)?))),
     }
 }

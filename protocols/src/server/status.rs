@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 use provost_tenants::guard::Raised;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listening::Listening;
 use super::serving::Serving;
-use super::{Server, State};
+use super::{Server, State, staples};
 
 /// The server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct TenantStatus {
     /// Why its present file, or a certificate, a key or a revocation list, is not what is served.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// What is not as it should be and keeps nobody from being served: OCSP responses that are of no use.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// What its guard against enumeration raised of late.
     #[serde(default)]
     pub alarms: Vec<AlarmStatus>,
@@ -176,6 +179,7 @@ fn tenant(serving: &Serving) -> TenantStatus {
         underway: serving.life.underway(),
         memory_held: serving.life.shares().memory_held(),
         errors: [&serving.errors[..], &serving.stale].concat(),
+        warnings: staples::flaws(&serving.tenant, SystemTime::now()),
         alarms: alarms(serving),
         alarm_counts: counts.into_iter().map(|(alarm, count)| (alarm.code().to_owned(), count)).collect(),
         records_dropped: serving.life.shares().records_dropped(),

@@ -47,6 +47,7 @@ const SESSIONS: usize = 1024;
 pub struct TlsFront {
     config: Arc<rustls::ServerConfig>,
     verifier: Arc<Verifier>,
+    certificates: Arc<ServerCertificates>,
     names: ServerNames,
     client_auth: ClientAuth,
     clock: Arc<dyn TimeProvider>,
@@ -80,16 +81,17 @@ impl TlsFront {
         // Nothing verifies PSS with a key of 1,024 bits, and TLS 1.3 knows nothing else for RSA (RFC 8446 section 4.2.3).
         let versions: &[_] = if sets.tolerate(Legacy::Rsa1024) { &[&TLS12] } else { &[&TLS13, &TLS12] };
         let verifier = Arc::new(Verifier::new(sets, client_auth, settings.hints, &provider));
+        let certificates = Arc::new(ServerCertificates::new(settings, &provider, Arc::clone(&clock))?);
         let mut config = rustls::ServerConfig::builder_with_details(Arc::clone(&provider), Arc::clone(&clock))
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(Arc::clone(&verifier) as Arc<_>)
-            .with_cert_resolver(Arc::new(ServerCertificates::new(settings, &provider)?));
+            .with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         // Ticket keys live in memory alone and are this generation's own: after a reload no former session resumes.
         config.ticketer = Ticketer::new()?;
         let names = ServerNames::new(&settings.server_names);
-        Ok(Self { config: Arc::new(config), verifier, names, client_auth, clock })
+        Ok(Self { config: Arc::new(config), verifier, certificates, names, client_auth, clock })
     }
 
     /// The device that a connection's certificates name, leaf first, as it is now: to be asked again for every request,
@@ -102,6 +104,15 @@ impl TlsFront {
         let Some((leaf, intermediates)) = chain.split_first() else { return Err(NoIdentity::NotPresented) };
         let now = self.clock.current_time().ok_or_else(|| NoIdentity::NotVerified("the time is not known".into()))?;
         self.verifier.judge(leaf, intermediates, now).identity()
+    }
+
+    /// Shows the certificates of these settings from the next handshake on. Sessions stay: it is for settings that differ in
+    /// staples alone.
+    ///
+    /// # Errors
+    /// - [`TlsError::Certificate`]: one that cannot be used; nothing changes then
+    pub(crate) fn restaple(&self, settings: &TlsSettings) -> Result<(), TlsError> {
+        self.certificates.renew(settings, self.config.crypto_provider())
     }
 
     /// Whether a handshake fails without a certificate that verifies.

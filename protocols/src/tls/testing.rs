@@ -13,7 +13,7 @@ use provost_core::proof::Attribute;
 use provost_core::rules::{Gap, Kind, Origin, Prefer, Readers, Rule, RuleSet};
 use provost_core::{ListenerPolicy, Protocol, Require, TenantPolicy};
 use provost_tenants::trust::TrustSet;
-use provost_tenants::{FtpSettings, Limits, Listener, TlsSettings};
+use provost_tenants::{FtpSettings, Limits, Listener, ServerCertificate, TlsSettings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
     IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams,
@@ -150,7 +150,7 @@ pub(super) struct Site {
 /// The certificates that a listener shows, one for each kind of key, and their CA.
 struct Own {
     ca: Ca,
-    certificates: Vec<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    certificates: Vec<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
 }
 
 impl Own {
@@ -160,14 +160,20 @@ impl Own {
             let key = KeyPair::generate_for(kind).unwrap();
             let leaf = CertificateParams::new(vec![NAME.to_owned(), "other.example.net".to_owned()]).unwrap();
             let leaf = leaf.signed_by(&key, &ca.0).unwrap().der().clone();
-            (vec![leaf], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            (leaf, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         };
         let certificates = keys.iter().map(certificate).collect();
         Self { ca, certificates }
     }
 
     fn settings(&self, trust: Vec<Arc<TrustSet>>, hints: bool) -> TlsSettings {
-        let certificates = self.certificates.iter().map(|(chain, key)| (chain.clone(), key.clone_key())).collect();
+        let certificate = |(leaf, key): &(CertificateDer<'static>, PrivateKeyDer<'static>)| ServerCertificate {
+            chain: vec![leaf.clone()],
+            key: key.clone_key(),
+            staple: None,
+            staple_flaw: None,
+        };
+        let certificates = self.certificates.iter().map(certificate).collect();
         TlsSettings { certificates, server_names: vec![NAME.into()], trust, hints }
     }
 

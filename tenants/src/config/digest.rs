@@ -4,6 +4,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use secrecy::ExposeSecret;
 
 use super::tenant::TenantRead;
+use crate::staple::Staple;
 
 /// The digest of these parts, each with its length, so that no byte moves from one to the next unseen.
 pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
@@ -23,7 +24,10 @@ pub(super) fn of_tenant(read: &TenantRead<'_>, main: &[u8; 32]) -> [u8; 32] {
     let patterns: Vec<String> = trust_sets(read).map(|set| format!("{:?}", set.mac)).collect();
     let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
     let pairs = tls.flat_map(|tls| &tls.certificates);
-    let pairs = pairs.flat_map(|(chain, key)| chain.iter().map(AsRef::as_ref).chain([key.secret_der()]));
+    let pairs = pairs.flat_map(|pair| {
+        let staple = pair.staple.as_ref().map_or(pair.staple_flaw.as_deref().unwrap_or("").as_bytes(), Staple::der);
+        pair.chain.iter().map(AsRef::as_ref).chain([pair.key.secret_der(), staple])
+    });
     let trusted = trust_sets(read)
         .flat_map(|set| set.anchors.iter().map(AsRef::as_ref).chain(set.crls.iter().map(AsRef::as_ref)));
     let passwords = read.users.iter().map(|user| user.password.expose_secret().as_bytes());

@@ -188,6 +188,13 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The tables of a list, and nothing of what is no table.
+    pub(super) fn tables(&self) -> Vec<Section<'a>> {
+        let Value::List(nodes) = &self.node.value else { return Vec::new() };
+        let section = |node: &'a Node| Some(Section::new(self.key.clone(), node.table()?, &node.place, self.problems));
+        nodes.iter().filter_map(section).collect()
+    }
+
     /// The value as a list, or alone where it is none.
     pub(super) fn one_or_more(&self) -> Vec<Self> {
         match &self.node.value {

@@ -8,6 +8,7 @@ use provost_core::policy::{Unbound, UnboundWrite};
 use provost_core::{DevicePolicy, ListenerPolicy, Prefixes, Protocol};
 use std::time::SystemTime;
 
+use super::certificates;
 use super::field::Field;
 use super::ftp;
 use super::material::Seen;
@@ -75,7 +76,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let unbound = unbound.and_then(|field| field.choice(&[("refuse", Unbound::Refuse), ("listed", Unbound::Listed)]));
     let unbound = unbound.unwrap_or(protocol.default_unbound());
     let unbound_write = unbound_write(&mut section);
-    let secrets = section.take("key");
+    let secrets = certificates::secrets(&mut section);
     let tls = tls::read(&mut section, protocol, &terms, surroundings);
     let has_tls = tls.as_ref().is_none_or(|tls| tls.settings.is_some());
     let ftp = ftp::read(&mut section, protocol, &terms, has_tls);
@@ -101,7 +102,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
         protocol,
         enabled,
         unbound,
-        secrets: secrets.into_iter().collect(),
+        secrets,
         pair: pair.unwrap_or_default(),
     })
 }

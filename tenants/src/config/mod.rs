@@ -8,6 +8,7 @@ mod addresses;
 mod assemble;
 mod authorities;
 mod beside;
+mod certificates;
 mod digest;
 mod field;
 mod find;

@@ -81,15 +81,6 @@ impl<'a> Section<'a> {
         self.table.iter().map(|(key, entry)| (key.as_str(), field(key, &entry.node))).collect()
     }
 
-    /// Refuses a key that this version does not serve.
-    pub(super) fn unsupported(&mut self, key: &'static str) {
-        if let Some(entry) = self.table.get(key) {
-            let message = format!("`{key}` is not supported by this version");
-            self.problems.push(entry.key_place.error(&self.key_of(key), message));
-        }
-        self.known.push(key);
-    }
-
     /// Refuses a key that has no meaning here.
     pub(super) fn misplaced(&mut self, key: &'static str, why: &str) {
         if let Some(entry) = self.table.get(key) {

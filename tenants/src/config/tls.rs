@@ -1,17 +1,12 @@
-//! The server's side of TLS: its certificate, its key, and whom it trusts.
+//! The server's side of TLS: the names it answers to, and whom it trusts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use provost_core::Protocol;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use std::time::SystemTime;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use rustls::pki_types::DnsName;
 
+use super::certificates::{self, Certificates};
 use super::field::Field;
 use super::listener::Surroundings;
 use super::material::Seen;
@@ -23,14 +18,12 @@ use crate::trust::{Legacy, TrustSet};
 /// What was read: settings on https and where ftp speaks TLS, none elsewhere.
 pub(super) struct Tls {
     pub(super) settings: Option<TlsSettings>,
-    /// The files of its certificate and key, as they were before they were read.
+    /// The files of its certificates, keys and staples, as they were before they were read.
     pub(super) files: Vec<(PathBuf, Seen)>,
 }
 
 /// On an ftp listener any of them says that it speaks TLS.
-const KEYS: [&str; 5] = ["certificate", "key", "server_names", "trust", "hints"];
-
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+const KEYS: [&str; 7] = ["certificate", "key", "ocsp", "more_certificates", "server_names", "trust", "hints"];
 
 /// Absent where there are errors.
 pub(super) fn read(
@@ -39,7 +32,6 @@ pub(super) fn read(
     terms: &Terms,
     surroundings: &Surroundings<'_>,
 ) -> Option<Tls> {
-    section.unsupported("more_certificates");
     match protocol {
         Protocol::Https => {}
         Protocol::Ftp if terms.certificate || KEYS.iter().chain(&["tls"]).any(|key| section.take(key).is_some()) => {}
@@ -51,11 +43,7 @@ pub(super) fn read(
             return Some(Tls { settings: None, files: Vec::new() });
         }
     }
-    let certificate = section.need("certificate", "the PEM file of the server's certificate chain");
-    let key = section.need("key", "the PEM file of the certificate's key");
-    let files = [&certificate, &key].into_iter().flatten().filter(|field| field.is_text()).filter_map(Field::path);
-    let files = files.map(|path| (path.clone(), Seen::at(&path))).collect();
-    let pair = certificate.zip(key).and_then(|(certificate, key)| pair(&certificate, &key, surroundings.now));
+    let Certificates { certificates, files } = certificates::read(section, surroundings.now);
     let server_names = section.take("server_names").map(|field| server_names(&field)).unwrap_or_default();
     let hints = section.take("hints").and_then(|field| field.flag()).unwrap_or(true);
     let trust = match section.take("trust") {
@@ -66,55 +54,8 @@ pub(super) fn read(
         }
         None => Vec::new(),
     };
-    let settings = TlsSettings { certificates: vec![pair?], server_names, trust, hints };
+    let settings = TlsSettings { certificates: certificates?, server_names, trust, hints };
     Some(Tls { settings: Some(settings), files })
-}
-
-fn pair(certificate: &Field<'_>, key: &Field<'_>, now: SystemTime) -> Option<Pair> {
-    let chain = chain(certificate, now);
-    let private = private_key(key);
-    let (chain, private) = chain.zip(private)?;
-    let signing = match any_supported_type(&private) {
-        Ok(signing) => signing,
-        Err(error) => {
-            key.refuse(format!("a key that cannot be used: {error}"));
-            return None;
-        }
-    };
-    // A key that cannot tell is not accused.
-    match CertifiedKey::new(chain.clone(), signing).keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Some((chain, private)),
-        Err(_) => {
-            key.refuse("is not the key of `certificate`");
-            None
-        }
-    }
-}
-
-fn chain(field: &Field<'_>, now: SystemTime) -> Option<Vec<CertificateDer<'static>>> {
-    let path = field.path()?;
-    let chain = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| field.refuse(format!("expected a PEM file with certificates: {error}"))).ok()?;
-    let Some(leaf) = chain.first() else {
-        field.refuse("expected a PEM file with certificates: it holds none");
-        return None;
-    };
-    let Ok((_, leaf)) = X509Certificate::from_der(leaf) else {
-        field.refuse("the first certificate in the file is malformed");
-        return None;
-    };
-    let validity = leaf.validity();
-    if is_over(validity, now) {
-        field.warn(format!("the certificate expired {}: phones that check it refuse this server", validity.not_after));
-    }
-    Some(chain)
-}
-
-fn private_key(field: &Field<'_>) -> Option<PrivateKeyDer<'static>> {
-    let path = field.path()?;
-    warn_readable(&path, field);
-    let key = PrivateKeyDer::from_pem_file(&path);
-    key.map_err(|error| field.refuse(format!("expected a PEM file with an unencrypted private key: {error}"))).ok()
 }
 
 /// Warns of a secret that every user of this machine can read.
@@ -128,9 +69,9 @@ pub(super) fn warn_readable(path: &Path, field: &Field<'_>) {
 
 fn server_names(field: &Field<'_>) -> Vec<String> {
     let name = |item: Field<'_>| {
-        let expected = "a host name, such as \"acme.prov.example.net\"";
+        let expected = "a host name, such as \"acme.prov.example.net\", or \"*.\" and one";
         let text = item.text(expected)?;
-        if DnsName::try_from(text).is_err() {
+        if DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)).is_err() {
             item.refuse(format!("expected {expected}"));
             return None;
         }
@@ -169,9 +110,4 @@ fn trust_sets(field: &Field<'_>, surroundings: &Surroundings<'_>) -> Vec<Arc<Tru
         ));
     }
     sets
-}
-
-fn is_over(validity: &x509_parser::certificate::Validity, now: SystemTime) -> bool {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).is_ok_and(|now| validity.not_after.timestamp() < now)
 }

@@ -42,8 +42,18 @@ impl Authority {
         &self.pem
     }
 
+    /// The key, as PEM.
+    pub(crate) fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// The certificate of a server on loopback.
     pub(crate) fn server(&self) -> Pair {
+        self.server_with(&rcgen::PKCS_ECDSA_P256_SHA256)
+    }
+
+    /// The same with a key of this kind.
+    pub(crate) fn server_with(&self, kind: &'static rcgen::SignatureAlgorithm) -> Pair {
         let mut parameters = CertificateParams::new([
             "localhost".to_owned(),
             "127.0.0.1".to_owned(),
@@ -53,7 +63,7 @@ impl Authority {
         .unwrap();
         parameters.distinguished_name = subject([(DnType::CommonName, "provost")]);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(&parameters)
+        self.sign_with(&parameters, kind)
     }
 
     /// Poly: `O=Polycom Inc., CN=0004F2AABBCC`. Yealink's own form has the MAC at the same place.
@@ -122,7 +132,11 @@ impl Authority {
     }
 
     fn sign(&self, parameters: &CertificateParams) -> Pair {
-        let key = KeyPair::generate().unwrap();
+        self.sign_with(parameters, &rcgen::PKCS_ECDSA_P256_SHA256)
+    }
+
+    fn sign_with(&self, parameters: &CertificateParams, kind: &'static rcgen::SignatureAlgorithm) -> Pair {
+        let key = KeyPair::generate_for(kind).unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }

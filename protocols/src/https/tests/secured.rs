@@ -6,7 +6,7 @@ use provost_core::identity::{MacPlace, MacRule};
 use provost_core::proof::Attribute;
 use provost_core::{ClientAddr, Protocol};
 use provost_tenants::trust::TrustSet;
-use provost_tenants::{FtpSettings, Listener, TlsSettings};
+use provost_tenants::{FtpSettings, Listener, ServerCertificate, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -44,8 +44,9 @@ impl Secured {
             mac,
             legacy: Vec::new(),
         };
+        let (chain, key) = leaf(&ca, "server");
         let settings = TlsSettings {
-            certificates: vec![leaf(&ca, "server")],
+            certificates: vec![ServerCertificate { chain, key, staple: None, staple_flaw: None }],
             server_names: Vec::new(),
             trust: vec![Arc::new(trust)],
             hints: true,

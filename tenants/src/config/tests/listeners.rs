@@ -154,15 +154,35 @@ fn each_bad_form_of_an_https_listener_is_refused() {
         ),
         (
             format!("{HTTPS}trust = [\"poly\"]\nserver_names = [\"a b\"]\n"),
-            "11: listener[0].server_names[0] = \"a b\": expected a host name, such as \"acme.prov.example.net\"",
+            "11: listener[0].server_names[0] = \"a b\": expected a host name, such as \"acme.prov.example.net\", or \"*.\" and one",
+        ),
+        (
+            format!("{HTTPS}trust = [\"poly\"]\nserver_names = [\"a.*.net\"]\n"),
+            "11: listener[0].server_names[0] = \"a.*.net\": expected a host name, such as \"acme.prov.example.net\", or \"*.\" and one",
         ),
         (
             format!("{HTTPS}trust = [\"poly\"]\nhints = \"no\"\n"),
             "11: listener[0].hints = \"no\": expected true or false",
         ),
         (
-            format!("{HTTPS}trust = [\"poly\"]\nmore_certificates = []\n"),
-            "11: listener[0].more_certificates: `more_certificates` is not supported by this version",
+            format!("{HTTPS}trust = [\"poly\"]\nmore_certificates = \"../tls/server.pem\"\n"),
+            "11: listener[0].more_certificates = \"../tls/server.pem\": expected a list, such as [\"…\"]",
+        ),
+        (
+            format!("{HTTPS}trust = [\"poly\"]\nmore_certificates = [{{ certificate = \"../tls/server.pem\" }}]\n"),
+            "11: listener[0].more_certificates[0].key: is missing: expected the PEM file of the certificate's key",
+        ),
+        (
+            format!(
+                "{HTTPS}trust = [\"poly\"]\nmore_certificates = [{{ certificate = \"../tls/server.pem\", key = \"../tls/other.key\" }}]\n"
+            ),
+            "11: listener[0].more_certificates[0].key = \"../tls/other.key\": is not the key of `certificate`",
+        ),
+        (
+            format!(
+                "{HTTPS}trust = [\"poly\"]\nmore_certificates = [{{ certificate = \"../tls/server.pem\", key = \"../tls/server.key\", name = \"x\" }}]\n"
+            ),
+            "11: listener[0].more_certificates[0].name: unknown key, expected one of certificate, key, ocsp",
         ),
         (
             pair("../tls/server.pem", "../tls/other.key"),

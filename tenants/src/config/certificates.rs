@@ -1,0 +1,157 @@
+//! The server's certificates: chains, keys, and the OCSP responses that are sent along.
+//!
+//! A pair counts only as a whole. A staple that is of no use is warned of and left out, since a phone gets along without one.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::field::Field;
+use super::material::Seen;
+use super::section::Section;
+use super::tls::warn_readable;
+use crate::deployment::ServerCertificate;
+use crate::staple::Staple;
+
+/// The most that an OCSP response may have, in bytes. One with the responder's certificate has two to four thousand.
+const MOST_STAPLE_BYTES: u64 = 64 * 1024;
+
+/// What was read.
+pub(super) struct Certificates {
+    /// Absent where one has errors.
+    pub(super) certificates: Option<Vec<ServerCertificate>>,
+    /// Their files, as they were before they were read.
+    pub(super) files: Vec<(PathBuf, Seen)>,
+}
+
+/// The keys that name a certificate and what belongs to it.
+struct Named<'a> {
+    certificate: Option<Field<'a>>,
+    key: Option<Field<'a>>,
+    ocsp: Option<Field<'a>>,
+}
+
+pub(super) fn read(section: &mut Section<'_>, now: SystemTime) -> Certificates {
+    let mut named = vec![Named::take(section)];
+    for mut more in section.take("more_certificates").iter().flat_map(Field::items).filter_map(|item| item.section()) {
+        named.push(Named::take(&mut more));
+        more.finish();
+    }
+    let fields = named.iter().flat_map(|named| [&named.certificate, &named.key, &named.ocsp]).flatten();
+    let paths = fields.filter(|field| field.is_text()).filter_map(Field::path);
+    let files = paths.map(|path| (path.clone(), Seen::at(&path))).collect();
+    let read: Vec<_> = named.iter().map(|named| named.read(now)).collect();
+    Certificates { certificates: read.into_iter().collect(), files }
+}
+
+/// The fields that name private keys.
+pub(super) fn secrets<'a>(section: &mut Section<'a>) -> Vec<Field<'a>> {
+    let more = section.take("more_certificates");
+    // What is no list of tables is refused where the certificates are read.
+    let more = more.iter().flat_map(Field::tables).filter_map(|mut more| more.take("key"));
+    let more: Vec<_> = more.collect();
+    section.take("key").into_iter().chain(more).collect()
+}
+
+impl<'a> Named<'a> {
+    fn take(section: &mut Section<'a>) -> Self {
+        Self {
+            certificate: section.need("certificate", "the PEM file of the server's certificate chain"),
+            key: section.need("key", "the PEM file of the certificate's key"),
+            ocsp: section.take("ocsp"),
+        }
+    }
+
+    fn read(&self, now: SystemTime) -> Option<ServerCertificate> {
+        let (chain, key) = pair(self.certificate.as_ref()?, self.key.as_ref()?, now)?;
+        let (mut staple, mut staple_flaw) = (None, None);
+        match self.ocsp.as_ref().map(|field| (field, staple_of(field, &chain))) {
+            None => {}
+            Some((_, None)) => return None,
+            Some((field, Some(Ok(read)))) => {
+                if let Some(flaw) = read.flaw_at(now) {
+                    field.warn(format!("{flaw}: it is not sent"));
+                }
+                staple = Some(read);
+            }
+            Some((field, Some(Err(flaw)))) => {
+                field.warn(format!("{flaw}: it is not sent"));
+                staple_flaw = Some(flaw);
+            }
+        }
+        Some(ServerCertificate { chain, key, staple, staple_flaw })
+    }
+}
+
+/// Absent where the value is no path; otherwise the staple, or why it is none.
+fn staple_of(field: &Field<'_>, chain: &[CertificateDer<'_>]) -> Option<Result<Staple, String>> {
+    let path = field.path()?;
+    let mut der = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(MOST_STAPLE_BYTES).read_to_end(&mut der));
+    Some(match read {
+        Ok(_) => Staple::read(der, chain).map_err(|error| format!("{} {error}", path.display())),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    })
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn pair(certificate: &Field<'_>, key: &Field<'_>, now: SystemTime) -> Option<Pair> {
+    let chain = chain(certificate, now);
+    let private = private_key(key);
+    let (chain, private) = chain.zip(private)?;
+    let signing = match any_supported_type(&private) {
+        Ok(signing) => signing,
+        Err(error) => {
+            key.refuse(format!("a key that cannot be used: {error}"));
+            return None;
+        }
+    };
+    // A key that cannot tell is not accused.
+    match CertifiedKey::new(chain.clone(), signing).keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Some((chain, private)),
+        Err(_) => {
+            key.refuse("is not the key of `certificate`");
+            None
+        }
+    }
+}
+
+fn chain(field: &Field<'_>, now: SystemTime) -> Option<Vec<CertificateDer<'static>>> {
+    let path = field.path()?;
+    let chain = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| field.refuse(format!("expected a PEM file with certificates: {error}"))).ok()?;
+    let Some(leaf) = chain.first() else {
+        field.refuse("expected a PEM file with certificates: it holds none");
+        return None;
+    };
+    let Ok((_, leaf)) = X509Certificate::from_der(leaf) else {
+        field.refuse("the first certificate in the file is malformed");
+        return None;
+    };
+    let validity = leaf.validity();
+    if is_over(validity, now) {
+        field.warn(format!("the certificate expired {}: phones that check it refuse this server", validity.not_after));
+    }
+    Some(chain)
+}
+
+fn private_key(field: &Field<'_>) -> Option<PrivateKeyDer<'static>> {
+    let path = field.path()?;
+    warn_readable(&path, field);
+    let key = PrivateKeyDer::from_pem_file(&path);
+    key.map_err(|error| field.refuse(format!("expected a PEM file with an unencrypted private key: {error}"))).ok()
+}
+
+fn is_over(validity: &x509_parser::certificate::Validity, now: SystemTime) -> bool {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).is_ok_and(|now| validity.not_after.timestamp() < now)
+}
