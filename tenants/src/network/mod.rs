@@ -13,6 +13,7 @@ mod identity;
 mod maker;
 mod names;
 mod passed;
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use spare::Spares;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 pub use identity::{Identity, NetworkError};
@@ -50,6 +52,7 @@ pub enum NetworkStack {
 pub struct Network {
     stack: NetworkStack,
     settled: OnceLock<Identity>,
+    spares: Spares,
 }
 
 impl NetworkStack {
@@ -58,7 +61,7 @@ impl NetworkStack {
 
     /// A listener's hold on it. Nothing is opened yet.
     pub fn network(&self) -> Network {
-        Network { stack: self.clone(), settled: OnceLock::new() }
+        Network { stack: self.clone(), settled: OnceLock::new(), spares: Spares::default() }
     }
 
     /// The device to which each socket is bound.
@@ -153,11 +156,7 @@ impl Network {
                 let identity = identity::bind_device(&socket, device)?;
                 (socket, identity)
             }
-            NetworkStack::Namespace(name) => {
-                let (namespace, identity) = identity::open_namespace(name)?;
-                self.check(identity)?;
-                (maker::inside(name, namespace, new)?, identity)
-            }
+            NetworkStack::Namespace(name) => self.in_namespace(name, domain, kind, new)?,
         };
         self.check(identity)?;
         if address.is_ipv6() {
@@ -165,6 +164,29 @@ impl Network {
         }
         socket.set_nonblocking(true)?;
         Ok((socket, identity))
+    }
+
+    fn in_namespace(
+        &self,
+        name: &NamespaceName,
+        domain: Domain,
+        kind: Type,
+        new: impl Fn() -> io::Result<Socket> + Send + 'static,
+    ) -> io::Result<(Socket, Identity)> {
+        let settled = self.settled.get().filter(|_| kind == Type::DGRAM);
+        if let Some((spare, identity)) = settled.and_then(|identity| Some((self.spares.take(domain)?, *identity))) {
+            return Ok((spare, identity));
+        }
+        let (namespace, identity) = identity::open_namespace(name)?;
+        self.check(identity)?;
+        let one = match settled {
+            Some(_) => {
+                let made = maker::inside(name, namespace, move || spare::batch(new))?;
+                self.spares.keep(domain, made).ok_or(io::ErrorKind::NotFound)?
+            }
+            None => maker::inside(name, namespace, new)?,
+        };
+        Ok((one, identity))
     }
 
     /// Another descriptor of a socket that lies in this network: whoever took it has compared that.
