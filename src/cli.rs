@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Look at what phones have sent: logs, settings, directories
     Uploads(UploadsArgs),
 
+    /// Make the stored form of a password, and see which passwords are in use still
+    Password(PasswordArgs),
+
     /// Look at certificates of vendors and phones, and sort a vendor's pack
     Trust(TrustArgs),
 
@@ -230,6 +233,51 @@ pub(crate) struct UploadsSelection {
     pub(crate) mac: Option<Mac>,
     /// What stands at this path, as `provost uploads list` prints it
     pub(crate) path: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordArgs {
+    #[command(subcommand)]
+    pub(crate) command: PasswordCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PasswordCommand {
+    /// Print the form in which a password is stored
+    ///
+    /// It reads the password from the terminal without echo, or the first line of standard input. What it prints stands as
+    /// `password` in `[[users]]`, or in the `password` column of the device file. Without --argon2 it is the form that Digest
+    /// needs, for one user in one realm: the realm is the tenant's name, and the user of a device its MAC. That form is worth as much as
+    /// the password on that tenant's listeners, and nowhere else. With --argon2 it is of use to nobody, but takes a phone that
+    /// sends its password as it is: over https by Basic, or by FTP.
+    Hash(PasswordHashArgs),
+    /// Ask the running server which passwords phones use still, and how many phones
+    Report(PasswordReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordHashArgs {
+    /// The user's name; a device's MAC for its own password
+    #[arg(long, value_name = "USER", required_unless_present = "argon2")]
+    pub(crate) user: Option<String>,
+    /// The tenant's name
+    #[arg(long, value_name = "TENANT", required_unless_present = "argon2")]
+    pub(crate) realm: Option<String>,
+    /// argon2id: for Basic and FTP, not for Digest
+    #[arg(long)]
+    pub(crate) argon2: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswordReportArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The tenant's name
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

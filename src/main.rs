@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod generate;
 mod notify;
+mod password;
 mod reload;
 mod running;
 mod serve;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Status(args) => status::run(args, &mut output),
         Command::Reload(args) => reload::run(args, &mut output),
         Command::Uploads(args) => uploads::run(&args.command, &mut output).map(|()| ExitCode::SUCCESS),
+        Command::Password(args) => password::run(&args.command, &mut output),
         Command::Trust(args) => trust::run(&args.command, &mut output).map(|()| ExitCode::SUCCESS),
         Command::Dhcp(args) => dhcp::run(args, &mut output).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::run(args).map(|()| ExitCode::SUCCESS),

@@ -15,7 +15,9 @@ use crate::terminal::{BAD, CARE, GOOD, paint};
 pub(crate) fn run(args: &ReloadArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let renewal = match ask(&args.config.config, &Request::Reload { accept_removals: args.accept_removals })? {
         Answer::Reload(renewal) => renewal,
-        Answer::Status(_) | Answer::Explained { .. } | Answer::Refused { .. } => bail!(status::SOMETHING_ELSE),
+        Answer::Status(_) | Answer::Explained { .. } | Answer::Passwords(_) | Answer::Refused { .. } => {
+            bail!(status::SOMETHING_ELSE)
+        }
     };
     if args.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&renewal)?)?;

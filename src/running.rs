@@ -73,6 +73,10 @@ impl Running {
     async fn answer(self: Arc<Self>, request: Request) -> Answer {
         match request {
             Request::Status => Answer::Status(self.status()),
+            Request::Passwords { tenant } => match self.server.passwords(&tenant) {
+                Some(report) => Answer::Passwords(report),
+                None => Answer::Refused { reason: format!("no tenant `{tenant}` is served") },
+            },
             Request::Explain(question) => {
                 let unserved = self.unserved().clone();
                 let explained = move || explain::answer(&question, &self.server, &unserved);

@@ -22,7 +22,9 @@ pub(crate) const SOMETHING_ELSE: &str =
 pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<ExitCode> {
     let status = match ask(&args.config.config, &Request::Status)? {
         Answer::Status(status) => status,
-        Answer::Reload(_) | Answer::Explained { .. } | Answer::Refused { .. } => bail!(SOMETHING_ELSE),
+        Answer::Reload(_) | Answer::Explained { .. } | Answer::Passwords(_) | Answer::Refused { .. } => {
+            bail!(SOMETHING_ELSE)
+        }
     };
     if args.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&status)?)?;
@@ -37,7 +39,9 @@ pub(crate) fn ask(config: &Path, request: &Request) -> anyhow::Result<Answer> {
     let socket = configuration::settings(config)?.admin_socket.unwrap_or_else(|| PathBuf::from(running::ADMIN_SOCKET));
     match admin::ask(&socket, request)? {
         Answer::Refused { reason } => bail!("the server refused: {reason}"),
-        answer @ (Answer::Status(_) | Answer::Reload(_) | Answer::Explained { .. }) => Ok(answer),
+        answer @ (Answer::Status(_) | Answer::Reload(_) | Answer::Explained { .. } | Answer::Passwords(_)) => {
+            Ok(answer)
+        }
     }
 }
 

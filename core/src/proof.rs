@@ -89,10 +89,19 @@ pub enum PasswordProof {
     Absent,
     /// One was sent, and it proves nothing.
     Wrong,
-    /// A user's password that devices share. The name is for the record.
-    Shared(Arc<str>),
+    /// A user's password that devices share.
+    Shared(SharedPassword),
     /// The password of one device.
     Device(Mac),
+}
+
+/// A password that devices share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SharedPassword {
+    /// Its user, for the operator.
+    pub user: Arc<str>,
+    /// Which one of the tenant's passwords it is, for reports. It decides nothing.
+    pub which: u64,
 }
 
 /// The proofs that name a device name different ones.
@@ -137,6 +146,13 @@ impl PasswordProof {
     /// Whether any valid password was shown.
     pub fn holds(&self) -> bool {
         self.is_shared() || self.device().is_some()
+    }
+}
+
+/// One that no report counts.
+impl From<&str> for SharedPassword {
+    fn from(user: &str) -> Self {
+        Self { user: user.into(), which: 0 }
     }
 }
 

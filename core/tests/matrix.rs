@@ -87,7 +87,7 @@ fn columns() -> [(&'static str, Protocol, Proofs); 7] {
         ("https neighbour", Protocol::Https, certificate(NEIGHBOUR)),
         ("https unlisted", Protocol::Https, certificate(STRANGER)),
         ("tftp none", Protocol::Tftp, Proofs::none()),
-        ("ftp shared password", Protocol::Ftp, password(PasswordProof::Shared(Arc::from("PlcmSpIp")))),
+        ("ftp shared password", Protocol::Ftp, password(PasswordProof::Shared("PlcmSpIp".into()))),
         ("ftp neighbour", Protocol::Ftp, password(PasswordProof::Device(NEIGHBOUR))),
     ]
 }

@@ -268,6 +268,7 @@ impl Exchange {
                 self.underway.is_for(self.record.mac);
                 self.record.opening = Some(permit.opening());
                 guarding.allowed(permit.opening());
+                self.front.shares().passwords.note(&proofs.password, self.record.mac);
                 Ok(permit)
             }
             Err(denial) => {

@@ -12,7 +12,7 @@ pub mod https;
 pub mod life;
 pub mod listen;
 pub mod metrics;
-mod passwords;
+pub mod passwords;
 pub mod record;
 pub mod server;
 pub mod tftp;

@@ -20,7 +20,9 @@ pub(super) fn ask(config: &Path, question: Question, output: &mut impl Write) ->
             output.write_all(text.as_bytes())?;
             Ok(if is_permitted { Verdict::Permitted } else { Verdict::Denied })
         }
-        Answer::Status(_) | Answer::Reload(_) | Answer::Refused { .. } => bail!(status::SOMETHING_ELSE),
+        Answer::Status(_) | Answer::Reload(_) | Answer::Passwords(_) | Answer::Refused { .. } => {
+            bail!(status::SOMETHING_ELSE)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod files;
 pub mod guard;
 pub mod limits;
 pub mod network;
+pub mod passwords;
 pub mod staple;
 #[cfg(test)]
 mod testing;

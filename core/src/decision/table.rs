@@ -274,7 +274,7 @@ impl Scene {
             ("cert", device) => {
                 self.proofs.certificate = Ok(CertificateIdentity { mac: letter(device), trust_set: Arc::from("poly") });
             }
-            ("pw", "shared") => self.proofs.password = PasswordProof::Shared(Arc::from("PlcmSpIp")),
+            ("pw", "shared") => self.proofs.password = PasswordProof::Shared("PlcmSpIp".into()),
             ("pw", "wrong") => self.proofs.password = PasswordProof::Wrong,
             ("pw", device) => self.proofs.password = PasswordProof::Device(letter(device)),
             ("link", device) => self.proofs.link = Some(letter(device)),

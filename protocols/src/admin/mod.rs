@@ -9,6 +9,7 @@ mod socket;
 
 use serde::{Deserialize, Serialize};
 
+use crate::passwords::PasswordReport;
 use crate::server::{Renewal, Status};
 
 pub use client::{AskError, ask};
@@ -32,6 +33,11 @@ pub enum Request {
     },
     /// What would become of a request?
     Explain(Question),
+    /// Which passwords of a tenant are in use?
+    Passwords {
+        /// The tenant's name.
+        tenant: String,
+    },
 }
 
 impl Request {
@@ -42,6 +48,7 @@ impl Request {
             Self::Reload { accept_removals: false } => "reload",
             Self::Reload { accept_removals: true } => "reload --accept-removals",
             Self::Explain(_) => "explain",
+            Self::Passwords { .. } => "password report",
         }
     }
 }
@@ -54,6 +61,8 @@ pub enum Answer {
     Status(Status),
     /// What a reload changed.
     Reload(Renewal),
+    /// Which passwords are in use.
+    Passwords(PasswordReport),
     /// What would become of the request.
     Explained {
         /// Whether it would be permitted.

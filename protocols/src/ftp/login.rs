@@ -7,7 +7,6 @@
 //! as a proof. Where one is required, wrong ones are slowed and end the session. No password reaches a record.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use provost_core::{Alternative, Exception, ListenerPolicy, PasswordProof, ProofKind};
 use provost_tenants::Tenant;
@@ -19,10 +18,6 @@ use crate::record::{Outcome, text_of};
 
 /// Wrong passwords after which the session ends.
 const MAX_WRONG: u32 = 4;
-/// The pause after the first wrong password. It doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(125);
-/// The longest pause.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// How far a session has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,16 +77,14 @@ impl Session {
             self.enter();
             return Ok(Reply::LOGGED_IN);
         }
-        self.wrong_password(&name).await
+        self.wrong_password(&name)
     }
 
-    async fn wrong_password(&mut self, user: &str) -> Result<Reply, End> {
+    fn wrong_password(&mut self, user: &str) -> Result<Reply, End> {
         let mut exchange = self.front.exchange(self.client, "PASS", b"");
         exchange.detail(format!("user {user}"));
         exchange.finish(Outcome::Handshake, Some("wrong_password"));
-        let doublings = self.wrong_passwords;
         self.wrong_passwords = self.wrong_passwords.saturating_add(1);
-        tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << doublings.min(8)).min(MAX_PAUSE)).await;
         if self.wrong_passwords >= MAX_WRONG {
             return Err(End::WrongPasswords);
         }

@@ -58,9 +58,10 @@ impl Peer {
         credentials: Credentials,
     ) -> Result<PasswordProof, Busy> {
         match (&self.security, credentials) {
-            (_, Credentials::Absent) => Ok(PasswordProof::Absent),
             // A password that came readable through the network proves nothing, and is not looked at.
-            (Security::Plain, Credentials::Basic(_) | Credentials::Malformed) => Ok(PasswordProof::Absent),
+            (_, Credentials::Absent) | (Security::Plain, Credentials::Basic(_) | Credentials::Malformed) => {
+                Ok(PasswordProof::Absent)
+            }
             (Security::Tls { .. }, Credentials::Malformed) => Ok(PasswordProof::Wrong),
             (Security::Tls { .. }, Credentials::Basic(presented)) => {
                 front.verify(tenant, self.client, &self.known, &presented).await

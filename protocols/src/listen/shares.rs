@@ -8,6 +8,7 @@ use super::bandwidth::Bandwidth;
 use super::jobs::Jobs;
 use super::memory::Memory;
 use super::turns::Turns;
+use crate::passwords::Passwords;
 use crate::record::RecordShare;
 
 /// The shares of one tenant, used by all of its listeners.
@@ -21,6 +22,8 @@ pub struct Shares {
     pub(crate) handshakes: Turns,
     /// Work that blocks on the file system.
     pub(crate) jobs: Jobs,
+    /// What checks of passwords share.
+    pub(crate) passwords: Passwords,
     /// What downloads take.
     pub(crate) bandwidth: Bandwidth,
     /// What transfers hold of files.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::listening::Listening;
 use super::serving::Serving;
 use super::{Server, State, staples};
+use crate::passwords::PasswordReport;
 
 /// The server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +155,13 @@ pub enum SocketOrigin {
 }
 
 impl Server {
+    /// Which passwords of a tenant are in use; `None` where it is not served.
+    pub fn passwords(&self, tenant: &str) -> Option<PasswordReport> {
+        let tenants = self.tenants();
+        let serving = tenants.get(tenant)?;
+        Some(serving.life.shares().passwords.report(&serving.tenant))
+    }
+
     /// The server now. `version` is that of the program. Tenants that never loaded it does not know.
     pub fn status(&self, version: &str) -> Status {
         let uptime = Timestamp::now().duration_since(self.since);

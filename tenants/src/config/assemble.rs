@@ -6,6 +6,7 @@ use std::sync::Arc;
 use provost_core::DevicePolicy;
 
 use super::digest;
+use super::field::Field;
 use super::material::Material;
 use super::node::Place;
 use super::problem::{Collector, Origin, Position, Problem, Severity};
@@ -53,6 +54,9 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
         (OfFormer::Kept, Some(former)) => Some(Arc::clone(&former.devices)),
         (OfFormer::Kept | OfFormer::Read, _) => devices(&read, former, around),
     };
+    if let (Some(devices), Some(field)) = (&devices, &read.devices.file) {
+        warn_of_plain(devices, field);
+    }
     if read.problems.errors() > 0 {
         return None;
     }
@@ -92,18 +96,28 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
     let folders = FilesSettings { root: root.path, shared, case: read.files.case };
     let files = Files::open_roots(folders, uploads.clone());
     let files = files.map_err(|error| root.field.refuse(with_source(&error))).ok()?;
+    let users = Users::new(&policy.name, read.users);
     Some(Arc::new(Tenant {
         policy,
         network,
         files,
         uploads,
         devices,
-        users: Users::new(read.users),
+        users,
         listeners: read.listeners.into_iter().map(Arc::new).collect(),
         limits: read.limits,
         guard,
         source: read.source,
     }))
+}
+
+fn warn_of_plain(devices: &Devices, field: &Field<'_>) {
+    match devices.password_forms().plain {
+        0 => {}
+        plain => field.warn(format!(
+            "{plain} passwords stand there as they are, for whoever reads the file: `provost password hash` makes a stored form"
+        )),
+    }
 }
 
 /// The files of its listeners' pairs, and of the trust sets that they name.
@@ -135,7 +149,8 @@ fn devices(read: &TenantRead<'_>, former: Option<&Arc<Tenant>>, around: &mut Aro
         }
         None => None,
     };
-    let settings = DevicesSettings { list: read.devices.list.clone(), file };
+    let realm = read.claims.name.as_ref().map(|(name, _)| name.clone()).unwrap_or_default();
+    let settings = DevicesSettings { list: read.devices.list.clone(), file, realm };
     let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, read.problems));
     let Some(former) = former else { return Devices::load(settings).map_err(refused).map(Arc::new).ok() };
     let (devices, refresh) = match former.devices.renewed(settings, around.removals) {

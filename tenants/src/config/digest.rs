@@ -1,7 +1,6 @@
 //! Digests, to know a tenant again of which nothing changed.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use secrecy::ExposeSecret;
 
 use super::tenant::TenantRead;
 use crate::staple::Staple;
@@ -21,6 +20,7 @@ pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 
 /// The digest of all that a tenant was read from, but its devices.
 pub(super) fn of_tenant(read: &TenantRead<'_>, main: &[u8; 32]) -> [u8; 32] {
+    let passwords: Vec<_> = read.users.iter().map(|user| user.shared.which.to_be_bytes()).collect();
     let patterns: Vec<String> = trust_sets(read).map(|set| format!("{:?}", set.mac)).collect();
     let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
     let pairs = tls.flat_map(|tls| &tls.certificates);
@@ -30,9 +30,9 @@ pub(super) fn of_tenant(read: &TenantRead<'_>, main: &[u8; 32]) -> [u8; 32] {
     });
     let trusted = trust_sets(read)
         .flat_map(|set| set.anchors.iter().map(AsRef::as_ref).chain(set.crls.iter().map(AsRef::as_ref)));
-    let passwords = read.users.iter().map(|user| user.password.expose_secret().as_bytes());
+    let which = passwords.iter().map(<[u8; 8]>::as_slice);
     let patterns = patterns.iter().map(String::as_bytes);
-    of([main.as_slice(), &read.source.digest].into_iter().chain(pairs).chain(trusted).chain(patterns).chain(passwords))
+    of([main.as_slice(), &read.source.digest].into_iter().chain(pairs).chain(trusted).chain(patterns).chain(which))
 }
 
 fn trust_sets<'a>(read: &'a TenantRead<'_>) -> impl Iterator<Item = &'a crate::trust::TrustSet> {

@@ -84,7 +84,8 @@ pub(super) fn read<'a>(
     let files = places::files(root.table("files"));
     let uploads = places::uploads(root.table("uploads"));
     let devices = places::devices(root.table("devices"));
-    let (users, mut secrets) = users::read(root.tables("users"), common.today);
+    let (users, mut secrets) =
+        users::read(root.tables("users"), name.as_ref().map_or("", |(name, _)| name), common.today);
     secrets.extend(devices.file.clone());
     let rules = rule::read(root.tables("rule"));
     let rules = RuleSet::new(rules, files.case).map_err(|error| root.missing("rule", error)).ok();

@@ -2,37 +2,71 @@
 
 use jiff::civil::Date;
 use provost_core::Mac;
-use secrecy::SecretString;
 
 use super::field::Field;
 use super::section::Section;
 use super::tls::warn_readable;
+use crate::passwords::{Costs, Form, Stored, raise};
 use crate::users::Credential;
 
-/// The credentials, and the fields that name files with secrets.
-pub(super) fn read(sections: Vec<Section<'_>>, today: Date) -> (Vec<Credential>, Vec<Field<'_>>) {
-    let mut secrets = Vec::new();
-    let credentials = sections.into_iter().filter_map(|section| credential(section, today, &mut secrets)).collect();
+/// Passwords of argon2id that one user may have, and costs (m, t and p) that they may have. Each check pays for all of them,
+/// since the work must not tell which user exists.
+const MAX_ARGON2: usize = 4;
+
+/// The credentials, and the fields that name files with secrets. `realm` is the tenant's name.
+pub(super) fn read<'a>(sections: Vec<Section<'a>>, realm: &str, today: Date) -> (Vec<Credential>, Vec<Field<'a>>) {
+    let (mut secrets, mut credentials, mut costs) = (Vec::new(), Vec::new(), Costs::new());
+    for mut section in sections {
+        let fields = [section.take("password"), section.take("password_file")];
+        let Some(read) = credential(section, realm, today, &mut secrets) else { continue };
+        credentials.push(read);
+        if let Some(field) = fields.into_iter().flatten().next().filter(|_| is_laborious(&mut costs, &credentials)) {
+            field.refuse(format!(
+                "expected at most {MAX_ARGON2} passwords of argon2id for one user, and {MAX_ARGON2} different costs (m, t and p): each check pays for all"
+            ));
+            credentials.pop();
+        }
+    }
     (credentials, secrets)
 }
 
-fn credential<'a>(mut section: Section<'a>, today: Date, secrets: &mut Vec<Field<'a>>) -> Option<Credential> {
+/// Adds the last one's cost, and says whether it is too much.
+fn is_laborious(costs: &mut Costs, credentials: &[Credential]) -> bool {
+    let Some(last) = credentials.last().filter(|last| last.form == Form::Argon2) else { return false };
+    let of_user = credentials.iter().filter(|other| other.shared.user == last.shared.user);
+    let stored: Vec<Stored> = of_user.map(|other| other.stored.clone()).collect();
+    let before = costs.clone();
+    raise(costs, &stored);
+    let is_too_much = costs.len() > MAX_ARGON2 || costs.iter().any(|(_, count)| *count > MAX_ARGON2);
+    if is_too_much {
+        *costs = before;
+    }
+    is_too_much
+}
+
+fn credential<'a>(
+    mut section: Section<'a>,
+    realm: &str,
+    today: Date,
+    secrets: &mut Vec<Field<'a>>,
+) -> Option<Credential> {
     let name = section.need("name", "the user's name, such as \"PlcmSpIp\"").and_then(|field| user_name(&field));
-    let password = match (section.take("password"), section.take("password_file")) {
+    let stands = match (section.take("password"), section.take("password_file")) {
         (Some(_), Some(file)) => {
             file.refuse("stands beside `password`: expected one of the two");
             None
         }
-        (Some(field), None) => field.text("a password").map(str::to_owned).filter(|text| is_something(text, &field)),
+        (Some(field), None) => field.text("a password").map(str::to_owned).zip(Some(field)),
         (None, Some(field)) => {
             secrets.push(field.clone());
-            password_in(&field).filter(|text| is_something(text, &field))
+            password_in(&field).zip(Some(field))
         }
         (None, None) => {
             section.missing("password", "is missing: expected `password` or `password_file`");
             None
         }
     };
+    let stands = stands.filter(|(text, field)| is_something(text, field));
     let expires = section.take("expires").and_then(|field| {
         let date = field.date()?;
         if date < today {
@@ -41,7 +75,8 @@ fn credential<'a>(mut section: Section<'a>, today: Date, secrets: &mut Vec<Field
         Some(date)
     });
     section.finish();
-    Some(Credential { name: name?, password: SecretString::from(password?), expires })
+    let (text, field) = stands?;
+    Credential::read(realm, &name?, &text, expires).map_err(|error| field.refuse(error)).ok()
 }
 
 fn user_name(field: &Field<'_>) -> Option<String> {

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use provost_core::{Mac, Oui};
 
-use super::set::{MAX_LABEL_BYTES, Row, password_of};
+use super::set::{MAX_LABEL_BYTES, Row, link_tag};
+use crate::passwords::{Costs, Stored, Tag, raise};
 
 /// What is wrong with a device file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,18 @@ pub(super) struct Reading {
 /// Errors of one file that are told; a file of another format has one in every line.
 const MAX_ERRORS: usize = 100;
 
+/// Costs of argon2id that one file may have: each is paid for every check, since the work must not tell whose password it is.
+const MAX_COSTS: usize = 4;
+/// A token that is shorter is one that can be found by trying; a longer one no phone takes.
+const TOKEN_LENGTHS: RangeInclusive<usize> = 16..=128;
+
+/// What one row has and no other may, or only so many.
+#[derive(Debug, Default)]
+struct Others {
+    links: HashMap<Tag, u64>,
+    costs: Costs,
+}
+
 /// Where each column stands.
 #[derive(Debug, Default)]
 struct Columns {
@@ -42,7 +56,7 @@ struct Columns {
 }
 
 /// Reads the rows of the file at `path`, for which `content` stands.
-pub(super) fn parse(path: &Path, content: impl Read) -> Reading {
+pub(super) fn parse(path: &Path, realm: &str, content: impl Read) -> Reading {
     let mut reading = Reading::default();
     let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(content);
     let error = |line, problem: String| DeviceFileError { file: path.to_owned(), line, problem };
@@ -54,6 +68,7 @@ pub(super) fn parse(path: &Path, content: impl Read) -> Reading {
         }
     };
     let mut seen: HashMap<Mac, u64> = HashMap::new();
+    let mut others = Others::default();
     let mut record = csv::StringRecord::new();
     while reading.errors.len() < MAX_ERRORS {
         match csv.read_record(&mut record) {
@@ -66,9 +81,11 @@ pub(super) fn parse(path: &Path, content: impl Read) -> Reading {
             }
         }
         let line = record.position().map_or(0, csv::Position::line);
-        let (row, problems) = columns.row(&record);
+        let (row, problems) = columns.row(&record, realm);
         reading.errors.extend(problems.into_iter().map(|problem| error(line, problem)));
         let Some((mac, row)) = row else { continue };
+        let problems = others.differs(&row, line);
+        reading.errors.extend(problems.into_iter().map(|problem| error(line, problem)));
         if let Some(first) = seen.insert(mac, line) {
             reading.errors.push(error(line, format!("`mac` is `{mac}`, which line {first} has already")));
         }
@@ -107,7 +124,7 @@ impl Columns {
     }
 
     /// The row, as far as it can be told whose it is, and everything that is wrong with it.
-    fn row(&self, record: &csv::StringRecord) -> (Option<(Mac, Row)>, Vec<String>) {
+    fn row(&self, record: &csv::StringRecord, realm: &str) -> (Option<(Mac, Row)>, Vec<String>) {
         let field = |column: Option<usize>| column.and_then(|column| record.get(column)).unwrap_or_default();
         let text = field(Some(self.mac));
         let mac = match text.parse::<Mac>() {
@@ -116,15 +133,28 @@ impl Columns {
             Err(_) => return (None, vec![wrong("mac", text, "a MAC address, such as 0004f2aabbcc")]),
         };
         let mut problems = Vec::new();
-        let mut row = Row { password: password_of(mac, field(self.password)), ..Row::default() };
+        let mut row = Row::default();
+        match field(self.password) {
+            "" => {}
+            password => match Stored::read(password, mac.to_string().as_bytes(), realm) {
+                Ok(stored) => row.password = Some(stored),
+                // The value is a secret, or nearly one.
+                Err(error) => problems.push(format!("`password` is [redacted]; {error}")),
+            },
+        }
         match field(self.label) {
             label if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) => {
                 problems.push(wrong("label", label, "at most 255 bytes without control characters"));
             }
             label => label.clone_into(&mut row.label),
         }
-        if !field(self.link).is_empty() {
-            problems.push("`link` is set: links are not supported by this version; expected an empty field".into());
+        match field(self.link) {
+            "" => {}
+            token if is_token(token) => row.link = Some(link_tag(token.as_bytes())),
+            _ => problems.push(
+                "`link` is [redacted]; expected 16 to 128 of a-z, A-Z, 0-9, - and _, random ones, or an empty field"
+                    .into(),
+            ),
         }
         match field(self.proof) {
             "" => {}
@@ -138,6 +168,29 @@ impl Columns {
         }
         (Some((mac, row)), problems)
     }
+}
+
+impl Others {
+    fn differs(&mut self, row: &Row, line: u64) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(first) = row.link.and_then(|link| self.links.insert(link, line)) {
+            problems.push(format!("`link` is [redacted], which line {first} has already; expected a token of its own"));
+        }
+        if let Some((password, _)) = &row.password {
+            raise(&mut self.costs, std::slice::from_ref(password));
+        }
+        if self.costs.len() > MAX_COSTS {
+            self.costs.truncate(MAX_COSTS);
+            problems.push(format!("`password` has other costs (m, t and p) than those before it, which have {MAX_COSTS} already; expected one of theirs"));
+        }
+        problems
+    }
+}
+
+/// Whether a text is a link's token.
+fn is_token(text: &str) -> bool {
+    TOKEN_LENGTHS.contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn wrong(column: &str, value: &str, expected: &str) -> String {
@@ -162,7 +215,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<String>, Vec<String>) {
-        let reading = parse(Path::new("d.csv"), text.as_bytes());
+        let reading = parse(Path::new("d.csv"), "acme", text.as_bytes());
         let row = |(mac, row): &(Mac, Row)| {
             let flags = [(row.pinned, " pinned"), (row.blocked, " blocked"), (row.password.is_some(), " password")];
             let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
@@ -201,7 +254,7 @@ mod tests {
             errors,
             [
                 "d.csv:2: `mac` is `nonsense`; expected a MAC address, such as 0004f2aabbcc",
-                "d.csv:3: `link` is set: links are not supported by this version; expected an empty field",
+                "d.csv:3: `link` is [redacted]; expected 16 to 128 of a-z, A-Z, 0-9, - and _, random ones, or an empty field",
                 "d.csv:3: `proof` is `password`; expected `certificate` or an empty field",
                 "d.csv:3: `blocked` is `maybe`; expected `yes`, `no` or an empty field",
                 "d.csv:5: the row has 3 fields; expected 5, as the header has",

@@ -4,12 +4,11 @@
 //! [`Devices::refresh`] says when to look.
 
 mod file;
-pub(crate) mod password;
 mod refresh;
 mod set;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use arc_swap::ArcSwap;
 use provost_core::{DeviceRow, Inventory, Mac};
@@ -17,8 +16,10 @@ use provost_core::{DeviceRow, Inventory, Mac};
 pub use file::DeviceFileError;
 pub use refresh::{Refresh, Removals, Unrenewed};
 
+use crate::passwords::{Costs, Stored};
 use refresh::Fingerprint;
 use set::DeviceSet;
+pub use set::PasswordForms;
 
 /// The devices of one tenant, in a set that is replaced as a whole when its file changes.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct DevicesSettings {
     pub list: Vec<Mac>,
     /// A file with a header line: `mac,label,password,link,proof,blocked`. Columns but `mac` may be missing.
     pub file: Option<PathBuf>,
+    /// The tenant's name: the realm of its passwords.
+    pub realm: String,
 }
 
 impl Inventory for Devices {
@@ -54,7 +57,7 @@ impl Devices {
             let set = DeviceSet::of(&settings.list, Vec::new());
             return Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::new(None) });
         };
-        let (fingerprint, reading) = refresh::read(path).map_err(|error| vec![error])?;
+        let (fingerprint, reading) = refresh::read(path, &settings.realm).map_err(|error| vec![error])?;
         if !reading.errors.is_empty() {
             return Err(reading.errors);
         }
@@ -82,12 +85,23 @@ impl Devices {
         self.set.load().password(mac).is_some()
     }
 
-    /// Whether it is the password of one device. The work is the same whether the device is listed and has one or not.
-    pub fn verify_password(&self, mac: Mac, password: &[u8]) -> bool {
-        let shown = password::digest(&mac.octets(), password);
-        let set: Arc<DeviceSet> = self.set.load_full();
-        let known = set.password(mac);
-        let same = password::same(&shown, known.unwrap_or(&password::NONE));
-        known.is_some() && same
+    /// The password of one device.
+    pub(crate) fn password(&self, mac: Mac) -> Option<Stored> {
+        self.set.load().password(mac).cloned()
+    }
+
+    /// What a check costs of a device's password, whichever it is.
+    pub(crate) fn costs(&self) -> Costs {
+        self.set.load().costs().clone()
+    }
+
+    /// In which forms the file has passwords.
+    pub fn password_forms(&self) -> PasswordForms {
+        self.set.load().forms()
+    }
+
+    /// The device whose link this token is. How long it takes tells nothing of the tokens that there are.
+    pub fn linked(&self, token: &[u8]) -> Option<Mac> {
+        self.set.load().linked(&set::link_tag(token))
     }
 }

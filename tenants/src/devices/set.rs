@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use provost_core::{DeviceRow, Mac};
 
-use super::password::{PasswordDigest, digest};
+use crate::passwords::{Costs, Form, Stored, Tag, raise, tag};
 
 /// A device as its row tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) label: String,
-    pub(super) password: Option<PasswordDigest>,
+    pub(super) password: Option<(Stored, Form)>,
+    pub(super) link: Option<Tag>,
     pub(super) pinned: bool,
     pub(super) blocked: bool,
 }
@@ -38,7 +39,21 @@ pub(super) struct DeviceSet {
     devices: HashMap<Mac, Packed>,
     extras: Vec<Extra>,
     labels: String,
-    passwords: Vec<PasswordDigest>,
+    passwords: Vec<Stored>,
+    costs: Costs,
+    forms: PasswordForms,
+    links: HashMap<Tag, Mac>,
+}
+
+/// How many devices have a password of their own, by its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PasswordForms {
+    /// As it is.
+    pub plain: usize,
+    /// As H(A1).
+    pub ha1: usize,
+    /// As argon2id.
+    pub argon2: usize,
 }
 
 impl std::fmt::Debug for DeviceSet {
@@ -59,7 +74,10 @@ impl DeviceSet {
         set.devices.extend(list.iter().map(|mac| (*mac, Packed::default())));
         for (mac, row) in rows {
             let flags = if row.blocked { BLOCKED } else { 0 } | if row.pinned { PINNED } else { 0 };
-            let place = set.keep(&row);
+            if let Some(link) = row.link {
+                set.links.insert(link, mac);
+            }
+            let place = set.keep(row);
             set.devices.insert(mac, Packed(flags | place));
         }
         set.devices.shrink_to_fit();
@@ -81,8 +99,22 @@ impl DeviceSet {
         self.labels.get(start..start + usize::from(extra.label_length)).filter(|label| !label.is_empty())
     }
 
-    pub(super) fn password(&self, mac: Mac) -> Option<&PasswordDigest> {
+    pub(super) fn password(&self, mac: Mac) -> Option<&Stored> {
         at(&self.passwords, self.extra(mac)?.password)
+    }
+
+    pub(super) fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    pub(super) fn forms(&self) -> PasswordForms {
+        self.forms
+    }
+
+    /// A digest under a key that nobody knows is looked up: what a comparison of digests betrays by its time is nothing of a
+    /// token.
+    pub(super) fn linked(&self, link: &Tag) -> Option<Mac> {
+        self.links.get(link).copied()
     }
 
     /// How many of these devices are not among `others`.
@@ -108,7 +140,7 @@ impl DeviceSet {
 
     /// Keeps the label and the password of a row, and tells the place: 0 where it has neither. Labels past 4 GiB of text
     /// are left out rather than mixed up.
-    fn keep(&mut self, row: &Row) -> u32 {
+    fn keep(&mut self, row: Row) -> u32 {
         let label = u32::try_from(self.labels.len()).ok().zip(u16::try_from(row.label.len()).ok());
         let (label_start, label_length) = label.unwrap_or_default();
         if label_length == 0 && row.password.is_none() {
@@ -117,14 +149,22 @@ impl DeviceSet {
         if label_length > 0 {
             self.labels.push_str(&row.label);
         }
-        let password = row.password.map_or(0, |password| push(&mut self.passwords, password));
+        let password = row.password.map_or(0, |(password, form)| {
+            match form {
+                Form::Plain => self.forms.plain += 1,
+                Form::Ha1 => self.forms.ha1 += 1,
+                Form::Argon2 => self.forms.argon2 += 1,
+            }
+            raise(&mut self.costs, std::slice::from_ref(&password));
+            push(&mut self.passwords, password)
+        });
         push(&mut self.extras, Extra { label_start, label_length, password })
     }
 }
 
-/// The digest under which the password of a row is kept.
-pub(super) fn password_of(mac: Mac, password: &str) -> Option<PasswordDigest> {
-    (!password.is_empty()).then(|| digest(&mac.octets(), password.as_bytes()))
+/// The digest under which the token of a link is kept.
+pub(super) fn link_tag(token: &[u8]) -> Tag {
+    tag(&[b"link", token])
 }
 
 /// Adds a value and tells its place, from 1.
@@ -152,7 +192,7 @@ mod tests {
         assert_eq!(size_of::<Extra>(), 12);
         let rows = (0..1_000_000).map(|number| {
             let label = if number % 10 == 0 { number.to_string() } else { String::new() };
-            (mac(number), Row { label, pinned: number % 2 == 0, blocked: number % 3 == 0, password: None })
+            (mac(number), Row { label, pinned: number % 2 == 0, blocked: number % 3 == 0, ..Row::default() })
         });
         let set = DeviceSet::of(&[], rows.collect());
         assert_eq!(set.len(), 1_000_000);
@@ -169,10 +209,11 @@ mod tests {
 
     #[test]
     fn a_row_of_the_file_says_more_than_the_list() {
-        let row = Row { label: "lobby".into(), password: password_of(mac(1), "secret"), ..Row::default() };
+        let secret = Stored::read("secret", b"u", "r").unwrap_or_else(|error| panic!("{error}"));
+        let row = Row { label: "lobby".into(), password: Some(secret.clone()), ..Row::default() };
         let set = DeviceSet::of(&[mac(1), mac(2)], vec![(mac(1), row)]);
         assert_eq!((set.len(), set.label(mac(1)), set.label(mac(2))), (2, Some("lobby"), None));
-        assert_eq!(set.password(mac(1)), password_of(mac(1), "secret").as_ref());
+        assert_eq!(set.password(mac(1)), Some(&secret.0));
         assert_eq!(set.password(mac(2)), None);
     }
 }

@@ -72,7 +72,7 @@ impl Server {
         let files = FilesSettings { root, shared: Vec::new(), case: Case::Exact };
         let inventory = folder.path().join("devices.csv");
         std::fs::write(&inventory, format!("mac,password\n{OWN},own-secret\n{OTHER},other-secret\n")).unwrap();
-        let shared = Credential { name: "PlcmSpIp".into(), password: "shared-secret".into(), expires: None };
+        let shared = Credential::read("acme", "PlcmSpIp", "shared-secret", None).unwrap();
         let policy = listener_policy(options.require);
         let listener =
             Arc::new(Listener { policy, address: SocketAddr::new(options.ip, 0), tls: None, ftp: options.ftp });
@@ -81,8 +81,11 @@ impl Server {
             network: NetworkStack::HOST,
             files: Files::open_roots(files, Arc::clone(&uploads)).unwrap(),
             uploads,
-            devices: Arc::new(Devices::load(DevicesSettings { list: Vec::new(), file: Some(inventory) }).unwrap()),
-            users: Users::new(vec![shared]),
+            devices: Arc::new(
+                Devices::load(DevicesSettings { list: Vec::new(), file: Some(inventory), realm: "acme".into() })
+                    .unwrap(),
+            ),
+            users: Users::new("acme", vec![shared]),
             listeners: vec![Arc::clone(&listener)],
             limits: options.limits,
             guard: Guard::new(GuardSettings::new(folder.path().join("guard.pairs"))),

@@ -198,14 +198,14 @@ fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) 
         case: Case::Exact,
     }));
     let roots = FilesSettings { root: directory.join("root"), shared: Vec::new(), case: Case::Exact };
-    let devices = DevicesSettings { list: Vec::new(), file: Some(directory.join("devices.csv")) };
+    let devices = DevicesSettings { list: Vec::new(), file: Some(directory.join("devices.csv")), realm: "acme".into() };
     Tenant {
         policy,
         network: NetworkStack::HOST,
         files: Files::open_roots(roots, Arc::clone(&uploads)).unwrap(),
         uploads,
         devices: Arc::new(Devices::load(devices).unwrap()),
-        users: Users::default(),
+        users: Users::new("acme", Vec::new()),
         listeners: vec![listener],
         limits,
         guard: Guard::new(GuardSettings::new(directory.join("guard.pairs"))),

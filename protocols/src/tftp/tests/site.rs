@@ -167,14 +167,14 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
     }));
     uploads.prepare().unwrap();
     let files = FilesSettings { root, shared: Vec::new(), case: Case::Exact };
-    let devices = DevicesSettings { list: vec![MAC.parse().unwrap()], file: None };
+    let devices = DevicesSettings { list: vec![MAC.parse().unwrap()], file: None, realm: "acme".into() };
     Tenant {
         policy,
         network: NetworkStack::HOST,
         files: Files::open_roots(files, Arc::clone(&uploads)).unwrap(),
         uploads,
         devices: Arc::new(Devices::load(devices).unwrap()),
-        users: Users::new(Vec::new()),
+        users: Users::default(),
         listeners: Vec::new(),
         limits: plan.limits.clone(),
         guard: Guard::new(GuardSettings::new(guard)),
