@@ -133,7 +133,7 @@ impl Session {
 impl Session {
     /// Waits for a turn to make a list; kept until the list is sent. `None` where none comes in time, and the record says so.
     async fn turn(&self, exchange: &mut Exchange) -> Option<OwnedSemaphorePermit> {
-        let turn = timeout(self.front.limits().stall, Arc::clone(&self.listings).acquire_owned()).await;
+        let turn = timeout(self.front.limits().stall, Arc::clone(&self.shared.listings).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
         if turn.is_none() {
             exchange.end(Outcome::Refused, Some("busy"));

@@ -12,6 +12,7 @@ pub mod line;
 mod list;
 mod login;
 mod navigate;
+mod pace;
 mod refuse;
 mod reply;
 mod retrieve;
@@ -36,9 +37,18 @@ use crate::listen;
 /// What is spoken inside TLS is not negotiated: RFC 4217 knows no ALPN, and clients offer anything or nothing.
 pub const ALPN: &[&str] = &[];
 
+/// What the sessions of one listener have in common.
+#[derive(Debug)]
+struct Shared {
+    /// Turns to make lists.
+    listings: Arc<Semaphore>,
+    /// Ports at which data connections are awaited.
+    ports: Arc<data::PassivePorts>,
+}
+
 /// Serves FTP on a listening socket until the task is dropped.
 pub async fn serve(front: Arc<Front>, listener: TcpListener) {
-    let listings = Arc::new(Semaphore::new(list::AT_ONCE));
-    let serve = move |front, connection| session::serve(front, connection, Arc::clone(&listings));
+    let shared = Arc::new(Shared { listings: Arc::new(Semaphore::new(list::AT_ONCE)), ports: Arc::default() });
+    let serve = move |front, connection| session::serve(front, connection, Arc::clone(&shared));
     listen::accept(front, listener, serve).await;
 }

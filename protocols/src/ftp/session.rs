@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use provost_core::{ClientAddr, Proofs};
 use provost_tenants::{FtpTls, Tenant};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use super::Shared;
 use super::command::{Command, Verb};
 use super::control::Control;
-use super::data::{DataSetup, Ends, Guard};
+use super::data::{DataSetup, Ends, Guard, Passive, Plan};
 use super::line::Line;
 use super::login::Login;
 use super::navigate::Folder;
+use super::pace::Pace;
 use super::reply::Reply;
 use super::settings::Settings;
 use super::wire::Security;
@@ -43,8 +44,8 @@ pub(super) struct Session {
     pub(super) folder: Folder,
     pub(super) settings: Settings,
     pub(super) data: DataSetup,
-    /// The turns of this listener's sessions to make lists.
-    pub(super) listings: Arc<Semaphore>,
+    pub(super) shared: Arc<Shared>,
+    pace: Pace,
     login_until: Instant,
     _slot: Slot,
 }
@@ -87,8 +88,8 @@ impl End {
 }
 
 /// Serves one control connection.
-pub(super) async fn serve(front: Arc<Front>, connection: Connection, listings: Arc<Semaphore>) {
-    let mut session = Session::new(front, connection, listings);
+pub(super) async fn serve(front: Arc<Front>, connection: Connection, shared: Arc<Shared>) {
+    let mut session = Session::new(front, connection, shared);
     let Err(end) = session.converse().await;
     if let Some(reply) = end.reply() {
         // The session ends either way.
@@ -98,7 +99,7 @@ pub(super) async fn serve(front: Arc<Front>, connection: Connection, listings: A
 }
 
 impl Session {
-    fn new(front: Arc<Front>, connection: Connection, listings: Arc<Semaphore>) -> Self {
+    fn new(front: Arc<Front>, connection: Connection, shared: Arc<Shared>) -> Self {
         let Connection { stream, client, local, slot } = connection;
         let local = canonical(local);
         let limits = front.limits();
@@ -116,7 +117,8 @@ impl Session {
             folder: Folder::root(),
             settings: Settings::default(),
             data: DataSetup::default(),
-            listings,
+            shared,
+            pace: Pace::default(),
             front,
             _slot: slot,
         }
@@ -126,7 +128,9 @@ impl Session {
         self.begin().await?;
         self.control.reply(&Reply::GREETING).await?;
         loop {
-            let reply = match self.next_line().await? {
+            let line = self.next_line().await?;
+            self.pace().await;
+            let reply = match line {
                 Line::Complete(line) => self.answer(Command::parse(&line)).await?,
                 Line::TooLong => Some(Reply::TOO_LONG),
                 Line::Endless => return Err(End::Endless),
@@ -162,16 +166,30 @@ impl Session {
         self.data = DataSetup { size_told: self.data.size_told, ..DataSetup::default() };
     }
 
+    /// Counts a command, and waits where there were too many.
+    pub(super) async fn pace(&mut self) {
+        let per_second = self.front.limits().commands_per_second;
+        if let Some(start) = self.pace.take(per_second, Instant::now()) {
+            tokio::time::sleep_until(start).await;
+        }
+    }
+
     async fn next_line(&mut self) -> Result<Line, End> {
         if let Some(line) = self.waiting.pop_front() {
             return Ok(line);
         }
-        let next = self.control.next();
-        if self.login == Login::In {
-            timeout(self.front.limits().idle, next).await.unwrap_or(Err(End::Idle))
-        } else {
-            timeout_at(self.login_until, next).await.unwrap_or(Err(End::SlowLogin))
+        let (deadline, end) = match self.login {
+            Login::In => (Instant::now() + self.front.limits().idle, End::Idle),
+            Login::Nobody | Login::Named(_) => (self.login_until, End::SlowLogin),
+        };
+        if let Plan::Passive(Passive { until, .. }) = &self.data.plan {
+            if let Ok(line) = timeout_at(deadline.min(*until), self.control.next()).await {
+                return line;
+            }
+            // Nobody came to use the port, and others may need it.
+            self.data.plan = Plan::None;
         }
+        timeout_at(deadline, self.control.next()).await.unwrap_or(Err(end))
     }
 
     /// The session may ask for files from here on.

@@ -86,6 +86,7 @@ impl Session {
     }
 
     async fn hear(&mut self, line: Line, progress: &Progress, peer: &mut Peer) -> Result<Heard, End> {
+        self.pace().await;
         let verb = match &line {
             Line::Complete(line) => Command::parse(line),
             Line::TooLong | Line::Endless => Command { verb: Verb::Unknown, argument: Vec::new() },

@@ -41,6 +41,8 @@ pub(super) fn read(mut section: Section<'_>) -> Limits {
         let number = section.take(key).and_then(|field| field.number(1_i64, 1_000_000));
         *value = number.and_then(|number| usize::try_from(number).ok()).unwrap_or(*value);
     }
+    let commands = section.take("commands_per_second").and_then(|field| field.number(1, 1_000_000));
+    limits.commands_per_second = commands.unwrap_or(limits.commands_per_second);
     // RFC 7440: from 1 to 65535 blocks.
     let window = section.take("tftp_window").and_then(|field| field.number(1, u16::MAX));
     limits.tftp_window = window.unwrap_or(limits.tftp_window);

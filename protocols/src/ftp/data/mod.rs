@@ -6,6 +6,7 @@
 
 mod active;
 mod passive;
+mod ports;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,8 +15,11 @@ use std::time::Duration;
 
 use provost_core::ClientAddr;
 use rustls::pki_types::CertificateDer;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+pub(super) use passive::Passive;
+pub(super) use ports::PassivePorts;
 
 use super::transfer::Progress;
 use super::wire::{Security, Wire};
@@ -30,7 +34,7 @@ pub(super) enum Plan {
     #[default]
     None,
     /// The peer connects to us.
-    Passive(TcpListener),
+    Passive(Passive),
     /// We connect to the peer.
     Active(SocketAddr),
 }
@@ -111,7 +115,7 @@ impl Plan {
         let stream = timeout(stall, async {
             match self {
                 Self::None => Err(io::ErrorKind::NotConnected.into()),
-                Self::Passive(listener) => passive::accept(listener, ends.client).await,
+                Self::Passive(passive) => passive::accept(passive, ends.client).await,
                 Self::Active(peer) => active::connect(ends, peer).await,
             }
         });

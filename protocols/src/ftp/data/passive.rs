@@ -3,20 +3,28 @@
 //! > PASSIVE (PASV): This command requests the server-DTP to "listen" on a data port (which is not its default data port)
 //! > and to wait for a connection rather than initiate one upon receipt of a transfer command. (RFC 959 section 4.1.2)
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use provost_core::ClientAddr;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
+use super::ports::{DYNAMIC, Lease, PassivePorts};
 use super::{Ends, Plan, SetupCommands};
 use crate::ftp::reply::Reply;
 use crate::ftp::session::Session;
+use crate::record::Outcome;
 
-/// How many ports of a range are tried for one session before it is told that none is free.
-const TRIES: u32 = 1024;
+/// A port at which the peer is awaited.
+#[derive(Debug)]
+pub(in crate::ftp) struct Passive {
+    listener: TcpListener,
+    lease: Lease,
+    /// Until when it waits for a command that uses it.
+    pub(in crate::ftp) until: Instant,
+}
 
 impl Session {
     pub(in crate::ftp) fn pasv(&mut self) -> Reply {
@@ -58,15 +66,17 @@ impl Session {
     /// Listens at a port. The one of before is closed first: a session has one at a time.
     fn listen(&mut self) -> Result<u16, Reply> {
         self.data.plan = Plan::None;
-        let listening = listen(&self.ends).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+        let listening = listen(&self.ends, &self.shared.ports);
         match listening {
-            Ok((port, listener)) => {
-                self.data.plan = Plan::Passive(listener);
+            Ok(passive) => {
+                let port = passive.lease.port;
+                self.data.plan = Plan::Passive(passive);
                 Ok(port)
             }
             Err(error) => {
-                let listener = &self.ends.front.listener().policy.name;
-                tracing::warn!(listener, %error, "no port for a passive data connection");
+                let mut exchange = self.front.exchange(self.client, "PASV", b"");
+                exchange.detail(error);
+                exchange.finish(Outcome::Refused, Some("passive_ports"));
                 Err(Reply::CANNOT_CONNECT)
             }
         }
@@ -91,57 +101,33 @@ fn told_address(ends: &Ends) -> Option<Ipv4Addr> {
     }
 }
 
-fn listen(ends: &Ends) -> io::Result<TcpListener> {
-    let network = ends.front.network();
+fn listen(ends: &Ends, ports: &Arc<PassivePorts>) -> io::Result<Passive> {
+    let listener = ends.front.listener();
+    let range = listener.ftp.passive_ports.as_ref().unwrap_or(&DYNAMIC);
     let mut address = ends.local;
-    let Some(ports) = &ends.front.listener().ftp.passive_ports else {
-        address.set_port(0);
-        return network.tcp_listener(address);
-    };
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for port in from_anywhere(ports, RandomState::new().hash_one(())) {
-        address.set_port(port);
-        match network.tcp_listener(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
-            listening => return listening,
+    for lease in ports.lease(ends.client.ip(), range) {
+        address.set_port(lease.port);
+        match ends.front.network().tcp_listener(address) {
+            // Somebody else on this machine has it.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+            Ok(listener) => {
+                let until = Instant::now() + ends.front.limits().stall;
+                return Ok(Passive { listener, lease, until });
+            }
         }
     }
-    Err(last)
-}
-
-/// Ports of the range, from one that `random` picks and around.
-fn from_anywhere(ports: &RangeInclusive<u16>, random: u64) -> impl Iterator<Item = u16> {
-    let first = u32::from(*ports.start());
-    let count = (u32::from(*ports.end()) + 1).saturating_sub(first);
-    let start = u32::try_from(random.checked_rem(u64::from(count)).unwrap_or_default()).unwrap_or_default();
-    (0..count.min(TRIES)).filter_map(move |step| u16::try_from(first + (start + step) % count).ok())
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no passive port is free, or the address waits at too many"))
 }
 
 /// Waits for the peer. Whoever else connects is turned away, and the port stays open for the peer. The caller bounds the
 /// time.
-pub(super) async fn accept(listener: TcpListener, client: ClientAddr) -> io::Result<TcpStream> {
+pub(super) async fn accept(passive: Passive, client: ClientAddr) -> io::Result<TcpStream> {
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = passive.listener.accept().await?;
         if ClientAddr::from(peer).ip() == client.ip() {
             return Ok(stream);
         }
         tracing::debug!(%peer, %client, "a stranger at a passive port was turned away");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_port_of_a_range_is_tried_once() {
-        let mut ports: Vec<u16> = from_anywhere(&(30000..=30999), 12345).collect();
-        assert_eq!(ports.first(), Some(&30345));
-        ports.sort_unstable();
-        assert!(ports.into_iter().eq(30000..=30999));
-        assert_eq!(from_anywhere(&(65535..=65535), u64::MAX).collect::<Vec<_>>(), [65535]);
-        #[expect(clippy::reversed_empty_ranges, reason = "an empty range must not panic")]
-        let empty = from_anywhere(&(2..=1), 7).count();
-        assert_eq!(empty, 0);
     }
 }

@@ -173,7 +173,7 @@ fn what_bounds_peers_and_guards_devices_has_its_own_bounds() {
         ("limits.connections = 0", "5: limits.connections = 0: expected a whole number from 1 to 1000000"),
         (
             "limits.header_bytes = 1",
-            "5: limits.header_bytes: unknown key, expected one of least_rate, bandwidth, handshake, client_hello, header, stall, idle, login, header_size, command_size_before_login, command_size, tftp_block_size, tftp_memory, connections, connections_per_address, tftp_window, tftp_sends",
+            "5: limits.header_bytes: unknown key, expected one of least_rate, bandwidth, handshake, client_hello, header, stall, idle, login, header_size, memory, command_size_before_login, command_size, tftp_block_size, tftp_memory, connections, connections_per_address, commands_per_second, tftp_window, tftp_sends",
         ),
         ("guard.unlisted = 0", "5: guard.unlisted = 0: expected a whole number from 1 to 1000000"),
         ("guard.window = \"2d\"", "5: guard.window = \"2d\": expected more than \"0s\" and not over \"1d\""),

@@ -1,0 +1,134 @@
+//! The ports at which data connections are awaited: which of them are taken, and by whom.
+//!
+//! A port is picked here and not by the system. To pick one that nobody uses the system looks through all whose last
+//! connection ended within a minute, which at some hundred transfers a second costs more than everything else together, and at
+//! some hundred more finds none. Asked for a certain port it takes that at once.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use provost_core::Source;
+
+/// Where the operator names no range: what Linux takes for ports of its own choice by default.
+pub(super) const DYNAMIC: RangeInclusive<u16> = 32768..=60999;
+
+/// How many ports of a range are tried for one session before it is told that none is free.
+const TRIES: u32 = 1024;
+
+/// The ports of one listener at which somebody is awaited.
+#[derive(Debug, Default)]
+pub(in crate::ftp) struct PassivePorts(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    ports: HashSet<u16>,
+    by_source: HashMap<Source, usize>,
+}
+
+/// A port that is taken. Dropped, it is free again.
+#[derive(Debug)]
+pub(in crate::ftp) struct Lease {
+    ports: Arc<PassivePorts>,
+    source: Source,
+    pub(super) port: u16,
+}
+
+impl PassivePorts {
+    /// Ports of `range` in turn, from a random one on, each taken until it is dropped. An address has room for as many again
+    /// as it holds, so that one that only asks takes half of a range and leaves the rest to the others; all IPv6
+    /// addresses of a /64 are one.
+    pub(super) fn lease(
+        self: &Arc<Self>,
+        address: IpAddr,
+        range: &RangeInclusive<u16>,
+    ) -> impl Iterator<Item = Lease> + use<> {
+        let (ports, source, count) = (Arc::clone(self), Source::from(address), range.len());
+        from_anywhere(range, RandomState::new().hash_one(()))
+            .map_while(move |port| {
+                let mut taken = ports.taken();
+                let held = taken.by_source.get(&source).copied().unwrap_or_default();
+                (held < count.saturating_sub(taken.ports.len())).then(|| {
+                    taken.ports.insert(port).then(|| {
+                        taken.by_source.insert(source, held + 1);
+                        Lease { ports: Arc::clone(&ports), source, port }
+                    })
+                })
+            })
+            .flatten()
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut taken = self.ports.taken();
+        taken.ports.remove(&self.port);
+        let held = taken.by_source.get(&self.source).copied().unwrap_or_default();
+        match held.checked_sub(1) {
+            Some(0) | None => drop(taken.by_source.remove(&self.source)),
+            Some(rest) => drop(taken.by_source.insert(self.source, rest)),
+        }
+    }
+}
+
+/// Ports of the range, from one that `random` picks and around.
+fn from_anywhere(ports: &RangeInclusive<u16>, random: u64) -> impl Iterator<Item = u16> + use<> {
+    let first = u32::from(*ports.start());
+    let count = (u32::from(*ports.end()) + 1).saturating_sub(first);
+    let start = u32::try_from(random.checked_rem(u64::from(count)).unwrap_or_default()).unwrap_or_default();
+    (0..count.min(TRIES)).filter_map(move |step| u16::try_from(first + (start + step) % count).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn every_port_of_a_range_is_tried_once() {
+        let mut ports: Vec<u16> = from_anywhere(&(30000..=30999), 12345).collect();
+        assert_eq!(ports.first(), Some(&30345));
+        ports.sort_unstable();
+        assert!(ports.into_iter().eq(30000..=30999));
+        assert_eq!(from_anywhere(&(65535..=65535), u64::MAX).collect::<Vec<_>>(), [65535]);
+        #[expect(clippy::reversed_empty_ranges, reason = "an empty range must not panic")]
+        let empty = from_anywhere(&(2..=1), 7).count();
+        assert_eq!(empty, 0);
+    }
+
+    #[test]
+    fn one_address_takes_half_and_leaves_the_rest() {
+        let ports = Arc::new(PassivePorts::default());
+        let range = 30000..=30015;
+        let take = |last: u8| ports.lease(IpAddr::from([10, 0, 0, last]), &range).next();
+        let greedy: Vec<Lease> = std::iter::from_fn(|| take(1)).collect();
+        assert_eq!(greedy.len(), 8);
+        let next: Vec<Lease> = std::iter::from_fn(|| take(2)).collect();
+        assert_eq!(next.len(), 4);
+        let first_come: Vec<Lease> = (3..7).filter_map(take).collect();
+        assert_eq!(first_come.len(), 4, "all sixteen are taken");
+        assert!(take(9).is_none());
+        drop(greedy);
+        assert!(take(9).is_some());
+        drop((next, first_come));
+        assert!(ports.taken().ports.is_empty() && ports.taken().by_source.is_empty());
+    }
+
+    #[test]
+    fn the_one_port_of_a_range_is_had_and_a_network_is_one_address() {
+        let ports = Arc::new(PassivePorts::default());
+        let six = |last: u16| IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0, 0, last));
+        let only = ports.lease(six(1), &(30000..=30000)).next();
+        assert!(only.is_some());
+        assert!(ports.lease(six(2), &(30000..=30000)).next().is_none());
+        let two: Vec<Lease> = (1..9).filter_map(|last| ports.lease(six(last), &(30002..=30005)).next()).collect();
+        assert_eq!(two.len(), 1, "with the other one that this network holds it is half of four");
+    }
+}
