@@ -24,6 +24,7 @@ mod ftp;
 mod ftp_transfers;
 mod ftps;
 mod guard;
+mod hostile;
 mod https;
 mod https_uploads;
 mod https_wire;

@@ -76,6 +76,7 @@ impl Failure {
             Self::Upload(UploadError::NoSpace(_)) => (Outcome::Refused, "no_space"),
             Self::Upload(UploadError::BeyondEnd { .. }) => (Outcome::Refused, "beyond_end"),
             Self::Upload(UploadError::BodyLength) => (Outcome::Refused, "body_length"),
+            Self::Upload(UploadError::Changed) => (Outcome::Refused, "precondition"),
             Self::Upload(UploadError::Unstorable) => (Outcome::Refused, "unstorable"),
             Self::Upload(UploadError::Io { .. }) => (Outcome::Error, "upload_error"),
             Self::Restart => (Outcome::Rejected, "bad_restart"),
@@ -106,7 +107,7 @@ fn not_stored(error: &UploadError) -> Reply {
         UploadError::TooLarge { .. } | UploadError::NoSpace(_) => Reply::NO_SPACE,
         UploadError::BeyondEnd { .. } => Reply::BAD_RESTART,
         UploadError::Unstorable => Reply::BAD_NAME,
-        UploadError::BodyLength | UploadError::Io { .. } => Reply::LOCAL_ERROR,
+        UploadError::BodyLength | UploadError::Changed | UploadError::Io { .. } => Reply::LOCAL_ERROR,
     }
 }
 
@@ -137,6 +138,7 @@ mod tests {
             (UploadError::BeyondEnd { size: 1 }, 554),
             (UploadError::Unstorable, 553),
             (UploadError::BodyLength, 451),
+            (UploadError::Changed, 451),
             (UploadError::Io { operation: "write", source: std::io::ErrorKind::Other.into() }, 451),
         ];
         for (error, code) in rows {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::pace::{Pace, Paced, Phase};
 use super::peer::Peer;
@@ -17,6 +17,9 @@ use crate::record::Outcome;
 /// chunk of a file, so that the next is asked for when the last is nearly gone.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// What is said to a peer whose header did not end in time (RFC 9110 section 15.5.9); hyper has no answer without a request.
+const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 15\r\n\r\nRequest Timeout";
+
 /// Serves the requests of one connection until either side closes it.
 pub(super) async fn drive<S>(front: Arc<Front>, peer: Peer, stream: S)
 where
@@ -25,12 +28,12 @@ where
     let pace = Pace::new(&front.limits(), Arc::clone(front.life()));
     let peer = Arc::new(peer);
     let service = service_fn(|request| {
-        let serving = pace.serve();
-        let answer = request::handle(Arc::clone(&front), Arc::clone(&peer), request);
+        let (serving, head) = pace.serve();
+        let answer = request::handle(Arc::clone(&front), Arc::clone(&peer), head, request);
         async move { answer.await.map(|answer| answer.map(|reply| reply.serving(serving))) }
     });
     let header_bytes = front.limits().header_bytes;
-    let outcome = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         // Some phones close their side once they have asked.
         .half_close(true)
         // Old phones look for `Content-Length` as it is written here.
@@ -38,10 +41,14 @@ where
         .header_read_timeout(None)
         .max_header_size(header_bytes)
         .max_buf_size(BUFFER_BYTES.max(header_bytes))
-        .serve_connection(TokioIo::new(Paced::new(stream, Arc::clone(&pace))), service)
-        .await;
-    if let Err(error) = outcome {
-        note(&front, &peer, pace.phase(), &error);
+        .serve_connection(TokioIo::new(Paced::new(stream, Arc::clone(&pace))), service);
+    let Err(error) = (&mut connection).await else { return };
+    note(&front, &peer, pace.phase(), &error);
+    if pace.phase() == Phase::Header && is_timeout(&error) {
+        let mut stream = connection.into_parts().io.into_inner();
+        // It has been too slow: whether it hears so is its affair.
+        let _ = stream.write_all(TIMEOUT).await;
+        let _ = stream.shutdown().await;
     }
 }
 

@@ -6,6 +6,7 @@
 mod connection;
 mod content_type;
 mod credentials;
+mod framing;
 mod get;
 mod host;
 mod pace;

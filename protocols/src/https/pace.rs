@@ -50,6 +50,8 @@ struct State {
     phase: Phase,
     since: Instant,
     broken: bool,
+    /// What came of a header since the connection rested.
+    head: Vec<u8>,
     /// An answer whose last bytes may still be in a buffer. A server that ends waits for them.
     unsent: Option<Underway>,
 }
@@ -61,7 +63,7 @@ pub(super) struct Serving(Arc<Pace>);
 impl Pace {
     /// A connection that has just begun.
     pub(super) fn new(limits: &Limits, life: Arc<Life>) -> Arc<Self> {
-        let state = State { phase: Phase::Idle, since: Instant::now(), broken: false, unsent: None };
+        let state = State { phase: Phase::Idle, since: Instant::now(), broken: false, head: Vec::new(), unsent: None };
         Arc::new(Self {
             state: Mutex::new(state),
             life,
@@ -71,10 +73,12 @@ impl Pace {
         })
     }
 
-    /// A request's header is complete.
-    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+    /// A request's header is complete. Beside it comes the header as it was sent, if nothing was sent before it: of requests
+    /// that follow at once there is none.
+    pub(super) fn serve(self: &Arc<Self>) -> (Serving, Vec<u8>) {
         self.enter(Phase::Serving);
-        Serving(Arc::clone(self))
+        let head = std::mem::take(&mut self.state().head);
+        (Serving(Arc::clone(self)), head)
     }
 
     /// Where the connection stands.
@@ -87,9 +91,15 @@ impl Pace {
         (state.phase, state.since) = (phase, Instant::now());
     }
 
-    fn heard(&self) {
-        if self.phase() == Phase::Idle {
-            self.enter(Phase::Header);
+    /// Bytes have come. Those of a header are kept: hyper bounds how many that can be.
+    fn heard(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        if state.phase == Phase::Idle {
+            (state.phase, state.since) = (Phase::Header, Instant::now());
+            state.head.clear();
+        }
+        if state.phase == Phase::Header {
+            state.head.extend_from_slice(bytes);
         }
     }
 
@@ -184,8 +194,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(outcome) => {
-                if buf.filled().len() > before {
-                    self.pace.heard();
+                if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
+                    self.pace.heard(bytes);
                 }
                 Poll::Ready(outcome)
             }

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
-    TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, TRANSFER_ENCODING,
 };
 use provost_core::upload::{ContentRange, RangeError};
 use provost_core::{Operation, Permit};
-use provost_tenants::files::FileError;
+use provost_tenants::files::{FileError, FileFacts};
 use provost_tenants::uploads::{Spool, Target, UploadError};
 
 use super::peer::{Peer, Shown};
@@ -73,8 +72,9 @@ pub(super) async fn put(
         Err(fault) => return Err(fault.stop(exchange)),
     };
     let expected = expected(target, body.length());
-    let begun = off_runtime(&front, move || begin(&peer, shown, exchange, &headers, expected));
-    let (mut exchange, mut spool) = begun.await??;
+    let conditions = Conditions::of(headers);
+    let begun = off_runtime(&front, move || begin(&peer, shown, exchange, conditions, expected));
+    let Begun { mut exchange, mut spool, conditions } = begun.await??;
     loop {
         let Batch { bytes, last } = match body.batch().await {
             Ok(batch) => batch,
@@ -82,7 +82,8 @@ pub(super) async fn put(
         };
         exchange.add_bytes(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if last {
-            return off_runtime(&front, move || finish(exchange, spool, &bytes, target)).await?;
+            let finish = move || finish(exchange, spool, &bytes, target, &conditions);
+            return off_runtime(&front, finish).await?;
         }
         let written = off_runtime(&front, move || write(spool, &bytes)).await?;
         spool = match written {
@@ -127,41 +128,62 @@ fn expected(target: Target, length: Length) -> Option<u64> {
     }
 }
 
+/// An upload whose body may come.
+struct Begun {
+    exchange: Exchange,
+    spool: Spool,
+    conditions: Conditions,
+}
+
 /// Decides, and makes room. It blocks.
 fn begin(
     peer: &Peer,
     shown: Shown,
     mut exchange: Exchange,
-    headers: &HeaderMap,
+    conditions: Conditions,
     expected: Option<u64>,
-) -> Result<(Exchange, Spool), Stop> {
+) -> Result<Begun, Stop> {
     let tenant = Arc::clone(exchange.tenant());
     let proofs = peer.proofs(shown);
     let permit = exchange
         .decide(Operation::Write, &proofs)
         .map_err(|refusal| respond::refused(refusal, &tenant, &peer.security))?;
-    let exchange = check(exchange, headers, &permit)?;
+    let exchange = conditions.check(exchange, &permit)?;
     match tenant.uploads.begin(permit, expected) {
-        Ok(spool) => Ok((exchange, spool)),
+        Ok(spool) => Ok(Begun { exchange, spool, conditions }),
         Err(error) => Err(respond::not_stored(exchange, &error)),
     }
 }
 
-/// Goes on where the conditions of the request hold. Two writers at once may both pass: no phone is known to rely on
-/// conditions for that.
-fn check(exchange: Exchange, headers: &HeaderMap, permit: &Permit) -> Result<Exchange, Stop> {
-    let conditions = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
-    if !conditions.iter().any(|name| headers.contains_key(name)) {
-        return Ok(exchange);
+/// The conditions of a PUT.
+#[derive(Debug)]
+struct Conditions(Option<HeaderMap>);
+
+impl Conditions {
+    fn of(headers: HeaderMap) -> Self {
+        let any = [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| headers.contains_key(name));
+        Self(any.then_some(headers))
     }
-    let current = match exchange.tenant().files.describe(permit) {
-        Ok(facts) => Some(Validators::of(&facts)),
-        Err(FileError::NotFound) => None,
-        Err(error @ FileError::Io { .. }) => return Err(respond::without_file(exchange, &error)),
-    };
-    match validators::judge(headers, current.as_ref(), Access::Write) {
-        Verdict::Proceed => Ok(exchange),
-        Verdict::NotModified | Verdict::Failed => Err(respond::precondition_failed(exchange)),
+
+    fn hold(&self, current: Option<&FileFacts>) -> bool {
+        let Some(headers) = &self.0 else { return true };
+        match validators::judge(headers, current.map(Validators::of).as_ref(), Access::Write) {
+            Verdict::Proceed => true,
+            Verdict::NotModified | Verdict::Failed => false,
+        }
+    }
+
+    /// Goes on where they hold already before the body is asked for. What counts is asked again under the file's lock.
+    fn check(&self, exchange: Exchange, permit: &Permit) -> Result<Exchange, Stop> {
+        if self.0.is_none() {
+            return Ok(exchange);
+        }
+        let current = match exchange.tenant().files.describe(permit) {
+            Ok(facts) => Some(facts),
+            Err(FileError::NotFound) => None,
+            Err(error @ FileError::Io { .. }) => return Err(respond::without_file(exchange, &error)),
+        };
+        if self.hold(current.as_ref()) { Ok(exchange) } else { Err(respond::precondition_failed(exchange)) }
     }
 }
 
@@ -172,8 +194,14 @@ fn write(mut spool: Spool, bytes: &[u8]) -> Result<Spool, UploadError> {
 
 /// Puts the last bytes to the others, and all where they belong. It blocks. The exchange is here, so that an upload is
 /// recorded as stored even where the peer does not wait for the answer.
-fn finish(exchange: Exchange, spool: Spool, bytes: &[u8], target: Target) -> Result<Answer, Stop> {
-    match write(spool, bytes).and_then(|spool| spool.apply(target)) {
+fn finish(
+    exchange: Exchange,
+    spool: Spool,
+    bytes: &[u8],
+    target: Target,
+    conditions: &Conditions,
+) -> Result<Answer, Stop> {
+    match write(spool, bytes).and_then(|spool| spool.apply_if(target, |current| conditions.hold(current))) {
         Ok(stored) => Ok(respond::stored(exchange, stored)),
         Err(error) => Err(respond::not_stored(exchange, &error)),
     }

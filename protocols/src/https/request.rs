@@ -8,6 +8,7 @@ use hyper::header::{CONNECTION, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 
+use super::framing::{self, FramingError};
 use super::get::{self, What};
 use super::host::{self, HostError};
 use super::peer::{Peer, Shown};
@@ -28,10 +29,17 @@ pub(super) struct Silenced;
 ///
 /// # Errors
 /// - [`Silenced`]: it is not answered
-pub(super) async fn handle(front: Arc<Front>, peer: Arc<Peer>, request: Request<Incoming>) -> Result<Answer, Silenced> {
+pub(super) async fn handle(
+    front: Arc<Front>,
+    peer: Arc<Peer>,
+    head: Vec<u8>,
+    request: Request<Incoming>,
+) -> Result<Answer, Silenced> {
     let (request, incoming) = request.into_parts();
     let mut body = RequestBody::new(&request, incoming, &front.limits());
-    let mut answer = match route(front, peer, request, &mut body).await {
+    let form = framing::check(&request, &head);
+    drop(head);
+    let mut answer = match route(front, peer, form, request, &mut body).await {
         Ok(answer) => answer,
         Err(Stop::Answer(answer)) => *answer,
         Err(Stop::Silence) => return Err(Silenced),
@@ -43,13 +51,23 @@ pub(super) async fn handle(front: Arc<Front>, peer: Arc<Peer>, request: Request<
     Ok(answer)
 }
 
-async fn route(front: Arc<Front>, peer: Arc<Peer>, request: Parts, body: &mut RequestBody) -> Result<Answer, Stop> {
+async fn route(
+    front: Arc<Front>,
+    peer: Arc<Peer>,
+    form: Result<(), FramingError>,
+    request: Parts,
+    body: &mut RequestBody,
+) -> Result<Answer, Stop> {
     let written = request.uri.path();
     let decoded = target::decode(written);
     let path = decoded.as_deref().unwrap_or(written.as_bytes());
     let mut exchange = front.exchange(peer.client, method_name(&request.method), path);
     if let Some(agent) = request.headers.get(USER_AGENT) {
         exchange.agent(agent.as_bytes());
+    }
+    if let Err(error) = form {
+        // Where it ends, or whether its body comes, is not known for certain.
+        return Err(respond::rejected(exchange, error.status(), error.code(), error).closing());
     }
     if let Err(error) = host::check(&request, peer.security.server_name()) {
         let stop = respond::rejected(exchange, host_status(error), error.code(), error);

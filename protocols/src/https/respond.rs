@@ -165,6 +165,7 @@ pub(super) fn not_stored(mut exchange: Exchange, error: &UploadError) -> Stop {
         UploadError::NoSpace(_) => (Outcome::Refused, "no_space", StatusCode::INSUFFICIENT_STORAGE),
         UploadError::BeyondEnd { .. } => (Outcome::Refused, "beyond_end", StatusCode::RANGE_NOT_SATISFIABLE),
         UploadError::BodyLength => (Outcome::Rejected, "body_length", StatusCode::BAD_REQUEST),
+        UploadError::Changed => (Outcome::Refused, "precondition", StatusCode::PRECONDITION_FAILED),
         UploadError::Unstorable => (Outcome::Refused, "unstorable", StatusCode::CONFLICT),
         UploadError::Io { .. } => (Outcome::Error, "upload", StatusCode::INTERNAL_SERVER_ERROR),
     };
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn every_status_that_is_answered_has_a_text() {
-        for status in [400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 415, 416, 421, 500, 503, 507] {
+        for status in [400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 415, 416, 417, 421, 500, 503, 507] {
             let status = StatusCode::from_u16(status).unwrap_or_else(|error| panic!("{error}"));
             assert!(!hyper::body::Body::is_end_stream(fixed(status).body()), "{status}");
         }

@@ -50,6 +50,7 @@ pub(super) fn of_upload(error: &UploadError) -> (TftpError, Outcome, &'static st
         // A WRQ is always a whole file, so that neither can be; they are answered all the same.
         UploadError::BeyondEnd { .. } => (ACCESS_VIOLATION, Outcome::Refused, "beyond_end"),
         UploadError::BodyLength => (ACCESS_VIOLATION, Outcome::Refused, "body_length"),
+        UploadError::Changed => (ACCESS_VIOLATION, Outcome::Refused, "precondition"),
         UploadError::Io { .. } => (SERVER_ERROR, Outcome::Error, "io"),
     }
 }

@@ -4,13 +4,14 @@ use cap_std::fs::Dir;
 use provost_core::Kind;
 use provost_core::upload::{Held, Part, Placement, place};
 
-use super::disk::{append, begins_with, make_folders, overlay, size};
+use super::disk::{append, begins_with, facts, make_folders, overlay, size};
 use super::ledger::Change;
 use super::recent::Answered;
 use super::rotation::Rotation;
 use super::spool::Spool;
 use super::state::Reclaim;
 use super::{Stored, Target, UploadError};
+use crate::files::FileFacts;
 
 const GAP: &str = "gap";
 const LATE_START: &str = "late_start";
@@ -30,11 +31,19 @@ enum Action {
 /// What is done, and what the record says of it.
 type Plan = (Action, Option<&'static str>);
 
-pub(super) fn apply(spool: &mut Spool, target: Target) -> Result<Stored, UploadError> {
+pub(super) fn apply(
+    spool: &mut Spool,
+    target: Target,
+    holds: impl FnOnce(Option<&FileFacts>) -> bool,
+) -> Result<Stored, UploadError> {
     let state = std::sync::Arc::clone(&spool.state);
     let root = state.root()?;
     let _lock = state.locks.lock(&spool.path);
-    let held = size(root, &spool.path)?;
+    let facts = facts(root, &spool.path)?;
+    if !holds(facts.as_ref()) {
+        return Err(UploadError::Changed);
+    }
+    let held = facts.map(|facts| facts.size);
     let part = part(target, spool.len(), held)?;
     let (action, note) = match part {
         None => (Action::Replace, None),

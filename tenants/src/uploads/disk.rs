@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
-use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, MetadataExt, OpenOptions, OpenOptionsExt};
+use cap_std::time::SystemTime;
 
 use super::directory::{found, temporary};
 use super::{Durability, UploadError};
+use crate::files::FileFacts;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 /// `O_NOFOLLOW` and `O_NONBLOCK`: what is opened to be written is a file of ours, no link and no pipe.
@@ -45,11 +47,18 @@ impl Temporary {
 
 /// The size of the upload at `path`.
 pub(super) fn size(root: &Dir, path: &str) -> Result<Option<u64>, UploadError> {
-    match found(root.symlink_metadata(path)).map_err(failed("look at the upload"))? {
-        None => Ok(None),
-        Some(facts) if facts.is_file() => Ok(Some(facts.len())),
-        Some(_) => Err(UploadError::Unstorable),
+    Ok(facts(root, path)?.map(|facts| facts.size))
+}
+
+/// What is known of the upload at `path`.
+pub(super) fn facts(root: &Dir, path: &str) -> Result<Option<FileFacts>, UploadError> {
+    let found = found(root.symlink_metadata(path)).map_err(failed("look at the upload"))?;
+    let Some(facts) = found else { return Ok(None) };
+    if !facts.is_file() {
+        return Err(UploadError::Unstorable);
     }
+    let modified = facts.modified().map_or(std::time::SystemTime::UNIX_EPOCH, SystemTime::into_std);
+    Ok(Some(FileFacts { size: facts.len(), modified, identity: (facts.dev(), facts.ino()) }))
 }
 
 /// Makes the folders above `path`.

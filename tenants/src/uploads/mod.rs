@@ -89,6 +89,9 @@ pub enum UploadError {
     /// The body has another length than its range.
     #[error("the body is not as long as its range")]
     BodyLength,
+    /// What stands there is not what the peer made its condition.
+    #[error("the upload is not what the request is conditional on")]
+    Changed,
     /// The name cannot be stored: a folder stands there, or a file where a folder must be, or the permit is not one to
     /// write.
     #[error("the name cannot be stored")]

@@ -12,6 +12,7 @@ use super::ledger::Allowance;
 use super::settings::UploadsSettings;
 use super::state::{Reclaim, State};
 use super::{Stored, Target, UploadError, apply};
+use crate::files::FileFacts;
 
 /// How many bytes a body may grow before the disk's free space is asked again.
 const FREE_SPACE_EVERY: u64 = 1024 * 1024;
@@ -106,8 +107,21 @@ impl Spool {
     ///
     /// # Errors
     /// - any [`UploadError`]; what was there stands as it was
-    pub fn apply(mut self, target: Target) -> Result<Stored, UploadError> {
-        apply::apply(&mut self, target)
+    pub fn apply(self, target: Target) -> Result<Stored, UploadError> {
+        self.apply_if(target, |_| true)
+    }
+
+    /// The same, if `holds` of what stands there; it is asked under the file's lock, so that nothing comes between.
+    ///
+    /// # Errors
+    /// - [`UploadError::Changed`]: it does not hold
+    /// - as [`Spool::apply`]
+    pub fn apply_if(
+        mut self,
+        target: Target,
+        holds: impl FnOnce(Option<&FileFacts>) -> bool,
+    ) -> Result<Stored, UploadError> {
+        apply::apply(&mut self, target, holds)
     }
 
     pub(super) fn digest(&self) -> [u8; 32] {

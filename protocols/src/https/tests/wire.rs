@@ -82,14 +82,30 @@ async fn a_request_without_its_host_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn length_and_chunks_together_end_the_connection() {
+async fn length_and_chunks_together_are_refused_and_end_the_connection() {
     let site = limited(Limits::default());
-    let both = "PUT /0004f2aabbcc-app.log HTTP/1.1\r\nHost: acme\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n\
-                1\r\na\r\n0\r\n\r\n";
-    let answers = site.send(WHO, format!("{both}GET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n")).await;
-    let text = String::from_utf8(answers).unwrap();
-    assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
-    assert!(text.contains("Connection: close"), "{text}");
+    for lengths in
+        ["Content-Length: 3\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\ncontent-length: 3"]
+    {
+        let both = format!("PUT /0004f2aabbcc-app.log HTTP/1.1\r\nHost: acme\r\n{lengths}\r\n\r\n1\r\na\r\n0\r\n\r\n");
+        let answers = site.send(WHO, format!("{both}GET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n")).await;
+        let text = String::from_utf8(answers).unwrap();
+        assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
+        assert!(text.starts_with("HTTP/1.1 400 ") && text.contains("Connection: close"), "{text}");
+        assert_eq!(site.records(), ["rejected/two_lengths"]);
+    }
+    assert_eq!(site.upload("0004f2aabbcc-app.log"), None);
+}
+
+#[tokio::test]
+async fn what_is_expected_beside_100_continue_is_refused() {
+    let site = limited(Limits::default());
+    let put = |expect: &str| format!("PUT /0004f2aabbcc-web.cfg\nContent-Length: 1\n{expect}");
+    let answer = site.ask(WHO, &put("Expect: 200-ok"), "a").await;
+    assert_eq!((answer.status, answer.field("Connection")), (417, Some("close")));
+    assert_eq!(site.records(), ["rejected/expectation"]);
+    let old = "GET /a.cfg HTTP/1.0\r\nExpect: anything\r\n\r\n";
+    assert_eq!(Answer::of(&site.send(WHO, old).await).status, 200);
 }
 
 #[tokio::test]
@@ -125,7 +141,8 @@ async fn a_header_has_its_time_and_a_rest_has_its_own() {
     let site = limited(limits);
     let mut slow = site.connect(WHO).await;
     slow.write("GET /a.cfg HTTP/1.1\r\nHo").await;
-    assert_eq!(slow.until_closed().await, b"");
+    let answer = Answer::of(&slow.until_closed().await);
+    assert_eq!((answer.status, answer.field("Connection")), (408, Some("close")));
     assert_eq!(site.records(), ["rejected/header_timeout"]);
     let limits = Limits { header: Duration::from_hours(1), idle: Duration::from_millis(50), ..Limits::default() };
     let site = limited(limits);

@@ -7,6 +7,36 @@ use super::site::{Answer, DEVICE, STRANGER, Site, Who};
 const WHO: Who = Who::Device(DEVICE);
 const LOG: &str = "/0004f2aabbcc-app.log";
 
+/// Both conditions hold when the bodies begin; one does no more when its body has come.
+#[tokio::test]
+async fn conditions_are_asked_again_when_the_body_has_come() {
+    let site = Site::https();
+    let who = Who::Device(DEVICE);
+    let name = "/0004f2aabbcc-web.cfg";
+    let head = |length: usize, condition: &str| {
+        format!(
+            "PUT {name} HTTP/1.1\r\nHost: acme\r\n{condition}\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    let mut first = site.connect(who).await;
+    first.write(head(5, "If-None-Match: *")).await;
+    assert!(first.read_until("\r\n\r\n").await.starts_with(b"HTTP/1.1 100 "));
+    assert_eq!(site.put(who, name, "second").await.status, 201);
+    first.write("first").await;
+    assert_eq!(Answer::of(&first.finish().await).status, 412);
+    assert_eq!(site.upload("0004f2aabbcc-web.cfg").as_deref(), Some("second"));
+    let tag = site.get(who, name).await.field("ETag").map(str::to_owned).unwrap();
+    let mut third = site.connect(who).await;
+    third.write(head(5, &format!("If-Match: {tag}"))).await;
+    assert!(third.read_until("\r\n\r\n").await.starts_with(b"HTTP/1.1 100 "));
+    third.write("third").await;
+    assert_eq!(Answer::of(&third.finish().await).status, 200);
+    assert_eq!(site.ask(who, &format!("PUT {name}\nContent-Length: 1\nIf-Match: {tag}"), "x").await.status, 412);
+    assert_eq!(site.upload("0004f2aabbcc-web.cfg").as_deref(), Some("third"));
+    let records = site.records();
+    assert_eq!(records.iter().filter(|record| *record == "refused/precondition").count(), 2, "{records:?}");
+}
+
 #[tokio::test]
 async fn a_put_creates_then_replaces() {
     let site = Site::https();

@@ -102,6 +102,7 @@ fn word(result: &Result<Stored, UploadError>) -> String {
         Err(UploadError::TooLarge { .. }) => "too large".into(),
         Err(UploadError::NoSpace(_)) => "no space".into(),
         Err(UploadError::BodyLength) => "body length".into(),
+        Err(UploadError::Changed) => "changed".into(),
         Err(UploadError::Unstorable) => "unstorable".into(),
         Err(UploadError::Io { operation, source }) => format!("{operation}: {source}"),
     }

@@ -1,0 +1,104 @@
+//! What a request says of its own form: where it ends, and what it expects before its body.
+//!
+//! hyper refuses most of what is malformed by itself. It takes a Content-Length beside a Transfer-Encoding for absent, which the
+//! RFC allows: but whoever sends both lets two readers see two ends, and a phone never does.
+
+use hyper::header::{EXPECT, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode, Version};
+
+/// Why a request is refused for its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FramingError {
+    /// Both a Content-Length and a Transfer-Encoding (RFC 9112 section 6.3).
+    #[error("the request has both Content-Length and Transfer-Encoding")]
+    TwoLengths,
+    /// An Expect other than `100-continue` (RFC 9110 section 10.1.1).
+    #[error("the request expects something other than `100-continue`")]
+    Expectation,
+}
+
+impl FramingError {
+    /// What the peer is told.
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::TwoLengths => StatusCode::BAD_REQUEST,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+        }
+    }
+
+    /// A short fixed word for records.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::TwoLengths => "two_lengths",
+            Self::Expectation => "expectation",
+        }
+    }
+}
+
+/// Checks a request. `head` is what came of its header since the connection rested, if nothing came before it.
+///
+/// # Errors
+/// - [`FramingError`]
+pub(super) fn check(request: &Parts, head: &[u8]) -> Result<(), FramingError> {
+    if request.headers.contains_key(TRANSFER_ENCODING) && says_length(head) {
+        return Err(FramingError::TwoLengths);
+    }
+    // HTTP/1.0 knows no Expect.
+    if request.version >= Version::HTTP_11 && !expects_continue_at_most(&request.headers) {
+        return Err(FramingError::Expectation);
+    }
+    Ok(())
+}
+
+fn expects_continue_at_most(headers: &HeaderMap) -> bool {
+    headers.get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Whether a header, as it came, has a Content-Length. hyper has read it before: each line is a field, or the end.
+fn says_length(head: &[u8]) -> bool {
+    const NAME: &[u8] = b"content-length";
+    let lines = head.split(|byte| *byte == b'\n').skip_while(|line| line.trim_ascii().is_empty()).skip(1);
+    let mut fields = lines.take_while(|line| !line.trim_ascii().is_empty());
+    fields.any(|line| line.split_at_checked(NAME.len()).is_some_and(|(name, _)| name.eq_ignore_ascii_case(NAME)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_length_is_seen_in_the_header_alone() {
+        for (head, says) in [
+            ("PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", true),
+            ("\r\n\nPUT /a HTTP/1.1\nTransfer-Encoding: chunked\ncontent-LENGTH:3\n\n", true),
+            (
+                "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n12\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+                false,
+            ),
+            ("PUT /content-length: HTTP/1.1\r\nX: Content-Length: 3\r\n\r\n", false),
+            ("PUT /a HTTP/1.1\r\nX-Content-Length: 3\r\n\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(says_length(head.as_bytes()), says, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_100_continue_may_be_expected() {
+        for (values, holds) in [
+            (&[][..], true),
+            (&["100-continue"], true),
+            (&["100-Continue"], true),
+            (&["200-ok"], false),
+            (&[""], false),
+            (&["100-continue", "x=1"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(EXPECT, value.parse().unwrap_or_else(|error| panic!("{value}: {error}")));
+            }
+            assert_eq!(expects_continue_at_most(&headers), holds, "{values:?}");
+        }
+    }
+}
