@@ -40,6 +40,7 @@ mod quotas;
 mod records;
 mod reload;
 mod server_certificates;
+mod slow;
 mod tenants;
 mod tftp;
 mod tftp_wire;

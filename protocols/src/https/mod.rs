@@ -21,6 +21,7 @@ mod runtime;
 mod target;
 #[cfg(test)]
 mod tests;
+mod turned;
 mod validators;
 
 use std::sync::Arc;
@@ -41,12 +42,12 @@ pub const ALPN: &[&str] = &["http/1.1", "http/1.0"];
 
 /// Serves HTTP inside TLS until the task is dropped.
 pub async fn serve(front: Arc<Front>, listener: TcpListener) {
-    listen::accept(front, listener, secured).await;
+    listen::accept(front, listener, secured, turned::secured).await;
 }
 
 /// Serves HTTP without TLS until the task is dropped.
 pub async fn serve_plain(front: Arc<Front>, listener: TcpListener) {
-    listen::accept(front, listener, plain).await;
+    listen::accept(front, listener, plain, turned::plain).await;
 }
 
 async fn secured(front: Arc<Front>, connection: Connection) {

@@ -7,6 +7,7 @@ mod memory;
 mod rate;
 mod shares;
 mod slots;
+mod turning;
 mod turns;
 
 pub use accept::{Connection, accept};
