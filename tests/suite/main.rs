@@ -45,3 +45,4 @@ mod tenants;
 mod tftp;
 mod tftp_wire;
 mod trust;
+mod walkthrough;

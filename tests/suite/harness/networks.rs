@@ -79,6 +79,17 @@ pub(crate) fn vrfs() -> bool {
     true
 }
 
+/// Whether the kernel has VLANs.
+pub(crate) fn vlans() -> bool {
+    ip("link add probe type veth peer name probed");
+    let probe = run("ip", &["link", "add", "link", "probe", "name", "probe.9", "type", "vlan", "id", "9"]);
+    ip("link del probe");
+    if probe.code != 0 {
+        eprintln!("skipped: this kernel has no VLANs: {}", probe.stderr);
+    }
+    probe.code == 0
+}
+
 /// A VRF device, as `docs/networks.md` makes one, with a table of its own.
 pub(crate) fn vrf(name: &str) {
     static TABLE: AtomicU32 = AtomicU32::new(101);
