@@ -43,6 +43,13 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     /// How long requests under way may take to end once the server is told to. Default 30 s.
     pub drain: Duration,
+    /// What is kept of files in memory for all transfers together, in bytes. Default 32 MiB.
+    pub cache_bytes: usize,
+}
+
+impl Settings {
+    /// The default of [`Settings::cache_bytes`].
+    pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
 }
 
 /// How records are written.

@@ -19,6 +19,8 @@ const STATE: &str = "/var/lib/provost";
 /// The default of `serve.drain`, and the most that it may be.
 const DRAIN: Duration = Duration::from_secs(30);
 const LONGEST_DRAIN: Duration = Duration::from_hours(1);
+/// The most that `serve.cache` may be: more is a slip.
+const LARGEST_CACHE: usize = 64 << 30;
 
 /// What provost.toml says beside its trust sets.
 pub(super) struct Main<'a> {
@@ -60,11 +62,12 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> 
     let state = root.take("state").and_then(|field| state(&field));
     let (admin_socket, metrics) = admin(root.table("admin"));
     let log = log(root.table("log"));
-    let drain = serve(root.table("serve"));
+    let (drain, cache_bytes) = serve(root.table("serve"));
     defaults(&mut root);
     // Read by `trust`, whose errors concern the tenants that use the set.
     let _ = root.take("trust");
-    let settings = Settings { state: state.unwrap_or_else(|| PathBuf::from(STATE)), log, admin_socket, metrics, drain };
+    let state = state.unwrap_or_else(|| PathBuf::from(STATE));
+    let settings = Settings { state, log, admin_socket, metrics, drain, cache_bytes };
     let tenants = tenants.unwrap_or(TENANTS).to_owned();
     root.finish();
     Main { settings, tenants, tenants_field, problems, document }
@@ -91,13 +94,20 @@ fn admin(mut admin: Section<'_>) -> (Option<PathBuf>, Option<SocketAddr>) {
     (socket, metrics)
 }
 
-fn serve(mut serve: Section<'_>) -> Duration {
+fn serve(mut serve: Section<'_>) -> (Duration, usize) {
     let drain = serve.take("drain").and_then(|field| {
         let span = field.span()?;
         (span <= LONGEST_DRAIN || refuse_drain(&field)).then_some(span)
     });
+    let cache = serve.take("cache").and_then(|field| {
+        let bytes = usize::try_from(field.size()?).ok().filter(|bytes| *bytes <= LARGEST_CACHE);
+        if bytes.is_none() {
+            field.refuse("expected at most \"64GiB\"");
+        }
+        bytes
+    });
     serve.finish();
-    drain.unwrap_or(DRAIN)
+    (drain.unwrap_or(DRAIN), cache.unwrap_or(Settings::CACHE_BYTES))
 }
 
 fn refuse_drain(field: &Field<'_>) -> bool {

@@ -94,6 +94,11 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// Where a file of the tenant stands.
+    pub(super) fn root(&self, name: &str) -> PathBuf {
+        self.folder.path().join("root").join(name)
+    }
+
     /// The records so far, a line each.
     pub(super) fn records(&self) -> Vec<String> {
         self.log.flush(Duration::from_mins(1)).unwrap();
