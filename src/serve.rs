@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use provost_protocols::{RecordLog, Server};
+use provost_protocols::{RecordLog, Server, tftp};
 use provost_tenants::Deployment;
 use provost_tenants::config::{Failed, Problems};
 use provost_tenants::devices::Removals;
@@ -70,6 +70,7 @@ pub(crate) fn serve(
     raise_descriptors();
     let settings = &deployment.settings;
     settings.create_state().with_context(|| format!("cannot make the state folder {}", settings.state.display()))?;
+    tftp::keep_at_most(settings.cache_bytes);
     let records = RecordLog::to(io::stdout(), settings.log).context("cannot start writing records")?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let server = || Server::start_with(deployment, &records, passed);

@@ -21,7 +21,6 @@ pub mod uploads;
 pub mod users;
 
 pub use deployment::{
-    Arrival, Arrivals, Deployment, FtpSettings, FtpTls, Listener, LogFormat, ServerCertificate, Settings, Source,
-    Tenant, TlsSettings, Unnamed,
+    Deployment, FtpSettings, FtpTls, Listener, LogFormat, ServerCertificate, Settings, Source, Tenant, TlsSettings,
 };
 pub use limits::Limits;

@@ -15,7 +15,8 @@ fn a_tenant_that_has_all_its_places_is_refused_more_and_the_other_is_served() {
     let address = scene.server.address("acme", "http");
     let held: Vec<_> = (0..4).map(|_| TcpStream::connect(address).unwrap()).collect();
     let refused = Curl::new(scene.url("http", "acme", "sip.cfg")).run();
-    assert_eq!(refused.status, 0, "{refused:?}");
+    let seconds: u32 = refused.value("retry-after").unwrap_or_default().parse().unwrap_or(0);
+    assert!(refused.status == 503 && seconds > 0, "{refused:?}");
     scene.server.record(&[("tenant", "acme"), ("outcome", "refused"), ("reason", "busy")]);
     // Transfers take places, too.
     let tftp = TftpClient::new(scene.server.address("acme", "tftp"));

@@ -19,6 +19,46 @@ const PLAIN: [&str; 3] = ["http", "tftp", "ftp"];
 /// Some 20 KiB: more than a block or a segment.
 const LINES: usize = 2000;
 
+/// By which addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    /// The address that every tenant's server has.
+    const fn server(self) -> &'static str {
+        match self {
+            Self::V4 => "10.0.0.1",
+            Self::V6 => "[fd00::1]",
+        }
+    }
+
+    /// The address that every tenant's phone has, and the host in the server's own network.
+    const fn phone(self) -> &'static str {
+        match self {
+            Self::V4 => "10.0.0.2",
+            Self::V6 => "[fd00::2]",
+        }
+    }
+
+    /// The host, with addresses of this family at both ends of the link.
+    fn of(self, host: Host, device: &str, near: &str) -> Host {
+        match self {
+            Self::V4 => host,
+            Self::V6 => host.with_ipv6(device, near),
+        }
+    }
+
+    fn received(self, host: &Host) -> u64 {
+        match self {
+            Self::V4 => host.received(),
+            Self::V6 => host.received_by_ipv6(),
+        }
+    }
+}
+
 /// What a phone does, over and over.
 #[derive(Debug, Clone, Copy)]
 enum Traffic {
@@ -30,37 +70,72 @@ enum Traffic {
 
 #[test]
 fn tenants_of_the_same_address_in_namespaces_never_meet() {
-    if !networks::inside("isolation::tenants_of_the_same_address_in_namespaces_never_meet") {
-        return;
+    if networks::inside("isolation::tenants_of_the_same_address_in_namespaces_never_meet") {
+        in_namespaces(Family::V4);
     }
+}
+
+#[test]
+fn tenants_of_the_same_ipv6_address_in_namespaces_never_meet() {
+    if networks::inside("isolation::tenants_of_the_same_ipv6_address_in_namespaces_never_meet") {
+        in_namespaces(Family::V6);
+    }
+}
+
+fn in_namespaces(family: Family) {
     for tenant in TENANTS {
         ip(&format!("netns add {tenant}"));
     }
     // A path serves as well as a name.
-    never_meet(["namespace = \"acme\"", "namespace = \"/run/netns/globex\"", "namespace = \"initech\""], |tenant| {
-        Host::behind(&format!("to-{tenant}"), tenant)
+    let networks = ["namespace = \"acme\"", "namespace = \"/run/netns/globex\"", "namespace = \"initech\""];
+    never_meet(family, networks, |tenant| {
+        let device = format!("to-{tenant}");
+        family.of(Host::behind(&device, tenant), &device, tenant)
     });
 }
 
 #[test]
 fn tenants_of_the_same_address_on_devices_never_meet() {
-    if !networks::inside("isolation::tenants_of_the_same_address_on_devices_never_meet") {
-        return;
+    if networks::inside("isolation::tenants_of_the_same_address_on_devices_never_meet") {
+        on_devices(Family::V4);
     }
+}
+
+#[test]
+fn tenants_of_the_same_ipv6_address_on_devices_never_meet() {
+    if networks::inside("isolation::tenants_of_the_same_ipv6_address_on_devices_never_meet") {
+        on_devices(Family::V6);
+    }
+}
+
+fn on_devices(family: Family) {
     // Sockets are bound to a VRF device and to an interface alike, and not every kernel has VRFs.
-    never_meet(["vrf = \"to-acme\"", "interface = \"to-globex\"", "vrf = \"to-initech\""], |tenant| {
-        Host::behind(&format!("to-{tenant}"), "")
+    never_meet(family, ["vrf = \"to-acme\"", "interface = \"to-globex\"", "vrf = \"to-initech\""], |tenant| {
+        let device = format!("to-{tenant}");
+        family.of(Host::behind(&device, ""), &device, "")
     });
 }
 
 #[test]
 fn tenants_of_the_same_address_in_vrfs_never_meet() {
-    if !networks::inside("isolation::tenants_of_the_same_address_in_vrfs_never_meet") || !networks::vrfs() {
-        return;
+    if networks::inside("isolation::tenants_of_the_same_address_in_vrfs_never_meet") && networks::vrfs() {
+        in_vrfs(Family::V4);
     }
-    never_meet(["vrf = \"vrf-acme\"", "vrf = \"vrf-globex\"", "vrf = \"vrf-initech\""], |tenant| {
-        networks::vrf(&format!("vrf-{tenant}"));
-        Host::behind_vrf(&format!("to-{tenant}"), &format!("vrf-{tenant}"))
+}
+
+#[test]
+fn tenants_of_the_same_ipv6_address_in_vrfs_never_meet() {
+    if networks::inside("isolation::tenants_of_the_same_ipv6_address_in_vrfs_never_meet") && networks::vrfs() {
+        in_vrfs(Family::V6);
+    }
+}
+
+fn in_vrfs(family: Family) {
+    never_meet(family, ["vrf = \"vrf-acme\"", "vrf = \"vrf-globex\"", "vrf = \"vrf-initech\""], |tenant| {
+        let (device, vrf) = (format!("to-{tenant}"), format!("vrf-{tenant}"));
+        networks::vrf(&vrf);
+        // After it: IPv6 loses its addresses on the way into a VRF.
+        family.of(Host::behind_vrf(&device, &vrf), &device, "").with_trouble(&device)
     });
 }
 
@@ -155,7 +230,7 @@ fn content(tenant: &str, what: &str) -> String {
     format!("{tenant} {what}\n").repeat(LINES)
 }
 
-fn deployment(networks: [&str; 3]) -> Deployment {
+fn deployment(family: Family, networks: [&str; 3]) -> Deployment {
     let deployment = Deployment::new();
     deployment.certificate(POLY, &deployment.poly.common_name(POLY.to_uppercase()));
     // In an emulated machine a client may take seconds between two packets.
@@ -163,13 +238,13 @@ fn deployment(networks: [&str; 3]) -> Deployment {
     for (tenant, network) in TENANTS.into_iter().zip(networks) {
         let tls = "certificate = \"../tls/server.pem\"\nkey = \"../tls/server.key\"\ntrust = [\"poly\"]\n";
         let listener = |protocol: &str, port: u16, more: &str| {
-            format!("[[listener]]\nprotocol = {protocol:?}\naddress = \"10.0.0.1:{port}\"\n{more}")
+            format!("[[listener]]\nprotocol = {protocol:?}\naddress = \"{}:{port}\"\n{more}", family.server())
         };
         deployment.write(&format!("files/{tenant}/{POLY}.cfg"), content(tenant, "file"));
         deployment.write(
             &format!("tenants.d/{tenant}.toml"),
             format!(
-                "name = {tenant:?}\nnetwork = {{ {network} }}\nallow = [\"10.0.0.0/24\"]\nfiles.root = \"../files/{tenant}\"\n\
+                "name = {tenant:?}\nnetwork = {{ {network} }}\nallow = [\"10.0.0.0/24\", \"fd00::/64\"]\nfiles.root = \"../files/{tenant}\"\n\
                  uploads.min_free = \"0MiB\"\ndevices.list = [{POLY:?}]\n{patience}{}{}{}",
                 listener("https", 443, tls),
                 listener("tftp", 69, ""),
@@ -181,51 +256,67 @@ fn deployment(networks: [&str; 3]) -> Deployment {
 }
 
 /// `behind` makes a tenant's network and the phone in it.
-fn never_meet(networks: [&str; 3], behind: impl Fn(&str) -> Host) {
+fn never_meet(family: Family, networks: [&str; 3], behind: impl Fn(&str) -> Host) {
     // It has the phones' address in the server's own network. It comes first, so that a socket without a device goes there.
-    let decoy = Host::behind("decoy", "");
+    let decoy = family.of(Host::behind("decoy", ""), "decoy", "");
     let hosts = TENANTS.map(behind);
-    let deployment = deployment(networks);
+    let deployment = deployment(family, networks);
     let server = Server::start(&deployment.config(), &[]);
     for tenant in TENANTS {
-        assert_eq!(server.address(tenant, "ftp"), "10.0.0.1:21".parse().unwrap());
+        assert_eq!(server.address(tenant, "ftp"), format!("{}:21", family.server()).parse().unwrap());
     }
     let until = Instant::now() + networks::traffic();
-    let before = decoy.received();
+    let before = family.received(&decoy);
     let rounds: Vec<usize> = thread::scope(|scope| {
         let phones = TENANTS.into_iter().zip(&hosts).flat_map(|(tenant, host)| {
             [Traffic::Https, Traffic::Tftp, Traffic::Passive, Traffic::Active].map(|traffic| (tenant, host, traffic))
         });
         let deployment = &deployment;
         let phones: Vec<_> = phones
-            .map(|(tenant, host, traffic)| scope.spawn(move || phone(deployment, tenant, host, traffic, until)))
+            .map(|(tenant, host, traffic)| {
+                scope.spawn(move || phone(deployment, family, (tenant, host), traffic, until))
+            })
             .collect();
         phones.into_iter().map(|phone| phone.join().expect("a phone met another tenant, or nobody")).collect()
     });
     assert!(rounds.iter().all(|rounds| *rounds > 0), "{rounds:?}");
     println!("rounds of {TENANTS:?}, each by https, tftp, passive and active ftp: {rounds:?}");
-    assert_eq!(decoy.received(), before, "packets for a phone went to the host of its address in the server's network");
+    assert_eq!(
+        family.received(&decoy),
+        before,
+        "packets for a phone went to the host of its address in the server's network"
+    );
     // The count can fail: a socket of the server's own network does reach that host.
-    let refused = TcpStream::connect_timeout(&"10.0.0.2:5000".parse().unwrap(), Duration::from_secs(10));
+    let refused =
+        TcpStream::connect_timeout(&format!("{}:5000", family.phone()).parse().unwrap(), Duration::from_secs(10));
     assert_eq!(refused.map(drop).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
-    assert!(decoy.received() > before);
+    assert!(family.received(&decoy) > before);
 }
 
 /// One phone's traffic: it reads its file and uploads another, again and again. Every tenant's phone has the same MAC, address
 /// and certificate, and names the same paths; gives how many rounds there were.
-fn phone(deployment: &Deployment, tenant: &str, host: &Host, traffic: Traffic, until: Instant) -> usize {
+fn phone(
+    deployment: &Deployment,
+    family: Family,
+    (tenant, host): (&str, &Host),
+    traffic: Traffic,
+    until: Instant,
+) -> usize {
+    let server = family.server();
+    let [resolve, tftp, ftp] =
+        [format!("localhost:443:{server}"), format!("tftp://{server}"), format!("ftp://{server}")];
     let scratch = Scratch::new();
     let (ca, certificate, key) = (
         text(&deployment.path("tls/ca.pem")),
         text(&deployment.path(&format!("device/{POLY}.pem"))),
         text(&deployment.path(&format!("device/{POLY}.key"))),
     );
-    let https = ["--resolve", "localhost:443:10.0.0.1", "--cacert", &ca, "--cert", &certificate, "--key", &key];
+    let https = ["--resolve", &resolve, "--cacert", &ca, "--cert", &certificate, "--key", &key];
     let (url, options, upload): (&str, &[&str], &str) = match traffic {
         Traffic::Https => ("https://localhost", &https, "web.cfg"),
-        Traffic::Tftp => ("tftp://10.0.0.1", &[], "boot.log"),
-        Traffic::Passive => ("ftp://10.0.0.1", &[], "app.log"),
-        Traffic::Active => ("ftp://10.0.0.1", &["--ftp-port", "-"], "sys.log"),
+        Traffic::Tftp => (&tftp, &[], "boot.log"),
+        Traffic::Passive => (&ftp, &[], "app.log"),
+        Traffic::Active => (&ftp, &["--ftp-port", "-"], "sys.log"),
     };
     let upload = format!("{POLY}-{upload}");
     let curl = |options: &[&str], more: &[&str]| {

@@ -84,4 +84,12 @@ fn a_revocation_list_that_appears_counts_at_the_next_request_of_an_open_connecti
     std::fs::remove_file(scene.deployment.path("trust/1.crl")).unwrap();
     until("the phone is served", || status(&ask(&mut phone, REQUEST)) == 200);
     assert_eq!(errors(&scene), "[]");
+    // All of them gone is what a careless replacement looks like for a moment.
+    scene.deployment.write("trust/1.crl", scene.deployment.poly.revokes(&[4711]));
+    until("the phone is refused", || status(&ask(&mut phone, REQUEST)) == 403);
+    for list in ["trust/0.crl", "trust/1.crl"] {
+        std::fs::remove_file(scene.deployment.path(list)).unwrap();
+    }
+    until("what is missing is said", || errors(&scene).contains("the revocation lists of trust set poly are gone"));
+    assert_eq!(status(&ask(&mut phone, REQUEST)), 403);
 }

@@ -50,5 +50,5 @@ struct Shared {
 pub async fn serve(front: Arc<Front>, listener: TcpListener) {
     let shared = Arc::new(Shared { listings: Arc::new(Semaphore::new(list::AT_ONCE)), ports: Arc::default() });
     let serve = move |front, connection| session::serve(front, connection, Arc::clone(&shared));
-    listen::accept(front, listener, serve).await;
+    listen::accept(front, listener, serve, session::turn_away).await;
 }

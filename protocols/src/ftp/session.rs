@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use provost_core::{ClientAddr, Proofs};
 use provost_tenants::{FtpTls, Tenant};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
@@ -96,6 +97,15 @@ pub(super) async fn serve(front: Arc<Front>, connection: Connection, shared: Arc
         let _ = session.control.reply(&reply).await;
     }
     session.control.close().await;
+}
+
+/// Tells a peer for which there is no place.
+pub(super) async fn turn_away(front: Arc<Front>, stream: TcpStream, _client: ClientAddr) {
+    let limits = front.limits();
+    let mut control = Control::new(stream, limits.command_bytes_before_login, limits.stall);
+    // It is closed either way.
+    let _ = control.reply(&Reply::CLOSING).await;
+    control.close().await;
 }
 
 impl Session {

@@ -108,13 +108,18 @@ pub(super) fn rejected(
 /// phone, so that those of a storm do not come back together.
 pub(super) fn busy(exchange: Exchange, reason: &'static str) -> Stop {
     exchange.finish(Outcome::Refused, Some(reason));
+    unavailable().into()
+}
+
+/// The answer where there is no place.
+pub(super) fn unavailable() -> Answer {
     let mut random = [0];
     // Without randomness all are told the same, which is the worst that comes of it.
     let _ = aws_lc_rs::rand::fill(&mut random);
     let seconds = LEAST_RETRY + u64::from(random[0]) % RETRY_SPREAD;
     let mut answer = fixed(StatusCode::SERVICE_UNAVAILABLE);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    answer.into()
+    answer
 }
 
 /// A method that there is not (RFC 9110 section 15.5.6).

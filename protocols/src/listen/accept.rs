@@ -10,7 +10,8 @@ use provost_core::ClientAddr;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Slot;
-use crate::front::Front;
+use super::turning::tell;
+use crate::front::{self, Front};
 
 /// How long accepting rests after an error that lies in this machine's resources.
 const REST: Duration = Duration::from_millis(100);
@@ -29,32 +30,39 @@ pub struct Connection {
 }
 
 /// Accepts connections until the task is dropped, and hands each to `serve` in a task of its own. A peer that may not
-/// speak to the listener, or for which there is no place, is closed at once.
-pub async fn accept<F, Served>(front: Arc<Front>, listener: TcpListener, serve: F)
+/// speak to the listener is closed at once; one for which there is no place is told so by `turn`, unless too many are being
+/// told.
+pub async fn accept<F, Served, T, Turned>(front: Arc<Front>, listener: TcpListener, serve: F, turn: T)
 where
     F: Fn(Arc<Front>, Connection) -> Served,
     Served: Future<Output = ()> + Send + 'static,
+    T: Fn(Arc<Front>, TcpStream, ClientAddr) -> Turned,
+    Turned: Future<Output = ()> + Send + 'static,
 {
     loop {
-        let (stream, peer) = next(&listener, || front.listener().policy.name.clone()).await;
-        let client = ClientAddr::from(peer);
-        let Ok(slot) = front.admit(client) else { continue };
-        let Ok(local) = stream.local_addr() else { continue };
-        // Only a broken connection refuses it, and serving will find out.
-        let _ = stream.set_nodelay(true);
-        let served = serve(Arc::clone(&front), Connection { stream, client, local, slot });
-        tokio::spawn(Arc::clone(front.life()).hold(served));
-    }
-}
-
-/// The next connection. It rests where this machine has nothing left for one; `name` says then which listener it is.
-pub(crate) async fn next(listener: &TcpListener, name: impl Fn() -> String) -> (TcpStream, SocketAddr) {
-    loop {
         match listener.accept().await {
-            Ok(accepted) => return accepted,
+            Ok((stream, peer)) => {
+                let client = ClientAddr::from(peer);
+                let slot = match front.admit(client) {
+                    Ok(slot) => slot,
+                    Err(front::Turned::Away) => continue,
+                    Err(front::Turned::Busy) => {
+                        if let Some(room) = front.shares().turning.room() {
+                            let told = tell(room, turn(Arc::clone(&front), stream, client));
+                            tokio::spawn(Arc::clone(front.life()).hold(told));
+                        }
+                        continue;
+                    }
+                };
+                let Ok(local) = stream.local_addr() else { continue };
+                // Only a broken connection refuses it, and serving will find out.
+                let _ = stream.set_nodelay(true);
+                let served = serve(Arc::clone(&front), Connection { stream, client, local, slot });
+                tokio::spawn(Arc::clone(front.life()).hold(served));
+            }
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
-                tracing::warn!(listener = name(), %error, "cannot accept a connection");
+                tracing::warn!(listener = front.listener().policy.name, %error, "cannot accept a connection");
                 tokio::time::sleep(REST).await;
             }
         }

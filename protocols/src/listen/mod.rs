@@ -7,9 +7,9 @@ mod memory;
 mod rate;
 mod shares;
 mod slots;
+mod turning;
 mod turns;
 
-pub(crate) use accept::next;
 pub use accept::{Connection, accept};
 pub(crate) use bandwidth::{Flow, Turn, piece};
 pub(crate) use jobs::Job;

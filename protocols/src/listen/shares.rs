@@ -7,6 +7,7 @@ use super::Slots;
 use super::bandwidth::Bandwidth;
 use super::jobs::Jobs;
 use super::memory::Memory;
+use super::turning::Turning;
 use super::turns::Turns;
 use crate::passwords::Passwords;
 use crate::record::RecordShare;
@@ -16,6 +17,8 @@ use crate::record::RecordShare;
 pub struct Shares {
     /// Places for connections and transfers.
     pub(crate) slots: Arc<Slots>,
+    /// Peers for which there was no place.
+    pub(crate) turning: Turning,
     /// Records that wait to be written.
     pub(crate) records: Arc<RecordShare>,
     /// TLS handshakes that compute.

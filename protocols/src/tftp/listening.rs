@@ -2,12 +2,14 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::packet::Packet;
+use super::socket::Offload;
 
 /// What the kernel may hold for the socket, in bytes. The default overflows when 2,000 phones boot at once; the
 /// system may grant less (`net.core.rmem_max`).
@@ -19,7 +21,7 @@ const DATAGRAM_BYTES: usize = 4096;
 
 /// A socket on which requests arrive.
 pub(super) struct Listening {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     state: UdpSocketState,
     /// The address it is bound to; the unspecified one where it listens on all.
     local: IpAddr,
@@ -40,17 +42,19 @@ pub(super) struct Datagram<'a> {
 }
 
 impl Listening {
-    /// Makes a bound socket ready.
+    /// Makes a bound socket ready; and what its transfers know of the kernel.
     ///
     /// # Errors
     /// - what the system says
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+    pub(super) fn new(socket: UdpSocket) -> io::Result<(Self, Arc<Offload>)> {
+        let socket = Arc::new(socket);
+        let offload = Offload::new(&socket, UdpSocketState::new(UdpSockRef::from(&*socket))?);
+        let state = UdpSocketState::new(UdpSockRef::from(&*socket))?;
         // Best effort: a smaller buffer serves, only not so many phones at once.
-        let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), RECEIVE_BUFFER_BYTES);
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&*socket), RECEIVE_BUFFER_BYTES);
         let local = socket.local_addr()?.ip();
         let room = vec![[0; DATAGRAM_BYTES]; BATCH];
-        Ok(Self { socket, state, local, room, facts: [RecvMeta::default(); BATCH], filled: 0 })
+        Ok((Self { socket, state, local, room, facts: [RecvMeta::default(); BATCH], filled: 0 }, offload))
     }
 
     /// Waits for datagrams.
@@ -62,7 +66,7 @@ impl Listening {
         *filled = 0;
         let receive = || {
             let mut slices: Vec<_> = room.iter_mut().map(|room| IoSliceMut::new(room)).collect();
-            state.recv(UdpSockRef::from(&*socket), &mut slices, facts)
+            state.recv(UdpSockRef::from(&**socket), &mut slices, facts)
         };
         *filled = socket.async_io(Interest::READABLE, receive).await?;
         Ok(())
@@ -89,7 +93,7 @@ impl Listening {
         let transmit =
             Transmit { destination, ecn: None, contents: &contents, segment_size: None, src_ip: Some(src_ip) };
         // An answer to a packet that belongs nowhere may be lost.
-        let send = || self.state.try_send(UdpSockRef::from(&self.socket), &transmit);
+        let send = || self.state.try_send(UdpSockRef::from(&*self.socket), &transmit);
         let _ = self.socket.try_io(Interest::WRITABLE, send);
     }
 

@@ -5,6 +5,9 @@
 //! transfer without any I/O; `read` and `write` drive them. No rule stands here: whether a file may be had is decided
 //! behind [`Front`]. `mail` is not served, and no file is written in place.
 
+mod alarm;
+mod cache;
+mod image;
 mod listening;
 pub mod netascii;
 pub mod options;
@@ -15,10 +18,12 @@ mod refuse;
 pub mod sender;
 #[cfg(test)]
 mod simulation;
+mod socket;
 mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod timing;
 mod transfer;
 mod write;
@@ -31,9 +36,11 @@ use provost_core::decision::admit;
 use provost_core::{ClientAddr, Operation};
 use tokio::net::UdpSocket;
 
+pub use self::cache::keep_at_most;
 use self::listening::{Datagram, Listening};
 use self::packet::{NoRequest, Request};
-use self::table::{Arrival, Entry, Table};
+use self::socket::Offload;
+use self::table::{Arrival, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
 use crate::listen::Slot;
@@ -45,14 +52,16 @@ const REST: Duration = Duration::from_millis(100);
 /// Serves requests on a bound socket until the task is dropped; transfers that run then run on.
 pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
     let listener = front.listener().policy.name.clone();
-    let mut listening = match Listening::new(socket) {
+    let (mut listening, offload) = match Listening::new(socket) {
         Ok(listening) => listening,
         Err(error) => return tracing::error!(listener, %error, "cannot prepare a listening socket"),
     };
     let table = Arc::new(Table::default());
     loop {
         match listening.receive().await {
-            Ok(()) => listening.datagrams().for_each(|datagram| arrived(&front, &table, &listening, &datagram)),
+            Ok(()) => {
+                listening.datagrams().for_each(|datagram| arrived(&front, &table, &listening, &offload, &datagram));
+            }
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
                 tracing::warn!(listener, %error, "cannot receive a request");
@@ -75,14 +84,20 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// Nothing here waits: the next request may be behind.
-fn arrived(front: &Arc<Front>, table: &Arc<Table>, listening: &Listening, datagram: &Datagram<'_>) {
+fn arrived(
+    front: &Arc<Front>,
+    table: &Arc<Table>,
+    listening: &Listening,
+    offload: &Arc<Offload>,
+    datagram: &Datagram<'_>,
+) {
     let client = ClientAddr::from(datagram.peer);
     match Request::parse(datagram.bytes) {
         Ok(request) => {
             let Some(slot) = place(front, table, datagram) else { return };
             let entry = Table::enter(table, datagram.peer, datagram.bytes, slot);
-            let transfer = transfer(Arc::clone(front), client, request, datagram.local, datagram.peer, entry);
-            tokio::spawn(Arc::clone(front.life()).hold(transfer));
+            let transfer = Transfer::new(front, datagram.local, datagram.peer, entry, Arc::clone(offload));
+            tokio::spawn(Arc::clone(front.life()).hold(serve_request(Arc::clone(front), client, request, transfer)));
         }
         Err(NoRequest::Stray) if admit(&front.tenant().policy, &front.listener().policy, client).is_ok() => {
             listening.answer(datagram, &refuse::ILLEGAL_OPERATION);
@@ -100,15 +115,8 @@ fn place(front: &Arc<Front>, table: &Table, datagram: &Datagram<'_>) -> Option<S
     }
 }
 
-async fn transfer(
-    front: Arc<Front>,
-    client: ClientAddr,
-    request: Request,
-    local: std::net::SocketAddr,
-    peer: std::net::SocketAddr,
-    entry: Entry,
-) {
-    match Transfer::new(&front, local, peer, entry) {
+async fn serve_request(front: Arc<Front>, client: ClientAddr, request: Request, transfer: io::Result<Transfer>) {
+    match transfer {
         Ok(transfer) => match request.operation {
             Operation::Read => read::read(front, client, request, transfer).await,
             Operation::Write => write::write(front, client, request, transfer).await,

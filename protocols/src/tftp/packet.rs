@@ -126,9 +126,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Writes the packet over what `buffer` holds.
-    pub fn write(&self, buffer: &mut Vec<u8>) {
-        buffer.clear();
+    /// Writes the packet behind what `buffer` holds.
+    pub fn append(&self, buffer: &mut Vec<u8>) {
         match self {
             Self::Data { block, bytes } => put(buffer, &[&DATA.to_be_bytes(), &block.to_be_bytes(), bytes]),
             Self::Ack(block) => put(buffer, &[&ACK.to_be_bytes(), &block.to_be_bytes()]),
@@ -140,7 +139,7 @@ impl<'a> Packet<'a> {
     /// The packet in a buffer of its own.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut buffer = Vec::new();
-        self.write(&mut buffer);
+        self.append(&mut buffer);
         buffer
     }
 }

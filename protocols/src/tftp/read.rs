@@ -4,8 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use provost_core::{ClientAddr, Operation, Proofs};
+use provost_core::{ClientAddr, Operation, Permit, Proofs, Refusal};
+use provost_tenants::Limits;
+use provost_tenants::files::OpenFile;
 
+use super::cache::{Cache, Disk, ReadError};
 use super::options::{Asked, Granted};
 use super::packet::{Mode, Packet, Request};
 use super::refuse::{self, TftpError};
@@ -26,10 +29,10 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     if !exchange.may_be_answered().await {
         return exchange.finish(Outcome::Refused, Some("unanswered"));
     }
-    let opening = Arc::clone(&front);
-    // It ends early only if it panics, and then the exchange has written its record.
-    let opened = front.off_runtime(move || open(&opening, exchange, &request, mode)).await;
-    let opened = opened.unwrap_or(Err(Some(refuse::SERVER_ERROR)));
+    let opened = match decide(&front, exchange).await {
+        Ok((exchange, permit)) => open(&front, Wanted { exchange, permit, asked: request.asked, mode }).await,
+        Err(answer) => Err(answer),
+    };
     match opened {
         Ok(opened) => Reading::new(&front, transfer, opened).run().await,
         Err(Some(error)) => transfer.send(&error).await,
@@ -37,37 +40,117 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     }
 }
 
+/// A file that may be had, and how.
+struct Wanted {
+    exchange: Exchange,
+    permit: Permit,
+    asked: Asked,
+    mode: Mode,
+}
+
 struct Opened {
     exchange: Exchange,
     source: Source,
+    asked: Asked,
     granted: Granted,
     option_ack: Option<Vec<u8>>,
 }
 
-/// Decides, opens, and reads what goes out first: one hop off the runtime. What it cannot have is recorded here; the
-/// ERROR, or silence, is left to send.
-fn open(front: &Front, mut exchange: Exchange, request: &Request, mode: Mode) -> Result<Opened, Option<TftpError>> {
-    let permit = exchange.decide(Operation::Read, &Proofs::none()).map_err(refuse::of_refusal)?;
-    let opened = exchange.tenant().files.open(&permit).map_err(|error| {
-        let (answer, outcome, reason) = refuse::of_file(&error);
-        exchange.detail(with_causes(&error));
-        exchange.end(outcome, reason);
-        Some(answer)
-    })?;
-    let limits = front.limits();
-    let size = opened.facts.size;
-    let (granted, _) = request.asked.grant(Operation::Read, None, &limits);
-    let mut source = Source::new(opened.file, size, mode, &granted, limits.tftp_memory_bytes);
-    // A large file is not read for an address that may be forged: its peer answers the OACK first.
-    if size <= SMALL_BYTES || request.asked == Asked::default() {
-        source.fill(1).map_err(|error| {
-            exchange.detail(&error);
-            exchange.end(Outcome::Error, Some("io"));
-            Some(refuse::SERVER_ERROR)
-        })?;
+/// The ERROR that a peer is sent, or silence. The record has been written.
+type Answer = Option<TftpError>;
+
+async fn decide(front: &Front, mut exchange: Exchange) -> Result<(Exchange, Permit), Answer> {
+    let refusal = match exchange.decide_at_once(Operation::Read, &Proofs::none()) {
+        Ok(permit) => return Ok((exchange, permit)),
+        Err(refusal) => refusal,
+    };
+    if refusal == Refusal::NotFound {
+        // As long as for a file that is missing, which is looked for in both ways.
+        exchange.feign_at_once();
+        // It ends early only if it panics, and then the exchange has written its record.
+        let _ = front.off_runtime(move || exchange.feign()).await;
     }
-    let (granted, option_ack) = request.asked.grant(Operation::Read, source.length(), &limits);
-    Ok(Opened { exchange, source, granted, option_ack })
+    Err(refuse::of_refusal(refusal))
+}
+
+/// Opens the file on the spot where nothing has to be waited for, else in one hop off the runtime.
+async fn open(front: &Front, wanted: Wanted) -> Result<Opened, Answer> {
+    let limits = front.limits();
+    if let Some(file) = wanted.exchange.tenant().files.open_at_once(&wanted.permit) {
+        let mut opened = wanted.opened(file, Disk::InMemory, &limits)?;
+        let first = opened.first();
+        return match opened.source.find(&first) {
+            Ok(true) => Ok(opened.ready(&limits)),
+            Ok(false) => off_runtime(front, move || opened.read(&first, &limits)).await,
+            Err(error) => Err(Some(failed(&mut opened.exchange, &error))),
+        };
+    }
+    off_runtime(front, move || wanted.open(&limits)).await
+}
+
+async fn off_runtime(
+    front: &Front,
+    work: impl FnOnce() -> Result<Opened, Answer> + Send + 'static,
+) -> Result<Opened, Answer> {
+    // It ends early only if it panics, and then the exchange has written its record.
+    front.off_runtime(work).await.unwrap_or(Err(Some(refuse::SERVER_ERROR)))
+}
+
+impl Wanted {
+    fn open(mut self, limits: &Limits) -> Result<Opened, Answer> {
+        let file = self.exchange.tenant().files.open(&self.permit).map_err(|error| {
+            let (answer, outcome, reason) = refuse::of_file(&error);
+            self.exchange.detail(with_causes(&error));
+            self.exchange.end(outcome, reason);
+            Some(answer)
+        })?;
+        let opened = self.opened(file, Disk::Waits, limits)?;
+        let first = opened.first();
+        opened.read(&first, limits)
+    }
+
+    fn opened(mut self, file: OpenFile, disk: Disk, limits: &Limits) -> Result<Opened, Answer> {
+        let (granted, _) = self.asked.grant(Operation::Read, None, limits);
+        match Source::new(file.file, disk, self.mode, granted.block, Cache::shared()) {
+            Ok(source) => Ok(Opened { exchange: self.exchange, source, asked: self.asked, granted, option_ack: None }),
+            Err(error) => Err(Some(failed(&mut self.exchange, &error.into()))),
+        }
+    }
+}
+
+impl Opened {
+    /// The blocks that are read before anything is sent. A large file is not read for an address that may be forged: its peer
+    /// answers the OACK first.
+    fn first(&self) -> Range<u64> {
+        if self.asked == Asked::default() {
+            return 1..2;
+        }
+        match self.source.length() {
+            Some(length) if length <= SMALL_BYTES => 1..u64::from(self.granted.window) + 1,
+            Some(_) => 0..0,
+            None => 1..2,
+        }
+    }
+
+    fn read(mut self, blocks: &Range<u64>, limits: &Limits) -> Result<Self, Answer> {
+        match self.source.read(blocks) {
+            Ok(()) => Ok(self.ready(limits)),
+            Err(error) => Err(Some(failed(&mut self.exchange, &error))),
+        }
+    }
+
+    fn ready(mut self, limits: &Limits) -> Self {
+        (self.granted, self.option_ack) = self.asked.grant(Operation::Read, self.source.length(), limits);
+        self
+    }
+}
+
+/// Records that a file cannot be read on; what the peer is told.
+fn failed(exchange: &mut Exchange, error: &ReadError) -> TftpError {
+    let (answer, outcome, reason) = refuse::of_read(error);
+    exchange.detail(with_causes(error));
+    exchange.end(outcome, Some(reason));
+    answer
 }
 
 struct Reading {
@@ -82,12 +165,12 @@ struct Reading {
 
 enum Failure {
     Over(Over),
-    Source(std::io::Error),
+    Source(ReadError),
 }
 
 impl Reading {
     fn new(front: &Front, transfer: Transfer, opened: Opened) -> Self {
-        let Opened { exchange, source, granted, option_ack } = opened;
+        let Opened { exchange, source, asked: _, granted, option_ack } = opened;
         let sender = Sender::new(granted.window, option_ack.is_some());
         let pace = Pace::new(granted.timeout, &front.limits(), Instant::now());
         Self { transfer, exchange, source: Some(source), option_ack, sender, pace }
@@ -104,15 +187,14 @@ impl Reading {
                 self.exchange.end(Outcome::Aborted, Some(over.code()));
             }
             Err(Failure::Source(error)) => {
-                self.exchange.detail(&error);
-                self.exchange.end(Outcome::Error, Some("io"));
-                self.transfer.send(&refuse::SERVER_ERROR).await;
+                let answer = failed(&mut self.exchange, &error);
+                self.transfer.send(&answer).await;
             }
         }
     }
 
     async fn send_file(&mut self) -> Result<(), Failure> {
-        self.transfer.forget_repeats().await;
+        self.transfer.running().forget_repeats();
         self.send_due().await?;
         self.pace.sent(Instant::now());
         loop {
@@ -133,9 +215,19 @@ impl Reading {
         }
     }
 
+    /// What is there of ACKs is taken before anything is sent: one that came late makes nothing be sent again that a later one
+    /// has acknowledged.
     async fn acked(&mut self, number: u16) -> Result<Acked, Failure> {
         let before = self.sender.acknowledged();
-        let acked = self.sender.acked(number);
+        let mut acked = self.sender.acked(number);
+        while acked != Acked::File {
+            match self.transfer.ready().await {
+                Some(Event::Ack(number)) => acked = acked.and(self.sender.acked(number)),
+                Some(Event::Over(over)) => return Err(Failure::Over(over)),
+                Some(Event::Data(_) | Event::Again | Event::Expired) => {}
+                None => break,
+            }
+        }
         match acked {
             Acked::Window | Acked::Part | Acked::File => self.progressed(before),
             Acked::Nothing | Acked::Lost => {}
@@ -191,12 +283,18 @@ impl Reading {
         }
     }
 
-    /// Reads ahead, off the runtime, unless the next window stands in memory. Then the end may be known.
+    /// Reads what is due, unless it is at hand or has been read for another transfer; once for the whole window, off the
+    /// runtime. Then the end may be known.
     async fn read_ahead(&mut self) -> Result<(), Failure> {
         let due = self.sender.due();
-        if let Some(mut source) = self.source.take_if(|source| due.start > 0 && !source.holds(due.end)) {
-            let read = self.transfer.front().off_runtime(move || source.fill(due.start).map(|()| source)).await;
-            self.source = Some(read.map_err(std::io::Error::other).flatten().map_err(Failure::Source)?);
+        let at_hand = match &mut self.source {
+            Some(source) if due.start > 0 => source.find(&due).map_err(Failure::Source)?,
+            Some(_) | None => true,
+        };
+        if !at_hand && let Some(mut source) = self.source.take() {
+            let read = self.transfer.front().off_runtime(move || source.read(&due).map(|()| source)).await;
+            let read = read.map_err(|error| Failure::Source(std::io::Error::other(error).into()))?;
+            self.source = Some(read.map_err(Failure::Source)?);
         }
         if let Some(last) = self.source.as_ref().and_then(Source::last) {
             self.sender.end_at(last);

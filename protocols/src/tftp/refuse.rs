@@ -5,6 +5,7 @@ use provost_core::Refusal;
 use provost_tenants::files::FileError;
 use provost_tenants::uploads::UploadError;
 
+use super::cache::ReadError;
 use super::packet::Packet;
 use crate::record::Outcome;
 
@@ -13,6 +14,8 @@ pub(super) type TftpError = Packet<'static>;
 
 /// Not defined, see the text.
 pub(super) const SERVER_ERROR: TftpError = Packet::Error { code: 0, text: b"Server error" };
+/// The file changed while it was sent.
+pub(super) const FILE_CHANGED: TftpError = Packet::Error { code: 0, text: b"File changed, ask again" };
 /// The file is not there.
 pub(super) const NOT_FOUND: TftpError = Packet::Error { code: 1, text: b"File not found" };
 /// It may not be had.
@@ -38,6 +41,14 @@ pub(super) fn of_file(error: &FileError) -> (TftpError, Outcome, Option<&'static
     match error {
         FileError::NotFound => (NOT_FOUND, Outcome::Missing, None),
         FileError::Io { .. } => (SERVER_ERROR, Outcome::Error, Some("io")),
+    }
+}
+
+/// What a peer is told of a file that cannot be read on, and what the record calls it.
+pub(super) fn of_read(error: &ReadError) -> (TftpError, Outcome, &'static str) {
+    match error {
+        ReadError::Changed => (FILE_CHANGED, Outcome::Error, "changed"),
+        ReadError::Io(_) => (SERVER_ERROR, Outcome::Error, "io"),
     }
 }
 
@@ -86,6 +97,7 @@ mod tests {
         let io = || io::Error::from(io::ErrorKind::PermissionDenied);
         assert_eq!(code(of_file(&FileError::NotFound).0), 1);
         assert_eq!(code(of_file(&FileError::Io { operation: "open", path: "a".into(), source: io() }).0), 0);
+        assert_eq!(code(of_read(&ReadError::Changed).0), 0);
         assert_eq!(code(of_upload(&UploadError::TooLarge { limit: 1 }).0), 3);
         assert_eq!(code(of_upload(&UploadError::NoSpace("quota")).0), 3);
         assert_eq!(code(of_upload(&UploadError::Unstorable).0), 2);

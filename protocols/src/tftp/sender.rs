@@ -40,6 +40,19 @@ pub enum Acked {
     File,
 }
 
+impl Acked {
+    /// What two ACKs mean together, the later one last: progress counts, and the last progress says from where.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        match (self, later) {
+            (earlier, Self::Nothing) => earlier,
+            (Self::Window | Self::Part | Self::File, Self::Lost) => self,
+            (Self::Nothing | Self::Lost, Self::Lost) => Self::Lost,
+            (_, Self::Window | Self::Part | Self::File) => later,
+        }
+    }
+}
+
 impl Sender {
     /// A file in windows of `window` blocks. With `oack`, the OACK is block 0.
     pub fn new(window: u16, oack: bool) -> Self {

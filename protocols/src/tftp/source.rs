@@ -1,48 +1,55 @@
-//! The file that is being read, as the blocks of a transfer: a stretch of it stands in memory, bounded, and is read
-//! ahead off the runtime.
+//! The file that is being read, as the blocks of a transfer.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::netascii;
-use super::options::Granted;
-use super::packet::Mode;
+use super::cache::{Cache, Disk, ReadError};
+use super::image::Image;
+use super::packet::{Mode, Packet};
+use super::sender::on_wire;
+use super::text::Text;
 
-/// What is read ahead at least, in bytes. A file of this size is read whole when it is opened.
+/// A file up to this size, in bytes, is read when it is opened.
 pub(super) const SMALL_BYTES: u64 = 64 * 1024;
-/// How much of a file is translated to netascii at a time, in bytes.
-const TRANSLATED_BYTES: u64 = 16 * 1024;
 
 /// The blocks of one file.
 #[derive(Debug)]
 pub(super) struct Source {
-    file: File,
-    mode: Mode,
-    /// Bytes of the file that have not been read. A file that grows meanwhile is served as it was.
-    unread: u64,
     block_bytes: usize,
-    capacity: usize,
-    /// Where `bytes` begin, counted as on the wire.
-    start: u64,
-    bytes: Vec<u8>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Image(Image),
+    Text(Text),
 }
 
 impl Source {
-    /// The blocks of a file of `size` bytes. Nothing is read yet.
-    pub(super) fn new(file: File, size: u64, mode: Mode, granted: &Granted, memory_bytes: usize) -> Self {
-        let window_bytes = granted.block * usize::from(granted.window);
-        let least = usize::try_from(SMALL_BYTES).unwrap_or(usize::MAX);
-        let capacity = (window_bytes * 2).max(least).min(memory_bytes).max(window_bytes);
-        Self { file, mode, unread: size, block_bytes: granted.block, capacity, start: 0, bytes: Vec::new() }
+    /// The blocks of a file as it is now. Nothing is read yet.
+    ///
+    /// # Errors
+    /// - what the system says
+    pub(super) fn new(file: File, disk: Disk, mode: Mode, block_bytes: usize, cache: Arc<Cache>) -> io::Result<Self> {
+        let content = match mode {
+            Mode::Octet => Content::Image(Image::new(file, disk, cache)?),
+            Mode::Netascii => Content::Text(Text::new(file)?),
+        };
+        Ok(Self { block_bytes, content })
+    }
+
+    /// The bytes of a full block.
+    pub(super) fn block_bytes(&self) -> usize {
+        self.block_bytes
     }
 
     /// The length on the wire, in bytes, where it is known.
     pub(super) fn length(&self) -> Option<u64> {
-        let held = self.start + self.bytes.len() as u64;
-        match self.mode {
-            Mode::Octet => Some(held + self.unread),
-            Mode::Netascii => (self.unread == 0).then_some(held),
+        match &self.content {
+            Content::Image(image) => Some(image.size()),
+            Content::Text(text) => text.length(),
         }
     }
 
@@ -51,16 +58,38 @@ impl Source {
         self.length().map(|length| length / self.block_bytes as u64 + 1)
     }
 
-    /// Whether the blocks before `end` can be had without reading.
-    pub(super) fn holds(&self, end: u64) -> bool {
-        self.unread == 0 || self.offset(end) <= self.start + self.bytes.len() as u64
+    /// Takes these blocks where they can be had at once, and lets go of those before them. `false` where they have to be read.
+    ///
+    /// # Errors
+    /// - [`ReadError`]
+    pub(super) fn find(&mut self, blocks: &Range<u64>) -> Result<bool, ReadError> {
+        let bytes = self.bytes(blocks);
+        match &mut self.content {
+            Content::Image(image) => image.find(&bytes),
+            Content::Text(text) => Ok(text.holds(bytes.end)),
+        }
     }
 
-    /// The bytes of a block. `None` where it has been let go, or is not read yet.
-    pub(super) fn block(&self, block: u64) -> Option<&[u8]> {
-        let begin = usize::try_from(self.offset(block).checked_sub(self.start)?).ok()?;
-        let end = (begin + self.block_bytes).min(self.bytes.len());
-        self.bytes.get(begin..end)
+    /// Reads these blocks, and lets go of those before them. It blocks.
+    ///
+    /// # Errors
+    /// - [`ReadError`]
+    pub(super) fn read(&mut self, blocks: &Range<u64>) -> Result<(), ReadError> {
+        let bytes = self.bytes(blocks);
+        match &mut self.content {
+            Content::Image(image) => image.read(&bytes),
+            Content::Text(text) => text.read(&bytes),
+        }
+    }
+
+    /// Appends the DATA packet of a block that is at hand.
+    pub(super) fn append(&self, block: u64, buffer: &mut Vec<u8>) {
+        Packet::Data { block: on_wire(block), bytes: b"" }.append(buffer);
+        let bytes = self.bytes(&(block..block + 1));
+        match &self.content {
+            Content::Image(image) => image.append(bytes, buffer),
+            Content::Text(text) => text.append(&bytes, buffer),
+        }
     }
 
     /// How many bytes the blocks hold together.
@@ -69,34 +98,8 @@ impl Source {
         end.saturating_sub(self.offset(blocks.start))
     }
 
-    /// Lets go of the blocks before `base` and reads on as far as memory goes. It blocks.
-    ///
-    /// # Errors
-    /// - the file cannot be read, or became shorter
-    pub(super) fn fill(&mut self, base: u64) -> io::Result<()> {
-        let passed = self.offset(base).saturating_sub(self.start);
-        let passed = usize::try_from(passed).unwrap_or(usize::MAX).min(self.bytes.len());
-        self.bytes.drain(..passed);
-        self.start += passed as u64;
-        while self.unread > 0 && self.bytes.len() < self.capacity {
-            let room = (self.capacity - self.bytes.len()) as u64;
-            let read = match self.mode {
-                Mode::Octet => (&self.file).take(room.min(self.unread)).read_to_end(&mut self.bytes)?,
-                Mode::Netascii => self.translate()?,
-            };
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.unread = self.unread.saturating_sub(read as u64);
-        }
-        Ok(())
-    }
-
-    fn translate(&mut self) -> io::Result<usize> {
-        let mut piece = Vec::new();
-        let read = (&self.file).take(TRANSLATED_BYTES.min(self.unread)).read_to_end(&mut piece)?;
-        netascii::encode(&piece, &mut self.bytes);
-        Ok(read)
+    fn bytes(&self, blocks: &Range<u64>) -> Range<u64> {
+        self.offset(blocks.start)..self.offset(blocks.end)
     }
 
     fn offset(&self, block: u64) -> u64 {
@@ -107,28 +110,27 @@ impl Source {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::io::{Seek, Write};
+    use std::io::{Seek as _, Write as _};
 
     use super::*;
 
-    fn source(content: &[u8], mode: Mode, block: usize, memory: usize) -> Source {
+    fn source(content: &[u8], mode: Mode, block: usize) -> Source {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         file.rewind().unwrap();
-        let granted = Granted { block, window: 2, timeout: None };
-        Source::new(file, content.len() as u64, mode, &granted, memory)
+        Source::new(file, Disk::Waits, mode, block, Arc::new(Cache::new(1 << 20))).unwrap()
     }
 
     /// All blocks, two at a time.
     fn read(mut source: Source) -> Vec<Vec<u8>> {
         let mut blocks = Vec::new();
         for base in (1..).step_by(2) {
-            if !source.holds(base + 2) {
-                source.fill(base).unwrap();
-            }
-            assert!(source.bytes.len() <= source.capacity + 2 * 16 * 1024);
+            source.read(&(base..base + 2)).unwrap();
+            assert!(source.find(&(base..base + 2)).unwrap());
             for block in base..base + 2 {
-                blocks.push(source.block(block).unwrap().to_vec());
+                let mut packet = Vec::new();
+                source.append(block, &mut packet);
+                blocks.push(packet.split_off(4));
                 if source.last() == Some(block) {
                     return blocks;
                 }
@@ -139,32 +141,42 @@ mod tests {
 
     #[test]
     fn a_file_is_its_blocks_in_order() {
-        for (size, block) in [(0, 8), (7, 8), (8, 8), (9, 8), (200_000, 512), (262_144, 512), (300_000, 1428)] {
+        let sizes = [(0, 8), (7, 8), (8, 8), (9, 8), (32_768, 512), (200_000, 512), (262_144, 512), (300_000, 1428)];
+        for (size, block) in sizes.into_iter().chain([(300_000, 65464), (98_304, 32_768)]) {
             let content: Vec<u8> =
                 (0..size).map(|index: u32| index.to_be_bytes()[2] ^ index.to_be_bytes()[3]).collect();
-            let source = source(&content, Mode::Octet, block, 65536);
+            let source = source(&content, Mode::Octet, block);
             assert_eq!(source.length(), Some(size.into()));
             let blocks = read(source);
             assert_eq!(blocks.len(), content.len() / block + 1);
-            assert_eq!(blocks.concat(), content, "{size} {block}");
+            assert!(blocks.concat() == content, "{size} {block}");
         }
     }
 
     #[test]
     fn a_translated_file_knows_its_length_when_it_has_been_read() {
         let content = b"a line\n".repeat(30_000);
-        let translated = source(&content, Mode::Netascii, 512, 65536);
+        let translated = source(&content, Mode::Netascii, 512);
         assert_eq!(translated.length(), None);
         assert_eq!(read(translated).concat(), b"a line\r\n".repeat(30_000));
-        let mut small = source(b"a\nb\n", Mode::Netascii, 512, 65536);
-        small.fill(1).unwrap();
+        let mut small = source(b"a\nb\n", Mode::Netascii, 512);
+        small.read(&(1..2)).unwrap();
         assert_eq!(small.length(), Some(6));
     }
 
     #[test]
-    fn a_file_that_became_shorter_is_an_error() {
-        let mut source = source(b"abc", Mode::Octet, 512, 65536);
-        source.unread = 9;
-        assert_eq!(source.fill(1).map_err(|error| error.kind()), Err(io::ErrorKind::UnexpectedEof));
+    fn no_more_is_at_hand_than_the_window_needs() {
+        let content = vec![7; 1_000_000];
+        for mode in [Mode::Octet, Mode::Netascii] {
+            let mut source = source(&content, mode, 1000);
+            for base in 1..900 {
+                source.read(&(base..base + 16)).unwrap();
+                let at_hand = match &source.content {
+                    Content::Image(image) => image.at_hand(),
+                    Content::Text(text) => text.at_hand(),
+                };
+                assert!(at_hand <= 16_000 + 2 * 32 * 1024, "{mode:?} {base}: {at_hand}");
+            }
+        }
     }
 }

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::Notify;
+use std::task::{Context, Waker};
 
 use crate::listen::Slot;
 
@@ -26,9 +25,20 @@ pub(super) struct Running {
     datagram: Box<[u8]>,
     answered: AtomicBool,
     /// The request came again.
-    pub(super) again: Notify,
+    again: AtomicBool,
     /// Another request took this one's place.
-    pub(super) replaced: Notify,
+    replaced: AtomicBool,
+    /// Who waits to be told.
+    waker: Mutex<Option<Waker>>,
+}
+
+/// What a transfer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// The request came again.
+    Again,
+    /// Another request took this one's place.
+    Replaced,
 }
 
 /// A transfer's entry in the table. Dropped, it is gone, and so is its place.
@@ -55,10 +65,10 @@ impl Table {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(former) = running.get(&peer) else { return Arrival::New };
         if !former.answered.load(Ordering::Relaxed) && *former.datagram == *datagram {
-            former.again.notify_one();
+            former.tell(Signal::Again);
             return Arrival::Repeated;
         }
-        former.replaced.notify_one();
+        former.tell(Signal::Replaced);
         running.remove(&peer);
         Arrival::New
     }
@@ -68,8 +78,9 @@ impl Table {
         let running = Arc::new(Running {
             datagram: datagram.into(),
             answered: AtomicBool::new(false),
-            again: Notify::new(),
-            replaced: Notify::new(),
+            again: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
+            waker: Mutex::default(),
         });
         table.running.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Arc::clone(&running));
         Entry { table: Arc::clone(table), peer, running, _slot: slot }
@@ -84,6 +95,35 @@ impl Entry {
 }
 
 impl Running {
+    fn tell(&self, signal: Signal) {
+        self.flag(signal).store(true, Ordering::Release);
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+
+    fn flag(&self, signal: Signal) -> &AtomicBool {
+        match signal {
+            Signal::Again => &self.again,
+            Signal::Replaced => &self.replaced,
+        }
+    }
+
+    /// What the transfer has been told and has not heard yet; where there is nothing, its task is woken when there is.
+    pub(super) fn hear(&self, cx: &Context<'_>) -> Option<Signal> {
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        let told = |signal: &Signal| self.flag(*signal).swap(false, Ordering::Acquire);
+        [Signal::Replaced, Signal::Again].into_iter().find(told)
+    }
+
+    /// Forgets that the request came again: the answer to it is about to be sent.
+    pub(super) fn forget_repeats(&self) {
+        self.again.store(false, Ordering::Release);
+    }
+
     /// The peer has answered: from now on its request, sent again, is another one.
     pub(super) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);

@@ -1,24 +1,27 @@
 //! One transfer's socket: packets of its peer come in, strangers are turned away, and what the listener knows of the
 //! peer's requests comes in beside them.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use provost_core::ClientAddr;
 use provost_core::decision::admit;
 use socket2::SockRef;
-use tokio::net::UdpSocket;
 
+use super::alarm::Alarm;
 use super::listening::canonical;
 use super::options::Granted;
 use super::packet::{DATA_HEADER_BYTES, Packet};
 use super::refuse;
-use super::sender::on_wire;
+use super::socket::{Offload, Socket};
 use super::source::Source;
-use super::table::{Entry, Running};
+use super::table::{Entry, Running, Signal};
 use crate::front::Front;
 use crate::listen::Flow;
 use crate::record::text_of;
@@ -34,18 +37,26 @@ const LAST_WORDS: Duration = Duration::from_millis(20);
 const KERNEL_PACKET_BYTES: usize = 1024;
 /// How long receiving rests after an error of the socket.
 const REST: Duration = Duration::from_millis(100);
+/// How long a full socket is left alone, and how often before its packet counts as lost.
+const FULL: Duration = Duration::from_millis(1);
+const FULL_TIMES: u32 = 200;
+
+thread_local! {
+    /// Where packets are put together. No transfer needs a buffer of its own for them: they are sent, or lost, at once.
+    static PACKETS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The peer, and the way to it.
 #[derive(Debug)]
 pub(super) struct Transfer {
     front: Arc<Front>,
-    socket: UdpSocket,
+    socket: Socket,
     peer: SocketAddr,
     entry: Entry,
     received: Vec<u8>,
     payload: Range<usize>,
-    packet: Vec<u8>,
     flow: Flow,
+    alarm: Alarm,
     /// When the transfer ends because another one took its place.
     ending: Option<Instant>,
 }
@@ -81,8 +92,14 @@ impl Transfer {
     ///
     /// # Errors
     /// - what the system says
-    pub(super) fn new(front: &Arc<Front>, local: SocketAddr, peer: SocketAddr, entry: Entry) -> io::Result<Self> {
-        let socket = front.network().udp_socket(local)?;
+    pub(super) fn new(
+        front: &Arc<Front>,
+        local: SocketAddr,
+        peer: SocketAddr,
+        entry: Entry,
+        offload: Arc<Offload>,
+    ) -> io::Result<Self> {
+        let socket = Socket::new(front.network().datagram_socket(local)?, peer, offload)?;
         let received = vec![0; SMALL_PACKET_BYTES];
         Ok(Self {
             front: Arc::clone(front),
@@ -91,8 +108,8 @@ impl Transfer {
             entry,
             received,
             payload: 0..0,
-            packet: Vec::new(),
             flow: Flow::default(),
+            alarm: Alarm::default(),
             ending: None,
         })
     }
@@ -103,7 +120,7 @@ impl Transfer {
         let bytes = granted.block + DATA_HEADER_BYTES + 1;
         self.received.resize(bytes.max(SMALL_PACKET_BYTES), 0);
         // With less a window loses blocks. It is never made smaller, and the system may grant less.
-        let socket = SockRef::from(&self.socket);
+        let socket = SockRef::from(self.socket.inner());
         let window = (bytes + KERNEL_PACKET_BYTES) * usize::from(granted.window);
         if socket.recv_buffer_size().is_ok_and(|now| now < window) {
             let _ = socket.set_recv_buffer_size(window);
@@ -120,53 +137,57 @@ impl Transfer {
         self.entry.running()
     }
 
-    /// Forgets that the request came again: the answer to it is about to be sent.
-    pub(super) async fn forget_repeats(&self) {
-        tokio::select! {
-            biased;
-            () = self.running().again.notified() => {}
-            () = std::future::ready(()) => {}
-        }
-    }
-
     /// Waits for the next event until `due`. A packet that is there counts before the time that is up: after a moment in
     /// which this machine was busy, nothing needs to be sent again.
     pub(super) async fn next(&mut self, due: Instant) -> Event {
         loop {
-            let now = Instant::now();
-            if self.ending.is_some_and(|ending| now >= ending) {
-                return Event::Over(Over::Restarted);
-            }
-            if now > due + GRACE {
-                return Event::Expired;
-            }
-            let running = self.entry.running();
-            let wake = self.ending.map_or(due, |ending| ending.min(due));
-            let received = tokio::select! {
-                biased;
-                received = self.socket.recv_from(&mut self.received) => received,
-                () = running.again.notified() => return Event::Again,
-                () = running.replaced.notified() => {
-                    self.ending = Some(Instant::now() + LAST_WORDS);
-                    continue;
-                }
-                () = tokio::time::sleep_until(wake.into()) => {
-                    if wake < due { continue }
-                    return Event::Expired;
-                }
-            };
-            match received {
-                Ok((length, from)) => {
-                    if let Some(event) = self.take(length, canonical(from)) {
-                        return event;
-                    }
-                }
+            match poll_fn(|cx| self.poll_event(cx, due)).await {
+                Ok(event) => return event,
                 Err(error) => {
                     tracing::debug!(peer = %self.peer, %error, "cannot receive from a peer");
                     tokio::time::sleep(REST).await;
                 }
             }
         }
+    }
+
+    /// The next packet of the peer, if it is there already.
+    pub(super) async fn ready(&mut self) -> Option<Event> {
+        poll_fn(|cx| match self.poll_packet(cx) {
+            Poll::Ready(Ok(event)) => Poll::Ready(Some(event)),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<io::Result<Event>> {
+        let now = Instant::now();
+        if self.ending.is_some_and(|ending| now >= ending) {
+            return Poll::Ready(Ok(Event::Over(Over::Restarted)));
+        }
+        if now > due + GRACE {
+            return Poll::Ready(Ok(Event::Expired));
+        }
+        if let Poll::Ready(received) = self.poll_packet(cx) {
+            return Poll::Ready(received);
+        }
+        match self.running().hear(cx) {
+            Some(Signal::Again) => return Poll::Ready(Ok(Event::Again)),
+            Some(Signal::Replaced) => self.ending = Some(now + LAST_WORDS),
+            None => {}
+        }
+        let wake = self.ending.map_or(due, |ending| ending.min(due));
+        self.alarm.poll(cx, wake).map(|()| Ok(if wake < due { Event::Over(Over::Restarted) } else { Event::Expired }))
+    }
+
+    fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Event>> {
+        while let Poll::Ready(received) = self.socket.poll_receive(cx, &mut self.received) {
+            let (length, from) = received?;
+            if let Some(event) = self.take(length, canonical(from)) {
+                return Poll::Ready(Ok(event));
+            }
+        }
+        Poll::Pending
     }
 
     fn take(&mut self, length: usize, from: SocketAddr) -> Option<Event> {
@@ -210,25 +231,43 @@ impl Transfer {
 
     /// Sends one packet.
     pub(super) async fn send(&mut self, packet: &Packet<'_>) {
-        packet.write(&mut self.packet);
-        self.send_packet().await;
+        self.send_packets(usize::MAX, |buffer| packet.append(buffer)).await;
     }
 
-    /// Sends blocks: all packets of a window go through here.
-    pub(super) async fn send_blocks(&mut self, blocks: Range<u64>, source: &Source) {
-        for block in blocks {
-            let Some(bytes) = source.block(block) else { return };
-            self.front.pass(&mut self.flow, bytes.len()).await;
-            Packet::Data { block: on_wire(block), bytes }.write(&mut self.packet);
-            self.send_packet().await;
+    /// Sends blocks, as many at a time as may be: all packets of a window go through here.
+    pub(super) async fn send_blocks(&mut self, mut blocks: Range<u64>, source: &Source) {
+        let packet_bytes = DATA_HEADER_BYTES + source.block_bytes();
+        while blocks.start < blocks.end {
+            let joined = u64::try_from(self.socket.joined(packet_bytes)).unwrap_or(1);
+            let together = blocks.start..blocks.end.min(blocks.start + joined);
+            let bytes = usize::try_from(source.bytes_in(&together)).unwrap_or_default();
+            self.front.pass(&mut self.flow, bytes).await;
+            let packets = |buffer: &mut Vec<u8>| together.clone().for_each(|block| source.append(block, buffer));
+            if self.send_packets(packet_bytes, packets).await {
+                blocks.start = together.end;
+            }
         }
     }
 
-    /// A packet that cannot be sent is a lost packet: the timer sends it again, or gives up.
-    async fn send_packet(&self) {
-        if let Err(error) = self.socket.send_to(&self.packet, self.peer).await {
-            tracing::debug!(peer = %self.peer, %error, "cannot send to a peer");
+    /// Sends what `write` puts together; `false` where it has to be sent one by one. A packet that cannot be sent is a lost
+    /// packet: the timer sends it again, or gives up.
+    async fn send_packets(&mut self, packet_bytes: usize, write: impl Fn(&mut Vec<u8>)) -> bool {
+        for _ in 0..FULL_TIMES {
+            let sent = PACKETS.with_borrow_mut(|buffer| {
+                buffer.clear();
+                write(buffer);
+                self.socket.try_send(buffer, packet_bytes)
+            });
+            match sent {
+                Ok(sent) => return sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(FULL).await,
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, %error, "cannot send to a peer");
+                    return true;
+                }
+            }
         }
+        true
     }
 }
 

@@ -108,7 +108,7 @@ impl Writing {
     }
 
     async fn receive_file(&mut self, exchange: &mut Exchange) -> Result<Stored, Failure> {
-        self.transfer.forget_repeats().await;
+        self.transfer.running().forget_repeats();
         self.acknowledge().await;
         self.pace.sent(Instant::now());
         loop {

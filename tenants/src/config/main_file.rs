@@ -9,7 +9,7 @@ use super::find;
 use super::node::Node;
 use super::problem::Collector;
 use super::section::Section;
-use crate::deployment::{Arrivals, LogFormat, Settings};
+use crate::deployment::{LogFormat, Settings};
 
 /// The default of `tenants`.
 const TENANTS: &str = "tenants.d/*.toml";
@@ -19,10 +19,8 @@ const STATE: &str = "/var/lib/provost";
 /// The default of `serve.drain`, and the most that it may be.
 const DRAIN: Duration = Duration::from_secs(30);
 const LONGEST_DRAIN: Duration = Duration::from_hours(1);
-
-/// The most of `arrivals.connections` and `arrivals.client_hello`.
-const MOST_ARRIVALS: usize = 1_000_000;
-const LONGEST_HELLO: Duration = Duration::from_mins(1);
+/// The most that `serve.cache` may be: more is a slip.
+const LARGEST_CACHE: usize = 64 << 30;
 
 /// What provost.toml says beside its trust sets.
 pub(super) struct Main<'a> {
@@ -64,13 +62,12 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> 
     let state = root.take("state").and_then(|field| state(&field));
     let (admin_socket, metrics) = admin(root.table("admin"));
     let log = log(root.table("log"));
-    let drain = serve(root.table("serve"));
-    let arrivals = arrivals(root.table("arrivals"));
+    let (drain, cache_bytes) = serve(root.table("serve"));
     defaults(&mut root);
     // Read by `trust`, whose errors concern the tenants that use the set.
     let _ = root.take("trust");
     let state = state.unwrap_or_else(|| PathBuf::from(STATE));
-    let settings = Settings { state, log, admin_socket, metrics, drain, arrivals };
+    let settings = Settings { state, log, admin_socket, metrics, drain, cache_bytes };
     let tenants = tenants.unwrap_or(TENANTS).to_owned();
     root.finish();
     Main { settings, tenants, tenants_field, problems, document }
@@ -97,30 +94,20 @@ fn admin(mut admin: Section<'_>) -> (Option<PathBuf>, Option<SocketAddr>) {
     (socket, metrics)
 }
 
-fn serve(mut serve: Section<'_>) -> Duration {
+fn serve(mut serve: Section<'_>) -> (Duration, usize) {
     let drain = serve.take("drain").and_then(|field| {
         let span = field.span()?;
         (span <= LONGEST_DRAIN || refuse_drain(&field)).then_some(span)
     });
-    serve.finish();
-    drain.unwrap_or(DRAIN)
-}
-
-fn arrivals(mut section: Section<'_>) -> Arrivals {
-    let usual = Arrivals::default();
-    let mut number = |key, usual| section.take(key).and_then(|field| field.number(1, MOST_ARRIVALS)).unwrap_or(usual);
-    let connections = number("connections", usual.connections);
-    let connections_per_address = number("connections_per_address", usual.connections_per_address);
-    let client_hello = section.take("client_hello").and_then(|field| {
-        let span = field.span()?;
-        let fits = (Duration::from_millis(1)..=LONGEST_HELLO).contains(&span);
-        if !fits {
-            field.refuse("expected at most \"1m\"");
+    let cache = serve.take("cache").and_then(|field| {
+        let bytes = usize::try_from(field.size()?).ok().filter(|bytes| *bytes <= LARGEST_CACHE);
+        if bytes.is_none() {
+            field.refuse("expected at most \"64GiB\"");
         }
-        fits.then_some(span)
+        bytes
     });
-    section.finish();
-    Arrivals { connections, connections_per_address, client_hello: client_hello.unwrap_or(usual.client_hello) }
+    serve.finish();
+    (drain.unwrap_or(DRAIN), cache.unwrap_or(Settings::CACHE_BYTES))
 }
 
 fn refuse_drain(field: &Field<'_>) -> bool {

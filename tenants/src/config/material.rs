@@ -20,8 +20,9 @@ use jiff::tz::TimeZone;
 use super::node::{self, Node};
 use super::problem::{Collector, Origin};
 use super::{assemble, find, overlay, tenant, trust};
-use crate::deployment::{Settings, Source, Tenant};
+use crate::deployment::{Listener, Settings, Source, Tenant};
 use crate::devices::Removals;
+use crate::trust::TrustSet;
 
 /// A file that changed so recently may change again within the same tick of its time stamp.
 const STILL_CHANGING: Duration = Duration::from_secs(2);
@@ -214,6 +215,9 @@ fn one(
         material: Material::default(),
     };
     let read = tenant::read(&document, &problems, common, source);
+    if let Some(set) = without_its_lists(former, &read.listeners) {
+        return Err(vec![format!("the revocation lists of trust set {set} are gone: `provost reload` takes that")]);
+    }
     let mut around = assemble::Around {
         settings: &basis.settings,
         former: HashMap::from([(former.policy.name.as_str(), former)]),
@@ -224,4 +228,15 @@ fn one(
         refreshed: &mut Vec::new(),
     };
     assemble::tenant(read, &mut around).ok_or_else(|| problems.error_texts())
+}
+
+/// A trust set that had revocation lists and has none any more. A list that is replaced file by file is gone for a moment, and nobody
+/// who is revoked shall come in meanwhile.
+fn without_its_lists(former: &Tenant, present: &[Listener]) -> Option<Arc<str>> {
+    let present: Vec<&Arc<TrustSet>> =
+        present.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust).collect();
+    let former = former.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust);
+    let mut had_lists = former.filter(|set| !set.crls.is_empty());
+    let lost = had_lists.find(|set| present.iter().any(|other| other.name == set.name && other.crls.is_empty()))?;
+    Some(Arc::clone(&lost.name))
 }

@@ -61,7 +61,8 @@ fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet 
         }
     }
     let mut crls = Vec::new();
-    for (item, path) in section.take("crls").iter().flat_map(Field::items).flat_map(|item| files_of(&item)) {
+    let lists = section.take("crls").map(|field| field.items()).unwrap_or_default();
+    for (item, path) in lists.iter().flat_map(lists_of) {
         crls.extend(authorities::crls(&path, &anchors, &item, now));
     }
     let ouis = section.take("ouis").map(|field| ouis(&field));
@@ -130,6 +131,19 @@ pub(super) fn ouis(field: &Field<'_>) -> Vec<Oui> {
         field.refuse("names no vendor: expected OUIs, such as [\"00:04:f2\"]");
     }
     items.iter().filter_map(|item| item.explained::<Oui>("an OUI, such as \"00:04:f2\"")).collect()
+}
+
+/// The revocation lists of one glob. A vendor that has not published one yet has revoked nothing.
+fn lists_of<'a>(item: &Field<'a>) -> Vec<(Field<'a>, std::path::PathBuf)> {
+    let found = item.text("a glob of files").map(|pattern| (pattern, find::files(pattern, item.folder())));
+    match found {
+        Some((pattern, Ok(files))) if files.is_empty() && find::is_glob(pattern) => {
+            item.warn("no file is there, so nothing of this trust set is revoked");
+            Vec::new()
+        }
+        Some(_) => files_of(item),
+        None => Vec::new(),
+    }
 }
 
 /// The files of one glob, each with the field that names it.

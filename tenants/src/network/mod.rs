@@ -100,10 +100,18 @@ impl Network {
     /// # Errors
     /// - as [`Network::tcp_listener`]
     pub fn udp_socket(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        UdpSocket::from_std(self.datagram_socket(address)?)
+    }
+
+    /// The same without a runtime that watches it.
+    ///
+    /// # Errors
+    /// - as [`Network::tcp_listener`]
+    pub fn datagram_socket(&self, address: SocketAddr) -> io::Result<std::net::UdpSocket> {
         let (socket, identity) = self.socket(address, Type::DGRAM, Protocol::UDP)?;
         socket.bind(&address.into())?;
         self.settle(identity)?;
-        UdpSocket::from_std(socket.into())
+        Ok(socket.into())
     }
 
     /// The passed socket, to accept connections with. It must be called inside a tokio runtime.
@@ -148,7 +156,7 @@ impl Network {
     /// An unbound socket in the network, and which one that is.
     fn socket(&self, address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<(Socket, Identity)> {
         let domain = Domain::for_address(address);
-        let new = move || Socket::new(domain, kind, Some(protocol));
+        let new = move || Socket::new(domain, kind.nonblocking(), Some(protocol));
         let (socket, identity) = match &self.stack {
             NetworkStack::Host { interface: None } => (new()?, Identity::Host),
             NetworkStack::Host { interface: Some(device) } | NetworkStack::Vrf(device) => {
@@ -162,7 +170,6 @@ impl Network {
         if address.is_ipv6() {
             socket.set_only_v6(!address.ip().is_unspecified())?;
         }
-        socket.set_nonblocking(true)?;
         Ok((socket, identity))
     }
 

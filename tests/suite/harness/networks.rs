@@ -79,13 +79,26 @@ pub(crate) fn vrfs() -> bool {
     true
 }
 
+/// Whether the kernel has VLANs.
+pub(crate) fn vlans() -> bool {
+    ip("link add probe type veth peer name probed");
+    let probe = run("ip", &["link", "add", "link", "probe", "name", "probe.9", "type", "vlan", "id", "9"]);
+    ip("link del probe");
+    if probe.code != 0 {
+        eprintln!("skipped: this kernel has no VLANs: {}", probe.stderr);
+    }
+    probe.code == 0
+}
+
 /// A VRF device, as `docs/networks.md` makes one, with a table of its own.
 pub(crate) fn vrf(name: &str) {
     static TABLE: AtomicU32 = AtomicU32::new(101);
     let table = TABLE.fetch_add(1, Ordering::Relaxed);
     ip(&format!("link add {name} type vrf table {table}"));
     ip(&format!("link set {name} up"));
-    ip(&format!("route add table {table} unreachable default metric 4278198272"));
+    for family in ["-4", "-6"] {
+        ip(&format!("{family} route add table {table} unreachable default metric 4278198272"));
+    }
 }
 
 /// A network namespace with one host in it, at the far end of a link.
@@ -126,6 +139,32 @@ impl Host {
         Self { namespace }
     }
 
+    /// Gives both ends of the link IPv6 addresses, fd00::1 and fd00::2, and no other.
+    pub(crate) fn with_ipv6(self, device: &str, near: &str) -> Self {
+        for (namespace, device, address) in [(near, device, "fd00::1/64"), (&self.namespace, "far", "fd00::2/64")] {
+            let within = if namespace.is_empty() { String::new() } else { format!("-n {namespace}") };
+            // A link-local address would bring packets that nobody asked for.
+            ip(&format!("{within} link set {device} addrgenmode none"));
+            let enable = format!("echo 0 >/proc/sys/net/ipv6/conf/{device}/disable_ipv6");
+            let entered = format!("--net=/run/netns/{namespace}");
+            let enter: &[&str] = if namespace.is_empty() { &["timeout", "9"] } else { &["nsenter", &entered] };
+            run(enter[0], &[&enter[1..], &["sh", "-c", &enable]].concat()).succeeded();
+            ip(&format!("{within} -6 addr add {address} dev {device} nodad"));
+        }
+        self
+    }
+
+    /// Makes both ends of the link slow and lossy, where the kernel can.
+    pub(crate) fn with_trouble(self, device: &str) -> Self {
+        let trouble = ["root", "netem", "delay", "3ms", "2ms", "loss", "1%", "duplicate", "1%"];
+        let near = run("tc", &[&["qdisc", "add", "dev", device], &trouble[..]].concat());
+        let far = self.run("tc", &[&["qdisc", "add", "dev", "far"], &trouble[..]].concat());
+        if near.code != 0 || far.code != 0 {
+            println!("the link {device} is without trouble: {}", near.stderr);
+        }
+        self
+    }
+
     fn reached(&self) {
         let until = Instant::now() + super::DEADLINE;
         while !ip(&format!("-n {} -o link show far", self.namespace)).contains("LOWER_UP") {
@@ -138,6 +177,21 @@ impl Host {
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Run {
         let namespace = format!("--net=/run/netns/{}", self.namespace);
         run("nsenter", &[&[namespace.as_str(), program], arguments].concat())
+    }
+
+    /// How many packets of TCP and UDP have reached the host by IPv6, and questions for its link address.
+    pub(crate) fn received_by_ipv6(&self) -> u64 {
+        let figures = self.run("cat", &["/proc/net/snmp6"]).succeeded().stdout;
+        let of_udp = ["Udp6InDatagrams", "Udp6NoPorts", "Icmp6InNeighborSolicits"];
+        let counted = figures.lines().filter_map(|line| line.split_once(char::is_whitespace));
+        let counted = counted.filter(|(name, _)| of_udp.contains(name));
+        let counted: u64 = counted.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum();
+        // TCP counts both families together: a line of names, and one of figures.
+        let figures = self.run("cat", &["/proc/net/snmp"]).succeeded().stdout;
+        let mut tcp = figures.lines().filter(|line| line.starts_with("Tcp:")).map(str::split_whitespace);
+        let (names, mut figures) = (tcp.next().unwrap(), tcp.next().unwrap());
+        let index = names.clone().position(|name| name == "InSegs").unwrap();
+        counted + figures.nth(index).unwrap().parse::<u64>().unwrap()
     }
 
     /// How many packets of any kind have reached the host.

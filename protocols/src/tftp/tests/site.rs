@@ -15,7 +15,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
-use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant};
+use provost_tenants::{FtpSettings, Limits, Listener, LogFormat, Tenant};
 
 use super::MAC;
 use crate::front::Front;
@@ -94,6 +94,11 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// Where a file of the tenant stands.
+    pub(super) fn root(&self, name: &str) -> PathBuf {
+        self.folder.path().join("root").join(name)
+    }
+
     /// The records so far, a line each.
     pub(super) fn records(&self) -> Vec<String> {
         self.log.flush(Duration::from_mins(1)).unwrap();
@@ -140,13 +145,7 @@ fn listener(plan: &Plan) -> Listener {
         unbound_write: UnboundWrite::Logs,
         exceptions: Vec::new(),
     };
-    Listener {
-        policy,
-        address: plan.address.parse().unwrap(),
-        tls: None,
-        arrival: Arrival::default(),
-        ftp: FtpSettings::default(),
-    }
+    Listener { policy, address: plan.address.parse().unwrap(), tls: None, ftp: FtpSettings::default() }
 }
 
 fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {

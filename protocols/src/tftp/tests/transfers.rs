@@ -213,3 +213,41 @@ async fn a_phone_that_asks_for_one_file_after_the_other_from_one_port_has_them_a
     }
     site.recorded(50, "outcome=served").await;
 }
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_sent_ends_the_transfer_and_one_that_is_replaced_does_not() {
+    let site = Site::with(&[("a.ld", &content(2_000_000)), ("b.ld", &content(2_000_000))]);
+    let mut phones = Vec::new();
+    for name in ["a.ld", "b.ld"] {
+        let mut phone = Phone::of(site.address).await;
+        phone.ask(&format!("RRQ {name} octet")).await;
+        assert!(matches!(phone.get().await, Got::Data(1, _)));
+        phones.push((phone, name));
+    }
+    std::fs::write(site.root("a.ld"), vec![7; 2_000_000]).unwrap();
+    std::fs::write(site.root("new"), vec![7; 2_000_000]).unwrap();
+    std::fs::rename(site.root("new"), site.root("b.ld")).unwrap();
+    for (mut phone, name) in phones {
+        let (mut file, mut block) = (content(512), 1);
+        let end = loop {
+            phone.send(Packet::Ack(block)).await;
+            match phone.get().await {
+                Got::Data(number, bytes) if bytes.len() == 512 => {
+                    block = number;
+                    file.extend(bytes);
+                }
+                end => break end,
+            }
+        };
+        let whole = content(2_000_000);
+        assert!(whole.starts_with(&file), "{name}: bytes of two files");
+        if name == "a.ld" {
+            assert_eq!(end, Got::Error(0));
+        } else {
+            assert_eq!(end, Got::Data(3907, whole[3906 * 512..].to_vec()));
+            phone.send(Packet::Ack(3907)).await;
+        }
+    }
+    site.recorded(1, "reason=changed").await;
+    site.recorded(1, "outcome=served").await;
+}

@@ -6,7 +6,6 @@ mod forms;
 mod ftp;
 mod listeners;
 mod neighbours;
-mod sharing;
 mod shipped;
 mod trust_sets;
 mod vendors;

@@ -115,6 +115,21 @@ fn a_tenant_that_uses_a_bad_set_is_told_so() {
 }
 
 #[test]
+fn a_vendor_that_has_published_no_list_yet_is_warned_of_and_served() {
+    let site = Site::new();
+    let set = format!("anchors = [\"trust/ca.pem\"]\ncrls = [\"trust/*.crl\"]\n{MAC}");
+    site.write("provost.toml", &format!("state = \"state\"\n[trust.poly]\n{set}\n"));
+    site.acme(&format!("{HTTPS}trust = [\"poly\"]\n"));
+    let loaded = site.load().unwrap();
+    assert_eq!(
+        site.lines(loaded.problems.iter()),
+        [
+            "provost.toml:4: warning: trust.poly.crls[0] = \"trust/*.crl\": no file is there, so nothing of this trust set is revoked"
+        ]
+    );
+}
+
+#[test]
 fn a_list_that_has_expired_still_revokes_and_is_warned_of() {
     let site = Site::new();
     let mut parameters = rcgen::CertificateParams::default();
