@@ -29,7 +29,7 @@ pub struct Limits {
     pub command_bytes_before_login: usize,
     /// The length of an FTP command after login, in bytes. Default 4 KiB.
     pub command_bytes: usize,
-    /// FTP commands that a session may send in a second before it is slowed. Default 500.
+    /// FTP commands that a session may send in a second before it is slowed. Default 1,000.
     pub commands_per_second: u32,
     /// Connections and transfers at once of the tenant. Default 8,192.
     pub connections: usize,
@@ -60,7 +60,7 @@ impl Default for Limits {
             login: Duration::from_secs(30),
             command_bytes_before_login: 512,
             command_bytes: 4 * 1024,
-            commands_per_second: 500,
+            commands_per_second: 1000,
             connections: 8192,
             connections_per_address: 8192,
             tftp_block_bytes: 65464,

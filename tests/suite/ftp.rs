@@ -91,6 +91,18 @@ fn the_login_matrix() {
 }
 
 #[test]
+fn where_no_password_is_required_a_site_of_phones_is_not_slowed() {
+    let scene = scene();
+    let began = std::time::Instant::now();
+    for _ in 0..30 {
+        let mut control = Control::open(address(&scene, "ftp"));
+        assert_eq!((control.say("USER anonymous"), control.say("PASS x")), (331, 230));
+    }
+    // As guesses they would take a minute.
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
 fn nothing_but_a_login_is_heard_before_it() {
     let scene = scene();
     let mut control = Control::open(address(&scene, "locked"));

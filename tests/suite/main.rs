@@ -21,6 +21,8 @@ mod environment;
 mod explain;
 mod fair;
 mod ftp;
+mod ftp_clients;
+mod ftp_hostile;
 mod ftp_transfers;
 mod ftps;
 mod guard;

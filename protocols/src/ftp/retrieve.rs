@@ -81,6 +81,10 @@ impl Session {
     }
 
     pub(super) async fn mdtm(&mut self, argument: &[u8]) -> Result<Reply, End> {
+        // Some servers let clients set the time so. Read as a name it would be missing, and the client none the wiser.
+        if sets_time(argument) {
+            return Ok(Reply::DENIED);
+        }
         self.describe("MDTM", argument, |facts| modified(facts.modified)).await
     }
 
@@ -116,6 +120,13 @@ impl Session {
         exchange.end(Outcome::Rejected, Some(reason));
         Err(reply)
     }
+}
+
+/// Whether a time stands before the name: `YYYYMMDDHHMMSS name`.
+fn sets_time(argument: &[u8]) -> bool {
+    argument
+        .split_at_checked(14)
+        .is_some_and(|(time, name)| time.iter().all(u8::is_ascii_digit) && name.starts_with(b" "))
 }
 
 /// What is known of a file that may be read.

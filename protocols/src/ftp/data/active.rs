@@ -7,7 +7,7 @@
 //! 1024, where services of others listen.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::TcpStream;
 
@@ -47,7 +47,9 @@ impl Session {
             Err(NoAddress::Family) => return wrong_family(&self.ends),
         };
         let client = self.ends.client;
-        if told.ip().to_canonical() != client.ip() || told.port() <= LAST_PRIVILEGED_PORT {
+        // lftp tells `::`, which is where it listens. It can mean nobody but itself.
+        let is_self = client.ip().is_ipv6() && told.ip() == Ipv6Addr::UNSPECIFIED;
+        if (told.ip().to_canonical() != client.ip() && !is_self) || told.port() <= LAST_PRIVILEGED_PORT {
             let mut exchange = self.ends.front.exchange(client, verb, argument);
             exchange.detail("a data connection to another address than the peer's, or to a privileged port");
             exchange.finish(Outcome::Rejected, Some("bounce"));
