@@ -89,6 +89,8 @@ pub enum PasswordProof {
     Absent,
     /// One was sent, and it proves nothing.
     Wrong,
+    /// A Digest of a right one was sent, for a challenge that has expired or was answered before. It proves nothing.
+    Stale,
     /// A user's password that devices share.
     Shared(SharedPassword),
     /// The password of one device.
@@ -131,7 +133,7 @@ impl PasswordProof {
     pub fn device(&self) -> Option<Mac> {
         match self {
             Self::Device(mac) => Some(*mac),
-            Self::Absent | Self::Wrong | Self::Shared(_) => None,
+            Self::Absent | Self::Wrong | Self::Stale | Self::Shared(_) => None,
         }
     }
 
@@ -139,7 +141,7 @@ impl PasswordProof {
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Shared(_) => true,
-            Self::Absent | Self::Wrong | Self::Device(_) => false,
+            Self::Absent | Self::Wrong | Self::Stale | Self::Device(_) => false,
         }
     }
 

@@ -347,6 +347,11 @@ impl Exchange {
         &self.front
     }
 
+    /// The name of the listener that the request came in on.
+    pub(crate) fn listener(&self) -> &str {
+        &self.generation.listener.policy.name
+    }
+
     /// The tenant that the request began with: its permits are for these files and uploads.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.generation.tenant

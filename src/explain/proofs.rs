@@ -79,8 +79,7 @@ fn password(
 ) -> anyhow::Result<PasswordProof> {
     let Some(user) = asked.user else { return Ok(PasswordProof::Absent) };
     match protocol {
-        Protocol::Https | Protocol::Ftp => {}
-        Protocol::Http => bail!("HTTP without TLS takes no passwords: they would be read on the way"),
+        Protocol::Https | Protocol::Http | Protocol::Ftp => {}
         Protocol::Tftp => bail!("TFTP has no passwords"),
     }
     let device = user.parse::<Mac>().ok().filter(|mac| tenant.devices.has_password(*mac));
@@ -89,7 +88,7 @@ fn password(
     notes.push(match &proof {
         PasswordProof::Device(mac) => format!("supposing the right password of device {mac}"),
         PasswordProof::Shared(_) => format!("supposing the right password of user {user}"),
-        PasswordProof::Wrong | PasswordProof::Absent => {
+        PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Absent => {
             format!("no valid password of `{user}` is configured, so any that the phone sends is wrong")
         }
     });

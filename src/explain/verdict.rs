@@ -128,10 +128,8 @@ const fn on_the_wire(protocol: Protocol, operation: Operation, refusal: Refusal)
         (Protocol::Https | Protocol::Http | Protocol::Ftp, Refusal::Silence) => "nothing, the connection is closed",
         (Protocol::Tftp, Refusal::Silence) => "nothing",
         (Protocol::Https | Protocol::Http, Refusal::Malformed) => "400 Bad Request",
-        (Protocol::Https, Refusal::Unauthenticated) => "401 Unauthorized",
-        (Protocol::Https | Protocol::Http, Refusal::Forbidden) | (Protocol::Http, Refusal::Unauthenticated) => {
-            "403 Forbidden"
-        }
+        (Protocol::Https | Protocol::Http, Refusal::Unauthenticated) => "401 Unauthorized",
+        (Protocol::Https | Protocol::Http, Refusal::Forbidden) => "403 Forbidden",
         (Protocol::Https | Protocol::Http, Refusal::NotFound) => "404 Not Found, as for a file that is not there",
         (Protocol::Tftp, Refusal::Malformed | Refusal::Unauthenticated | Refusal::Forbidden) => {
             "ERROR 2, access violation"

@@ -10,7 +10,7 @@ use provost_core::proof::SharedPassword;
 use provost_core::{Mac, PasswordProof};
 
 use crate::devices::Devices;
-use crate::passwords::{Check, Costs, Form, Stored, StoredError, raise, tag};
+use crate::passwords::{Algorithm, Check, Costs, Form, Stored, StoredError, raise, tag};
 
 /// The shared credentials of one tenant.
 #[derive(Debug, Default)]
@@ -98,12 +98,14 @@ impl Users {
         self.credentials.iter().map(AsRef::as_ref)
     }
 
-    /// Whether some can answer a Digest.
-    pub fn can_digest(&self) -> bool {
-        self.credentials.iter().any(|credential| match credential.stored {
-            Stored::Ha1(_) => true,
-            Stored::Argon2(_) => false,
-        })
+    /// Whether one of them can answer a Digest of this algorithm.
+    pub fn can_digest(&self, algorithm: Algorithm) -> bool {
+        self.credentials.iter().any(|credential| credential.stored.can_digest(algorithm))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.credentials.is_empty()
     }
 
     /// The realm of its passwords: the tenant's name.
@@ -121,7 +123,7 @@ pub fn today() -> Date {
 mod tests {
     use super::*;
     use crate::devices::DevicesSettings;
-    use crate::passwords::{Algorithm, Cost, Ha1, Memo, Slow};
+    use crate::passwords::{Cost, Ha1, Memo, Slow};
     use crate::testing::{DEVICE, NEIGHBOUR};
     use jiff::civil::date;
 
@@ -154,7 +156,7 @@ mod tests {
     fn user(proof: &PasswordProof) -> Option<&str> {
         match proof {
             PasswordProof::Shared(shared) => Some(&shared.user),
-            PasswordProof::Device(_) | PasswordProof::Wrong | PasswordProof::Absent => None,
+            PasswordProof::Device(_) | PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Absent => None,
         }
     }
 

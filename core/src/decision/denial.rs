@@ -135,6 +135,7 @@ fn password_text(password: &PasswordProof) -> &'static str {
     match password {
         PasswordProof::Absent => ", no password was given",
         PasswordProof::Wrong => ", user and password are wrong",
+        PasswordProof::Stale => ", the password was sent for a challenge that is used up",
         PasswordProof::Shared(_) | PasswordProof::Device(_) => ", the password is right",
     }
 }

@@ -1,4 +1,4 @@
-//! The user and password of an Authorization field: Basic alone (RFC 7617).
+//! The user and password of an Authorization field: Basic (RFC 7617) and Digest (RFC 7616).
 
 use std::sync::Arc;
 
@@ -7,7 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
+use super::digest::Digest;
 use crate::passwords::Presented;
+
+const SCHEME: &str = "Digest";
 
 /// What the Authorization of a request shows.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(super) enum Credentials {
     Malformed,
     /// A user and a password.
     Basic(Arc<Presented>),
+    /// An answer to a challenge.
+    Digest(Box<Digest>),
 }
 
 /// Reads the Authorization of a request.
@@ -25,10 +30,21 @@ pub(super) fn read(headers: &HeaderMap) -> Credentials {
     if !headers.contains_key(AUTHORIZATION) {
         return Credentials::Absent;
     }
-    match basic(headers) {
-        Some((user, password)) => Credentials::Basic(Presented::new(user, password)),
+    if let Some((user, password)) = basic(headers) {
+        return Credentials::Basic(Presented::new(user, password));
+    }
+    match digest(headers) {
+        Some(digest) => Credentials::Digest(Box::new(digest)),
         None => Credentials::Malformed,
     }
+}
+
+fn digest(headers: &HeaderMap) -> Option<Digest> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, rest) = value.as_bytes().trim_ascii().split_at_checked(SCHEME.len())?;
+    let is_digest = scheme.eq_ignore_ascii_case(SCHEME.as_bytes()) && rest.starts_with(b" ");
+    is_digest.then(|| Digest::parse(rest).ok()).flatten()
 }
 
 fn basic(headers: &HeaderMap) -> Option<(Vec<u8>, Vec<u8>)> {

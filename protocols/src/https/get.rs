@@ -87,7 +87,6 @@ pub(super) async fn read(
 }
 
 async fn permit(front: &Front, peer: &Peer, shown: Shown, mut exchange: Exchange) -> Result<(Exchange, Permit), Stop> {
-    let tenant = Arc::clone(exchange.tenant());
     let proofs = peer.proofs(shown);
     let refusal = match exchange.decide_at_once(Operation::Read, &proofs) {
         Ok(permit) => return Ok((exchange, permit)),
@@ -96,9 +95,13 @@ async fn permit(front: &Front, peer: &Peer, shown: Shown, mut exchange: Exchange
     if refusal == Refusal::NotFound {
         // As long as for a file that is missing, which is looked for in both ways.
         exchange.feign_at_once();
-        off_runtime(front, move || exchange.feign()).await?;
+        exchange = off_runtime(front, move || {
+            exchange.feign();
+            exchange
+        })
+        .await?;
     }
-    Err(respond::refused(refusal, &tenant, &peer.security))
+    Err(respond::refused(refusal, &exchange, &peer.security, &proofs.password))
 }
 
 impl Disk {

@@ -3,9 +3,11 @@
 //! There is no rule here: a request becomes an [`crate::Exchange`], that decides, and a permit opens the file. There is no
 //! HTTP/2: no phone speaks it, and one connection of it would be many requests under one limit.
 
+mod challenge;
 mod connection;
 mod content_type;
 mod credentials;
+pub mod digest;
 mod framing;
 mod get;
 mod host;

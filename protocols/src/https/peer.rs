@@ -56,13 +56,15 @@ impl Peer {
         front: &Front,
         tenant: &Arc<Tenant>,
         credentials: Credentials,
+        method: &str,
     ) -> Result<PasswordProof, Busy> {
         match (&self.security, credentials) {
             // A password that came readable through the network proves nothing, and is not looked at.
-            (_, Credentials::Absent) | (Security::Plain, Credentials::Basic(_) | Credentials::Malformed) => {
-                Ok(PasswordProof::Absent)
+            (_, Credentials::Absent) | (Security::Plain, Credentials::Basic(_)) => Ok(PasswordProof::Absent),
+            (_, Credentials::Malformed) => Ok(PasswordProof::Wrong),
+            (_, Credentials::Digest(digest)) => {
+                front.verify_digest(tenant, self.client, &self.known, &digest, method).await
             }
-            (Security::Tls { .. }, Credentials::Malformed) => Ok(PasswordProof::Wrong),
             (Security::Tls { .. }, Credentials::Basic(presented)) => {
                 front.verify(tenant, self.client, &self.known, &presented).await
             }

@@ -145,9 +145,8 @@ fn begin(
 ) -> Result<Begun, Stop> {
     let tenant = Arc::clone(exchange.tenant());
     let proofs = peer.proofs(shown);
-    let permit = exchange
-        .decide(Operation::Write, &proofs)
-        .map_err(|refusal| respond::refused(refusal, &tenant, &peer.security))?;
+    let decision = exchange.decide(Operation::Write, &proofs);
+    let permit = decision.map_err(|refusal| respond::refused(refusal, &exchange, &peer.security, &proofs.password))?;
     let exchange = conditions.check(exchange, &permit)?;
     match tenant.uploads.begin(permit, expected) {
         Ok(spool) => Ok(Begun { exchange, spool, conditions }),

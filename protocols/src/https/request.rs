@@ -6,8 +6,10 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode};
 
+use super::credentials::Credentials;
 use super::framing::{self, FramingError};
 use super::get::{self, What};
 use super::host::{self, HostError};
@@ -87,7 +89,18 @@ async fn route(
         return Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error));
     }
     let tenant = Arc::clone(exchange.tenant());
-    let Ok(password) = peer.password(&front, &tenant, credentials::read(&request.headers)).await else {
+    let credentials = credentials::read(&request.headers);
+    if let Credentials::Digest(digest) = &credentials
+        && !digest.is_for(request.uri.path_and_query().map_or(written, PathAndQuery::as_str))
+    {
+        return Err(respond::rejected(
+            exchange,
+            StatusCode::BAD_REQUEST,
+            "digest_uri",
+            "the Digest is for another target",
+        ));
+    }
+    let Ok(password) = peer.password(&front, &tenant, credentials, request.method.as_str()).await else {
         return Err(respond::busy(exchange, "passwords"));
     };
     let shown = Shown { password };

@@ -7,11 +7,11 @@ use hyper::header::{
     WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
-use provost_core::Refusal;
-use provost_tenants::Tenant;
+use provost_core::{PasswordProof, Refusal};
 use provost_tenants::files::FileError;
 use provost_tenants::uploads::{Stored, UploadError};
 
+use super::challenge;
 use super::peer::Security;
 use super::reply::Reply;
 use crate::front::Exchange;
@@ -67,29 +67,28 @@ fn with_text(status: StatusCode, text: &'static str) -> Answer {
 }
 
 /// What a negative decision becomes. The exchange has recorded why.
-pub(super) fn refused(refusal: Refusal, tenant: &Tenant, security: &Security) -> Stop {
+pub(super) fn refused(refusal: Refusal, exchange: &Exchange, security: &Security, shown: &PasswordProof) -> Stop {
     match refusal {
         Refusal::Silence => Stop::Silence,
         Refusal::Malformed => fixed(StatusCode::BAD_REQUEST).into(),
-        Refusal::Unauthenticated => unauthenticated(tenant, security).into(),
+        Refusal::Unauthenticated => unauthenticated(exchange, security, shown).into(),
         Refusal::Forbidden => fixed(StatusCode::FORBIDDEN).into(),
         Refusal::NotFound => fixed(StatusCode::NOT_FOUND).into(),
     }
 }
 
-/// A password is asked for over TLS alone: Basic sends it readable (RFC 7617 section 4).
-fn unauthenticated(tenant: &Tenant, security: &Security) -> Answer {
-    match security {
-        Security::Plain => fixed(StatusCode::FORBIDDEN),
-        Security::Tls { .. } => {
-            let realm = HeaderValue::try_from(format!("Basic realm=\"{}\", charset=\"UTF-8\"", tenant.policy.name));
-            let mut answer = fixed(StatusCode::UNAUTHORIZED);
-            if let Ok(realm) = realm {
-                answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
-            }
-            answer
-        }
+/// A password would help. Where none could, since no Digest can be answered and Basic is not asked for without TLS, it is
+/// forbidden.
+fn unauthenticated(exchange: &Exchange, security: &Security, shown: &PasswordProof) -> Answer {
+    let fields = challenge::fields(exchange.tenant(), exchange.listener(), security, shown);
+    if fields.is_empty() {
+        return fixed(StatusCode::FORBIDDEN);
     }
+    let mut answer = fixed(StatusCode::UNAUTHORIZED);
+    for field in fields {
+        answer.headers_mut().append(WWW_AUTHENTICATE, field);
+    }
+    answer
 }
 
 /// A request that is refused for its form. `reason` is a short fixed word.

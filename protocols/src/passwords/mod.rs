@@ -4,6 +4,7 @@
 //! ([`brake`]), with what takes time off the runtime and within the tenant's share ([`workers`]), and counted ([`usage`]).
 
 mod brake;
+mod nonces;
 mod usage;
 mod workers;
 
@@ -11,6 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::Timestamp;
 use provost_core::{ClientAddr, Mac, PasswordProof};
 use provost_tenants::Tenant;
@@ -19,7 +21,10 @@ use provost_tenants::users::today;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 use crate::front::Front;
+use crate::https::digest::Digest;
 use brake::{Brake, Guess};
+use nonces::Nonce;
+pub(crate) use nonces::make as nonce;
 use usage::Usage;
 pub use usage::{OwnPasswordUse, PasswordReport, PasswordUse};
 use workers::Workers;
@@ -30,6 +35,7 @@ pub(crate) struct Passwords {
     workers: Workers,
     memo: Arc<Memo>,
     brake: Brake,
+    counts: nonces::Counts,
     usage: Usage,
     since: Timestamp,
 }
@@ -56,6 +62,7 @@ impl Default for Passwords {
             workers: Workers::default(),
             memo: Arc::default(),
             brake: Brake::default(),
+            counts: nonces::Counts::default(),
             usage: Usage::default(),
             since: Timestamp::now(),
         }
@@ -76,29 +83,31 @@ impl Passwords {
     }
 
     /// Waits for the turn of a guess, checks it, and remembers how it ended.
-    async fn slowed<T>(
+    async fn slowed(
         &self,
-        client: ClientAddr,
+        guesser: Option<ClientAddr>,
         known: &Known,
         user: &[u8],
-        check: impl Future<Output = Result<T, Busy>>,
-        is_wrong: impl FnOnce(&T) -> bool,
-    ) -> Result<T, Busy> {
-        let guess = Guess::new(client.source(), user);
+        check: impl Future<Output = Result<PasswordProof, Busy>>,
+    ) -> Result<PasswordProof, Busy> {
+        let Some(guesser) = guesser else { return check.await };
+        let guess = Guess::new(guesser.source(), user);
         if !known.is(user) {
             let wait = self.brake.wait(&guess, Instant::now());
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
         }
-        let outcome = check.await?;
-        if is_wrong(&outcome) {
-            self.brake.wrong(&guess, Instant::now());
-            known.forget();
-        } else {
-            known.learn(user);
+        let proof = check.await?;
+        match proof {
+            PasswordProof::Wrong => {
+                self.brake.wrong(&guess, Instant::now());
+                known.forget();
+            }
+            PasswordProof::Shared(_) | PasswordProof::Device(_) => known.learn(user),
+            PasswordProof::Absent | PasswordProof::Stale => {}
         }
-        Ok(outcome)
+        Ok(proof)
     }
 }
 
@@ -138,7 +147,56 @@ impl Front {
     ) -> Result<PasswordProof, Busy> {
         let passwords = &self.shares().passwords;
         let check = check(passwords, tenant, presented);
-        passwords.slowed(client, known, &presented.user, check, |proof| !proof.holds()).await
+        let guesser = guesser(tenant, client, &presented.user);
+        passwords.slowed(guesser, known, &presented.user, check).await
+    }
+
+    /// What an answer to a challenge proves to the tenant now. It waits as [`Front::verify`] does.
+    ///
+    /// # Errors
+    /// - [`Busy`]: ask again in a moment
+    pub(crate) async fn verify_digest(
+        &self,
+        tenant: &Arc<Tenant>,
+        client: ClientAddr,
+        known: &Known,
+        digest: &Digest,
+        method: &str,
+    ) -> Result<PasswordProof, Busy> {
+        let passwords = &self.shares().passwords;
+        let listener = self.listener();
+        let check = async { Ok(answered(passwords, tenant, &listener.policy.name, digest, method)) };
+        passwords.slowed(guesser(tenant, client, &digest.user), known, &digest.user, check).await
+    }
+}
+
+/// Whom a guess is held against; nobody where there is nothing to be guessed. Phones send the passwords that they were shipped
+/// with where none is asked for, and are not to be slowed for it.
+fn guesser(tenant: &Tenant, client: ClientAddr, user: &[u8]) -> Option<ClientAddr> {
+    let is_mac = std::str::from_utf8(user).is_ok_and(|user| user.parse::<Mac>().is_ok());
+    let is_something = if is_mac { tenant.devices.have_passwords() } else { !tenant.users.is_empty() };
+    is_something.then_some(client)
+}
+
+/// What an answer to a challenge proves. All candidates are compared, and as many for a user that does not exist.
+fn answered(passwords: &Passwords, tenant: &Tenant, listener: &str, digest: &Digest, method: &str) -> PasswordProof {
+    let name = &tenant.policy.name;
+    let check = tenant.users.check(&tenant.devices, &digest.user, today());
+    let mut proof = PasswordProof::Wrong;
+    for (claim, ha1) in check.digests(digest.algorithm) {
+        let expected = digest.expected(&ha1, method);
+        let is_right = verify_slices_are_equal(expected.as_bytes(), digest.response.as_bytes()).is_ok();
+        if let (true, Some(claim)) = (is_right, claim) {
+            proof = claim.clone();
+        }
+    }
+    if !proof.holds() || digest.realm != name.as_bytes() {
+        return PasswordProof::Wrong;
+    }
+    // Whoever comes here has the password, so that telling more tells a stranger nothing.
+    match Nonce::read(&digest.nonce, name, listener) {
+        Some(nonce) if nonce.is_fresh(Instant::now()) && passwords.counts.take(&nonce, digest.count()) => proof,
+        Some(_) | None => PasswordProof::Stale,
     }
 }
 

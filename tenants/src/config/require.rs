@@ -113,9 +113,6 @@ fn refused(alternative: &Alternative, protocol: Protocol) -> Option<String> {
     let certificate = alternative.needs(ProofKind::Certificate);
     let password = alternative.needs(ProofKind::Password);
     match protocol {
-        Protocol::Http if password => Some(
-            "a password over plain http would be readable by anyone on the way; this version has no Digest".to_owned(),
-        ),
         Protocol::Tftp if password => Some("tftp has no passwords".to_owned()),
         Protocol::Http | Protocol::Tftp if certificate => {
             Some(format!("no certificate on {protocol}: only https has them, and ftp with TLS"))

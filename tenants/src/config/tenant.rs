@@ -20,6 +20,7 @@ use super::{guard, limits, network, rule, users};
 use crate::deployment::{Listener, Source};
 use crate::limits::Limits;
 use crate::network::NetworkStack;
+use crate::passwords::Form;
 use crate::users::Credential;
 
 /// What all tenants are read with.
@@ -95,6 +96,7 @@ pub(super) fn read<'a>(
         Surroundings { allow: allow.as_ref(), devices: devices.policy, trust: common.trust, now: common.now };
     let mut listeners = listeners(&mut root, &surroundings);
     warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());
+    warn_of_argon2(&root, &listeners, &users);
     root.finish();
     let mut claims = claims(&listeners, enabled);
     claims.secrets.extend(secrets);
@@ -159,12 +161,26 @@ fn claims<'a>(listeners: &[listener::Read<'a>], enabled: bool) -> Claims<'a> {
     claims
 }
 
-fn warn_of_passwords(root: &Section<'_>, listeners: &[listener::Read<'_>], none: bool) {
-    let needed = listeners.iter().filter_map(|read| read.listener.as_ref()).any(|listener| {
+fn asks_for_password(read: &listener::Read<'_>) -> bool {
+    read.listener.as_ref().is_some_and(|listener| {
         let exceptions = listener.policy.exceptions.iter().map(|exception| &exception.require);
         exceptions.chain([&listener.policy.require]).any(|require| require.mentions(ProofKind::Password))
-    });
-    if needed && none {
+    })
+}
+
+/// A Digest is all that plain http takes, and argon2id answers none.
+fn warn_of_argon2(root: &Section<'_>, listeners: &[listener::Read<'_>], users: &[Credential]) {
+    let is_plain = |read: &&listener::Read<'_>| read.protocol == Protocol::Http && asks_for_password(read);
+    let user = users.iter().find(|user| user.form == Form::Argon2).map(|user| &user.shared.user);
+    if let (Some(user), true) = (user, listeners.iter().any(|read| is_plain(&read))) {
+        root.warn(format!(
+            "the password of `{user}` is stored as argon2id, which answers no Digest, and an http listener takes nothing else"
+        ));
+    }
+}
+
+fn warn_of_passwords(root: &Section<'_>, listeners: &[listener::Read<'_>], none: bool) {
+    if none && listeners.iter().any(asks_for_password) {
         root.warn(
             "a listener asks for a password, and there is none: expected `[[users]]`, or passwords in `devices.file`",
         );

@@ -16,7 +16,7 @@ use provost_core::{DeviceRow, Inventory, Mac};
 pub use file::DeviceFileError;
 pub use refresh::{Refresh, Removals, Unrenewed};
 
-use crate::passwords::{Costs, Stored};
+use crate::passwords::{Algorithm, Costs, Stored};
 use refresh::Fingerprint;
 use set::DeviceSet;
 pub use set::PasswordForms;
@@ -93,6 +93,21 @@ impl Devices {
     /// What a check costs of a device's password, whichever it is.
     pub(crate) fn costs(&self) -> Costs {
         self.set.load().costs().clone()
+    }
+
+    /// Whether some have a password of their own.
+    pub fn have_passwords(&self) -> bool {
+        let PasswordForms { plain, ha1, argon2, .. } = self.password_forms();
+        plain + ha1 + argon2 > 0
+    }
+
+    /// Whether the password of one of them can answer a Digest of this algorithm.
+    pub fn can_digest(&self, algorithm: Algorithm) -> bool {
+        let forms = self.password_forms();
+        match algorithm {
+            Algorithm::Sha256 => forms.sha256 > 0,
+            Algorithm::Md5 => forms.md5 > 0,
+        }
     }
 
     /// In which forms the file has passwords.

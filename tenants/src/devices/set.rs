@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use provost_core::{DeviceRow, Mac};
 
-use crate::passwords::{Costs, Form, Stored, Tag, raise, tag};
+use crate::passwords::{Algorithm, Costs, Form, Stored, Tag, raise, tag};
 
 /// A device as its row tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +54,10 @@ pub struct PasswordForms {
     pub ha1: usize,
     /// As argon2id.
     pub argon2: usize,
+    /// Of all, how many can answer a Digest of SHA-256.
+    pub sha256: usize,
+    /// Of all, how many can answer a Digest of MD5.
+    pub md5: usize,
 }
 
 impl std::fmt::Debug for DeviceSet {
@@ -155,6 +159,8 @@ impl DeviceSet {
                 Form::Ha1 => self.forms.ha1 += 1,
                 Form::Argon2 => self.forms.argon2 += 1,
             }
+            self.forms.sha256 += usize::from(password.can_digest(Algorithm::Sha256));
+            self.forms.md5 += usize::from(password.can_digest(Algorithm::Md5));
             raise(&mut self.costs, std::slice::from_ref(&password));
             push(&mut self.passwords, password)
         });

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::argon::Slow;
-use super::ha1::{Ha1, hex, unhex};
+use super::ha1::{Algorithm, Ha1, hex, unhex};
 
 /// A password as it is kept. One that stood there as it is becomes its H(A1): nobody has it in memory any more.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,6 +65,15 @@ impl Stored {
             Form::Plain => Ok((Self::Ha1(Ha1::of(user, realm, text.as_bytes())), Form::Plain)),
             Form::Ha1 => Ok((Self::Ha1(read_ha1(text)?), Form::Ha1)),
             Form::Argon2 => Ok((Self::Argon2(Arc::new(Slow::read(text)?)), Form::Argon2)),
+        }
+    }
+
+    /// Whether a Digest of this algorithm can be compared with it.
+    pub(crate) fn can_digest(&self, algorithm: Algorithm) -> bool {
+        match (self, algorithm) {
+            (Self::Ha1(ha1), Algorithm::Sha256) => ha1.sha256.is_some(),
+            (Self::Ha1(ha1), Algorithm::Md5) => ha1.md5.is_some(),
+            (Self::Argon2(_), _) => false,
         }
     }
 

@@ -281,8 +281,12 @@ impl Answer {
     }
 
     pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.fields(name).next()
+    }
+
+    pub(super) fn fields(&self, name: &str) -> impl Iterator<Item = &str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(": "));
-        fields.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+        fields.filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     pub(super) fn text(&self) -> &str {

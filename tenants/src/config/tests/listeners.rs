@@ -64,10 +64,6 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
             "8: listener[0].require[0] = \"certificate\": no certificate on http: only https has them, and ftp with TLS",
         ),
         (
-            format!("{HTTP}require = [\"password\"]\n"),
-            "8: listener[0].require[0] = \"password\": a password over plain http would be readable by anyone on the way; this version has no Digest",
-        ),
-        (
             format!("{FTP}require = [\"link\"]\n"),
             "8: listener[0].require[0] = \"link\": `link` is not supported by this version",
         ),
@@ -124,8 +120,8 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
             "9: listener[0].exception[0].ouis: names no vendor: expected OUIs, such as [\"00:04:f2\"]",
         ),
         (
-            format!("{HTTP}[[listener.exception]]\nshared = true\nrequire = [\"password\"]\n"),
-            "10: listener[0].exception[0].require[0] = \"password\": a password over plain http would be readable by anyone on the way; this version has no Digest",
+            format!("{TFTP}[[listener.exception]]\nshared = true\nrequire = [\"password\"]\n"),
+            "10: listener[0].exception[0].require[0] = \"password\": tftp has no passwords",
         ),
     ] {
         assert_eq!(site.refused(&more), [expected], "{more}");
