@@ -102,6 +102,11 @@ fn row(tenant: &TenantStatus, listener: &ListenerStatus) -> [String; 8] {
         }
         ListenerState::Disabled { address } => (address, "disabled".to_owned()),
     };
+    let state = match (listener.shared_with, listener.is_default) {
+        (0, _) => state,
+        (others, true) => format!("{state}, shared with {others}, the default"),
+        (others, false) => format!("{state}, shared with {others}"),
+    };
     let [requests, denied, bytes] = [listener.requests, listener.denied, listener.bytes].map(|count| count.to_string());
     let (tenant, name, protocol) = (tenant.name.clone(), listener.name.clone(), listener.protocol.clone());
     [tenant, name, protocol, address.clone(), state, requests, denied, bytes]

@@ -126,6 +126,11 @@ impl Front {
         self.life.shares().jobs.run(work)
     }
 
+    /// Whether a request for this host is the listener's, after a handshake for `server_name`. Without TLS every host is.
+    pub(crate) fn answers_to(&self, host: &str, server_name: Option<&str>) -> bool {
+        self.present.load().tls.as_ref().is_none_or(|tls| tls.answers_to(host, server_name))
+    }
+
     /// The tenant's shares.
     pub(crate) fn shares(&self) -> &Shares {
         self.life.shares()
@@ -174,6 +179,29 @@ impl Front {
         let mut exchange = self.exchange(client, "CONNECT", b"");
         exchange.record.left_out = left_out;
         end(&mut exchange);
+    }
+
+    /// Turns a peer away that has not been admitted: with a word for it for want of a place, else for its address.
+    pub(crate) fn turn_away(self: &Arc<Self>, client: ClientAddr, busy: Option<&'static str>) {
+        match busy {
+            Some(busy) => self.turn(client, |exchange| exchange.end(Outcome::Refused, Some(busy))),
+            None => drop(self.admit(client)),
+        }
+    }
+
+    /// Records a connection that failed before a request.
+    pub(crate) fn failed(
+        self: &Arc<Self>,
+        method: &'static str,
+        client: ClientAddr,
+        began: Instant,
+        reason: &'static str,
+        detail: impl ToString,
+    ) {
+        let mut exchange = self.exchange(client, method, b"");
+        exchange.since(began);
+        exchange.detail(detail);
+        exchange.finish(Outcome::Handshake, Some(reason));
     }
 
     /// Begins the record of a request. `path` is what the peer sent, decoded where the protocol decodes.

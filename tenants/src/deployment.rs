@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use provost_core::{ListenerPolicy, TenantPolicy};
+use provost_core::{ListenerPolicy, Prefixes, TenantPolicy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{Basis, Material};
@@ -45,11 +45,31 @@ pub struct Settings {
     pub drain: Duration,
     /// What is kept of files in memory for all transfers together, in bytes. Default 32 MiB.
     pub cache_bytes: usize,
+    /// What bounds connections that have no tenant yet.
+    pub arrivals: Arrivals,
 }
 
 impl Settings {
     /// The default of [`Settings::cache_bytes`].
     pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
+}
+
+/// What bounds the connections to one address that have no tenant yet: those of an address that tenants share, before their
+/// `ClientHello`, and those of proxies before their header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrivals {
+    /// How many at once. Default 4,096.
+    pub connections: usize,
+    /// How many of one address; of IPv6 all addresses of a /64 are one. Proxies are exempt. Default 1,024.
+    pub connections_per_address: usize,
+    /// Until the header of a proxy is complete, and then until the `ClientHello` is. Default 3 s.
+    pub client_hello: Duration,
+}
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        Self { connections: 4096, connections_per_address: 1024, client_hello: Duration::from_secs(3) }
+    }
 }
 
 /// How records are written.
@@ -114,8 +134,29 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Present on https, and on ftp listeners that speak TLS.
     pub tls: Option<TlsSettings>,
+    /// How peers come to it, on https and http.
+    pub arrival: Arrival,
     /// What is of ftp alone.
     pub ftp: FtpSettings,
+}
+
+/// How peers come to an https or http listener.
+#[derive(Debug, Clone, Default)]
+pub struct Arrival {
+    /// Whose they are where they name no host that anybody at the address has.
+    pub unnamed: Unnamed,
+    /// Proxies that say before anything else whose connection they pass on.
+    pub proxies: Option<Prefixes>,
+}
+
+/// What becomes of peers that name no host, or one that nobody at the address has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unnamed {
+    /// They are refused, but for those that name none where the listener has the address for itself.
+    #[default]
+    Refused,
+    /// The listener takes them.
+    Ours,
 }
 
 impl Settings {

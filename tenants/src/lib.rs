@@ -21,6 +21,7 @@ pub mod uploads;
 pub mod users;
 
 pub use deployment::{
-    Deployment, FtpSettings, FtpTls, Listener, LogFormat, ServerCertificate, Settings, Source, Tenant, TlsSettings,
+    Arrival, Arrivals, Deployment, FtpSettings, FtpTls, Listener, LogFormat, ServerCertificate, Settings, Source,
+    Tenant, TlsSettings, Unnamed,
 };
 pub use limits::Limits;

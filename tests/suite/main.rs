@@ -43,6 +43,7 @@ mod quotas;
 mod records;
 mod reload;
 mod server_certificates;
+mod shared;
 mod slow;
 mod stored_passwords;
 mod tenants;

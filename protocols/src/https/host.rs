@@ -17,8 +17,8 @@ pub(super) enum HostError {
     /// No name or address.
     #[error("the Host is malformed")]
     Malformed,
-    /// Another host than the server name of the TLS handshake (RFC 9110 section 7.4).
-    #[error("the Host differs from the server name of the TLS handshake")]
+    /// Another host than the server name of the TLS handshake, or none of the listener's (RFC 9110 section 7.4).
+    #[error("the Host is not the server name of the TLS handshake, or none of the listener's")]
     Misdirected,
 }
 
@@ -34,16 +34,22 @@ impl HostError {
     }
 }
 
-/// Checks the host of a request. `server_name` is what the peer asked for in the TLS handshake, where it did.
+/// Checks the host of a request. `server_name` is what the peer asked for in the TLS handshake, where it did; `is_ours` says
+/// whether the listener answers to a host.
 ///
 /// # Errors
 /// - [`HostError`]
-pub(super) fn check(request: &Parts, server_name: Option<&str>) -> Result<(), HostError> {
+pub(super) fn check(
+    request: &Parts,
+    server_name: Option<&str>,
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<(), HostError> {
     let written = written(&request.headers, request.version)?;
     // The host of an absolute-form target stands above the Host field (RFC 9112 section 3.2.2).
     let Some(host) = request.uri.host().or(written.as_ref().map(Authority::host)) else { return Ok(()) };
     match server_name {
         Some(name) if !same(name, host) => Err(HostError::Misdirected),
+        _ if !is_ours(host) => Err(HostError::Misdirected),
         Some(_) | None => Ok(()),
     }
 }
@@ -103,7 +109,7 @@ mod tests {
             (Version::HTTP_10, "/", &[], name, Ok(())),
             (Version::HTTP_10, "/", &["other"], name, Err(Misdirected)),
         ] {
-            assert_eq!(check(&parts(version, target, hosts), server_name), outcome, "{target} {hosts:?}");
+            assert_eq!(check(&parts(version, target, hosts), server_name, |_| true), outcome, "{target} {hosts:?}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod content_type;
 mod credentials;
 pub mod digest;
+mod door;
 mod framing;
 mod get;
 mod host;
@@ -29,35 +30,35 @@ mod validators;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpListener;
+use provost_core::ClientAddr;
 
 use crate::front::Front;
-use crate::listen::{self, Connection};
+use crate::listen::{Connection, Slot};
 use crate::passwords::Known;
-use crate::record::Outcome;
-use crate::tls::TlsConnection;
+use crate::tls::{Hello, TlsConnection};
+pub use door::peer_of;
+pub(crate) use door::{Door, serve};
 use peer::{Certificate, Peer, Security};
 pub use target::{TargetError, path_of};
 
 /// What is spoken inside TLS, for [`crate::tls::TlsFront::new`] (RFC 7301).
 pub const ALPN: &[&str] = &["http/1.1", "http/1.0"];
 
-/// Serves HTTP inside TLS until the task is dropped.
-pub async fn serve(front: Arc<Front>, listener: TcpListener) {
-    listen::accept(front, listener, secured, turned::secured).await;
-}
-
-/// Serves HTTP without TLS until the task is dropped.
-pub async fn serve_plain(front: Arc<Front>, listener: TcpListener) {
-    listen::accept(front, listener, plain, turned::plain).await;
-}
-
 async fn secured(front: Arc<Front>, connection: Connection) {
     let Connection { stream, client, slot, .. } = connection;
+    let (limits, began) = (front.limits(), Instant::now());
+    match Hello::read(stream, limits.client_hello.min(limits.handshake)).await {
+        Ok(hello) => converse(front, client, slot, hello).await,
+        Err(error) => front.failed("TLS", client, began, error.code(), &error),
+    }
+}
+
+/// Serves a connection whose tenant is known, from its `ClientHello` on.
+async fn converse(front: Arc<Front>, client: ClientAddr, slot: Slot, hello: Hello) {
     // Without TLS there is no handshake: the connection ends.
     let Some(tls) = front.present().tls.clone() else { return };
-    let began = Instant::now();
-    match tls.accept(stream, &front.limits(), &front.shares().handshakes).await {
+    let began = hello.began();
+    match tls.answer(hello, &front.limits(), &front.shares().handshakes).await {
         Ok(TlsConnection { stream, server_name, .. }) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
             // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.
@@ -67,12 +68,7 @@ async fn secured(front: Arc<Front>, connection: Connection) {
             let peer = Peer { client, security, known: Known::default() };
             connection::drive(front, peer, stream).await;
         }
-        Err(error) => {
-            let mut exchange = front.exchange(client, "TLS", b"");
-            exchange.since(began);
-            exchange.detail(&error);
-            exchange.finish(Outcome::Handshake, Some(error.code()));
-        }
+        Err(error) => front.failed("TLS", client, began, error.code(), &error),
     }
     drop(slot);
 }

@@ -71,7 +71,8 @@ async fn route(
         // Where it ends, or whether its body comes, is not known for certain.
         return Err(respond::rejected(exchange, error.status(), error.code(), error).closing());
     }
-    if let Err(error) = host::check(&request, peer.security.server_name()) {
+    let server_name = peer.security.server_name();
+    if let Err(error) = host::check(&request, server_name, |host| front.answers_to(host, server_name)) {
         let stop = respond::rejected(exchange, host_status(error), error.code(), error);
         return Err(match error {
             // Who errs here has lost count of its requests, or speaks through something that has: what follows is not read.

@@ -20,10 +20,19 @@ use super::pace::{Pace, Paced};
 use super::reply::Reply;
 use super::respond;
 use crate::front::Front;
+use crate::tls::Hello;
 
 /// Answers a peer without TLS.
 pub(super) async fn plain(front: Arc<Front>, stream: TcpStream, _client: ClientAddr) {
     answer(&front, stream).await;
+}
+
+/// Answers a peer whose `ClientHello` has been read.
+pub(super) async fn greeted(front: Arc<Front>, hello: Hello) {
+    let Some(tls) = front.present().tls.clone() else { return };
+    if let Ok(connection) = tls.answer(hello, &front.limits(), &front.shares().handshakes).await {
+        answer(&front, connection.stream).await;
+    }
 }
 
 /// Answers a peer inside TLS.

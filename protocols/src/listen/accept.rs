@@ -40,29 +40,50 @@ where
     Turned: Future<Output = ()> + Send + 'static,
 {
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let client = ClientAddr::from(peer);
-                let slot = match front.admit(client) {
-                    Ok(slot) => slot,
-                    Err(front::Turned::Away) => continue,
-                    Err(front::Turned::Busy) => {
-                        if let Some(room) = front.shares().turning.room() {
-                            let told = tell(room, turn(Arc::clone(&front), stream, client));
-                            tokio::spawn(Arc::clone(front.life()).hold(told));
-                        }
-                        continue;
-                    }
-                };
-                let Ok(local) = stream.local_addr() else { continue };
-                // Only a broken connection refuses it, and serving will find out.
-                let _ = stream.set_nodelay(true);
-                let served = serve(Arc::clone(&front), Connection { stream, client, local, slot });
-                tokio::spawn(Arc::clone(front.life()).hold(served));
+        let (stream, peer) = next(&listener, || front.listener().policy.name.clone()).await;
+        receive(&front, stream, ClientAddr::from(peer), &serve, &turn);
+    }
+}
+
+/// Takes in one peer whose listener is known, as [`accept`] does.
+pub(crate) fn receive<F, Served, T, Turned>(
+    front: &Arc<Front>,
+    stream: TcpStream,
+    client: ClientAddr,
+    serve: &F,
+    turn: &T,
+) where
+    F: Fn(Arc<Front>, Connection) -> Served,
+    Served: Future<Output = ()> + Send + 'static,
+    T: Fn(Arc<Front>, TcpStream, ClientAddr) -> Turned,
+    Turned: Future<Output = ()> + Send + 'static,
+{
+    let slot = match front.admit(client) {
+        Ok(slot) => slot,
+        Err(front::Turned::Away) => return,
+        Err(front::Turned::Busy) => {
+            if let Some(room) = front.shares().turning.room() {
+                let told = tell(room, turn(Arc::clone(front), stream, client));
+                tokio::spawn(Arc::clone(front.life()).hold(told));
             }
+            return;
+        }
+    };
+    let Ok(local) = stream.local_addr() else { return };
+    // Only a broken connection refuses it, and serving will find out.
+    let _ = stream.set_nodelay(true);
+    let served = serve(Arc::clone(front), Connection { stream, client, local, slot });
+    tokio::spawn(Arc::clone(front.life()).hold(served));
+}
+
+/// The next connection. It rests where this machine has nothing left for one; `name` says then which listener it is.
+pub(crate) async fn next(listener: &TcpListener, name: impl Fn() -> String) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
-                tracing::warn!(listener = front.listener().policy.name, %error, "cannot accept a connection");
+                tracing::warn!(listener = name(), %error, "cannot accept a connection");
                 tokio::time::sleep(REST).await;
             }
         }

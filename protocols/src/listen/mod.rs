@@ -11,10 +11,12 @@ mod turning;
 mod turns;
 
 pub use accept::{Connection, accept};
+pub(crate) use accept::{next, receive};
 pub(crate) use bandwidth::{Flow, Turn, piece};
 pub(crate) use jobs::Job;
 pub(crate) use memory::Held;
 pub(crate) use rate::LeastRate;
 pub use shares::Shares;
 pub use slots::{Slot, Slots};
+pub(crate) use turning::tell;
 pub(crate) use turns::Turns;

@@ -29,10 +29,15 @@ pub struct Slot {
 impl Slots {
     /// Takes a place, unless the tenant or the address has all of its own.
     pub fn take(slots: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Slot> {
+        Self::take_within(slots, address, limits.connections, limits.connections_per_address)
+    }
+
+    /// Takes a place, unless so many are taken, or so many by the address.
+    pub(crate) fn take_within(slots: &Arc<Self>, address: IpAddr, total: usize, per_address: usize) -> Option<Slot> {
         let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let source = Source::from(address);
         let of_source = taken.by_source.get(&source).copied().unwrap_or_default();
-        if taken.total >= limits.connections || of_source >= limits.connections_per_address {
+        if taken.total >= total || of_source >= per_address {
             return None;
         }
         taken.total += 1;

@@ -10,12 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use provost_tenants::Tenant;
 use provost_tenants::config::{Look, Reread, Seen, reread};
-use provost_tenants::network::Passed;
 use tokio::time::MissedTickBehavior;
 
-use super::serving::Prepared;
+use super::serving::{Prepared, Sockets};
 use super::{Failure, Tenants, Turn, lock, staples};
-use crate::record::RecordLog;
 
 /// How often.
 const LOOK: Duration = Duration::from_secs(2);
@@ -24,15 +22,14 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Watch {
     tenants: Tenants,
     turn: Turn,
-    records: RecordLog,
-    passed: Passed,
+    sockets: Sockets,
     /// What was found when the tenant was read again last. It counts for that generation of the tenant alone.
     last: Last,
 }
 
 impl Watch {
-    pub(super) fn new(tenants: Tenants, turn: Turn, records: RecordLog, passed: Passed) -> Self {
-        Self { tenants, turn, records, passed, last: Last::new() }
+    pub(super) fn new(tenants: Tenants, turn: Turn, sockets: Sockets) -> Self {
+        Self { tenants, turn, sockets, last: Last::new() }
     }
 
     /// Looks until it is dropped.
@@ -78,7 +75,7 @@ impl Watch {
             match prepared {
                 Ok(Some(prepared)) => {
                     let (closed, fresh) = serving.renew(prepared);
-                    for failure in serving.add(fresh, &self.records, &self.passed) {
+                    for failure in serving.add(fresh, &self.sockets) {
                         Failure::of(name, failure).log();
                     }
                     tracing::info!(tenant = name, "certificates, keys or revocation lists were read again");
@@ -102,8 +99,9 @@ impl Watch {
             }
         };
         for listening in closed {
-            listening.stop(&self.passed).await;
+            listening.stop(&self.sockets.passed).await;
         }
+        self.sockets.doors.close_empty(|_| false, &self.sockets.passed).await;
     }
 }
 

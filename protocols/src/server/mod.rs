@@ -5,9 +5,11 @@
 //! taken never stops the others, nor another tenant's. Nothing here reads a byte of a peer, and nothing reads a
 //! configuration.
 
+mod doors;
 mod keeping;
 mod listening;
 mod material;
+mod post;
 mod refresh;
 mod renewal;
 mod serving;
@@ -29,18 +31,19 @@ use tokio::task::JoinHandle;
 use crate::front::Generation;
 use crate::life::Counted;
 use crate::record::RecordLog;
+use doors::Doors;
 use listening::Listening;
-pub use listening::State;
 use material::Watch;
+pub use post::State;
 pub use renewal::{Changed, Kept, Renewal};
-use serving::{Prepared, Serving};
+use serving::{Prepared, Serving, Sockets};
 pub use status::{AlarmStatus, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved};
 
 /// The tenants that are served. Dropped, their listeners end.
 #[derive(Debug)]
 pub struct Server {
     tenants: Tenants,
-    records: RecordLog,
+    sockets: Sockets,
     /// One reload at a time.
     turn: Turn,
     since: Timestamp,
@@ -48,7 +51,6 @@ pub struct Server {
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
     /// Sockets of the service manager that no listener has.
-    passed: Passed,
     /// Those that were closed, and why.
     unused: Mutex<Vec<String>>,
     refresh: JoinHandle<()>,
@@ -98,6 +100,8 @@ impl Server {
     /// The same, with sockets of the service manager: a listener takes the one that is meant for it and binds none. Those that
     /// nobody takes are closed.
     pub fn start_with(deployment: &Deployment, records: &RecordLog, passed: Passed) -> Self {
+        let doors = Doors::new(records.clone(), deployment.settings.arrivals.clone());
+        let sockets = Sockets { records: records.clone(), doors, passed };
         let mut failures = Vec::new();
         let mut tenants = BTreeMap::new();
         for tenant in &deployment.tenants {
@@ -105,7 +109,7 @@ impl Server {
             match Prepared::new(tenant, None) {
                 Ok(prepared) => {
                     let (mut serving, fresh) = prepared.begin();
-                    let unbound = serving.add(fresh, records, &passed);
+                    let unbound = serving.add(fresh, &sockets);
                     failures.extend(unbound.into_iter().map(|failure| Failure::of(&name, failure)));
                     tenants.insert(name, serving);
                 }
@@ -116,17 +120,16 @@ impl Server {
         let refresh = tokio::spawn(refresh::refresh(Arc::clone(&tenants)));
         let keeping = tokio::spawn(keeping::keep(Arc::clone(&tenants)));
         let turn = Turn::default();
-        let watch = Watch::new(Arc::clone(&tenants), Arc::clone(&turn), records.clone(), passed.clone());
+        let watch = Watch::new(Arc::clone(&tenants), Arc::clone(&turn), sockets.clone());
         let watch = tokio::spawn(watch.run());
         let since = Timestamp::now();
         let server = Self {
             tenants,
-            records: records.clone(),
+            sockets,
             turn,
             since,
             failures,
             errors: Mutex::default(),
-            passed,
             unused: Mutex::default(),
             refresh,
             watch,
@@ -206,6 +209,7 @@ impl Server {
             // It was told to end, so it ends with an error.
             let _ = task.await;
         }
+        self.sockets.doors.close().await;
     }
 
     /// Writes what tenants learned to the disk. It waits for a slow disk for a moment only.
@@ -223,7 +227,7 @@ impl Server {
 
     /// Closes passed sockets that no listener has, and says so: whoever connects to one is kept waiting by the service manager.
     fn close_passed(&self) {
-        let closed = self.passed.close();
+        let closed = self.sockets.passed.close();
         for socket in &closed {
             tracing::error!(socket, "a passed socket is closed");
         }

@@ -8,7 +8,7 @@ use provost_tenants::config::{Loaded, Problems};
 use provost_tenants::devices::Refresh;
 use serde::{Deserialize, Serialize};
 
-use super::listening::Listening;
+use super::listening::{Listening, Place};
 use super::serving::Prepared;
 use super::{Failure, Server};
 use crate::front::Generation;
@@ -75,6 +75,7 @@ impl Server {
             _ if self.is_stopped() => vec!["the server is ending".to_owned()],
             Ok(Ok(loaded)) => {
                 self.note(Vec::new());
+                self.sockets.doors.bound(loaded.deployment.settings.arrivals.clone());
                 return self.take(&loaded).await;
             }
             Ok(Err(problems)) => problems.errors().map(ToString::to_string).collect(),
@@ -131,7 +132,7 @@ impl Server {
         for serving in gone {
             renewal.removed.push(serving.tenant.policy.name.clone());
             for listening in serving.listeners {
-                listening.stop(&self.passed).await;
+                listening.stop(&self.sockets.passed).await;
             }
             serving.life.end();
         }
@@ -150,15 +151,18 @@ impl Server {
             opening.push((name, fresh));
         }
         for listening in closing {
-            listening.stop(&self.passed).await;
+            listening.stop(&self.sockets.passed).await;
         }
+        let coming = opening.iter().flat_map(|(_, fresh)| fresh);
+        let coming: HashSet<Place> = coming.map(|fresh| Place::of(&fresh.tenant, &fresh.listener)).collect();
+        self.sockets.doors.close_empty(|place| coming.contains(place), &self.sockets.passed).await;
         let mut tenants = self.tenants();
         if self.is_stopped() {
             return;
         }
         for (name, fresh) in opening {
             let Some(serving) = tenants.get_mut(name) else { continue };
-            for failure in serving.add(fresh, &self.records, &self.passed) {
+            for failure in serving.add(fresh, &self.sockets) {
                 Failure::of(name, failure).log();
             }
         }

@@ -8,6 +8,7 @@ use provost_core::{DevicePolicy, Inventory as _, ListenerPolicy, Mac, Protocol};
 use provost_tenants::network::Passed;
 use provost_tenants::{Listener, Tenant};
 
+use super::doors::Doors;
 use super::listening::{Listening, Place};
 use crate::front::{Front, Generation};
 use crate::life::Life;
@@ -31,6 +32,15 @@ pub(super) struct Serving {
 pub(super) struct Prepared {
     tenant: Arc<Tenant>,
     generations: Vec<Generation>,
+}
+
+/// What sockets are made with.
+#[derive(Debug, Clone)]
+pub(super) struct Sockets {
+    pub(super) records: RecordLog,
+    pub(super) doors: Doors,
+    /// Those of the service manager.
+    pub(super) passed: Passed,
 }
 
 /// A listener that has to begin anew, or for the first time.
@@ -93,14 +103,13 @@ impl Serving {
     }
 
     /// Starts listeners.
-    pub(super) fn add(&mut self, generations: Vec<Generation>, records: &RecordLog, passed: &Passed) -> Vec<Failure> {
+    pub(super) fn add(&mut self, generations: Vec<Generation>, sockets: &Sockets) -> Vec<Failure> {
         let mut failures = Vec::new();
         for generation in generations {
-            let listener = Arc::clone(&generation.listener);
-            let front = Front::of(generation, Arc::clone(&self.life), records.clone());
-            let (listening, error) = Listening::start(front, passed);
+            let front = Front::of(generation, Arc::clone(&self.life), sockets.records.clone());
+            let (listening, failure) = Listening::start(front, &sockets.doors, &sockets.passed);
             self.listeners.push(listening);
-            failures.extend(error.map(|error| (listener, error)));
+            failures.extend(failure);
         }
         let order = |name: &str| self.tenant.listeners.iter().position(|listener| listener.policy.name == name);
         self.listeners.sort_by_key(|listening| order(&listening.name()));
@@ -121,9 +130,9 @@ impl Listening {
 
 /// A listener that is no more.
 fn retired(tenant: &Arc<Tenant>, closing: &Listening) -> Generation {
-    let Listener { policy, address, tls: _, ftp } = &*closing.front.listener();
+    let Listener { policy, address, tls: _, arrival, ftp } = &*closing.front.listener();
     let policy = ListenerPolicy { enabled: false, ..policy.clone() };
-    let listener = Listener { policy, address: *address, tls: None, ftp: ftp.clone() };
+    let listener = Listener { policy, address: *address, tls: None, arrival: arrival.clone(), ftp: ftp.clone() };
     Generation { tenant: Arc::clone(tenant), listener: Arc::new(listener), tls: None }
 }
 

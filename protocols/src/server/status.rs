@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
+use provost_tenants::Unnamed;
 use provost_tenants::guard::Raised;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,15 @@ pub struct ListenerStatus {
     /// Whether it listens.
     #[serde(flatten)]
     pub state: ListenerState,
+    /// The names that it answers to; empty for any.
+    #[serde(default)]
+    pub server_names: Vec<String>,
+    /// How many other tenants share its address.
+    #[serde(default)]
+    pub shared_with: usize,
+    /// Whether peers that name no host of this address are its.
+    #[serde(default)]
+    pub is_default: bool,
     /// Records written: requests, and connections that failed before one.
     pub requests: u64,
     /// Those that were denied.
@@ -222,6 +232,9 @@ fn listener(listening: &Listening) -> ListenerStatus {
         name: configured.policy.name.clone(),
         protocol: configured.policy.protocol.to_string(),
         state,
+        server_names: configured.tls.as_ref().map(|tls| tls.server_names.clone()).unwrap_or_default(),
+        shared_with: listening.sharing(),
+        is_default: configured.arrival.unnamed == Unnamed::Ours,
         requests: counted.requests,
         denied: counted.denied,
         bytes: counted.bytes,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use provost_core::NoIdentity;
 use provost_core::proof::CertificateIdentity;
@@ -10,7 +11,7 @@ use rustls::HandshakeKind;
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
@@ -31,6 +32,47 @@ pub struct TlsConnection {
     pub resumed: bool,
 }
 
+/// A handshake of which the `ClientHello` has come, and nothing has been answered yet.
+pub(crate) struct Hello {
+    start: StartHandshake<TcpStream>,
+    began: Instant,
+}
+
+impl Hello {
+    /// Reads a `ClientHello`, within this time.
+    ///
+    /// # Errors
+    /// - any [`HandshakeError`] of a peer that sends none
+    pub(crate) async fn read(stream: TcpStream, within: Duration) -> Result<Self, HandshakeError> {
+        let began = Instant::now();
+        let start = timeout(within, LazyConfigAcceptor::new(Acceptor::default(), stream))
+            .await
+            .map_err(|_| HandshakeError::SlowClientHello(within))?
+            .map_err(|error| HandshakeError::of(error, None))?;
+        Ok(Self { start, began })
+    }
+
+    /// When its first byte was waited for.
+    pub(crate) fn began(&self) -> std::time::Instant {
+        self.began.into_std()
+    }
+
+    /// The name that the peer asks for (SNI), where it asks for one.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        self.start.client_hello().server_name().map(str::to_owned)
+    }
+
+    /// Tells the peer that nobody here has the name, or that it has to name somebody.
+    pub(crate) async fn refuse(self) -> HandshakeError {
+        let error = self.server_name().map_or(HandshakeError::NoServerName, HandshakeError::UnrecognisedName);
+        let mut stream = self.start.io;
+        // The peer is turned away in any case; whether it hears why is its affair. Seven bytes fit into an empty buffer.
+        let _ = timeout(ALERT, stream.write_all(&UNRECOGNISED_NAME)).await;
+        let _ = timeout(ALERT, stream.shutdown()).await;
+        error
+    }
+}
+
 impl TlsFront {
     /// Does the handshake, within the limits' time and in the tenant's turns.
     ///
@@ -42,10 +84,23 @@ impl TlsFront {
         limits: &Limits,
         turns: &Turns,
     ) -> Result<TlsConnection, HandshakeError> {
-        self.accept_with(Arc::clone(&self.config), stream, limits, turns).await
+        self.answer(Hello::read(stream, limits.client_hello.min(limits.handshake)).await?, limits, turns).await
     }
 
-    /// The same without tickets for later sessions. A peer that only sends never reads them, and where it closes its
+    /// Does the rest of a handshake.
+    ///
+    /// # Errors
+    /// - as [`TlsFront::accept`]
+    pub(crate) async fn answer(
+        &self,
+        hello: Hello,
+        limits: &Limits,
+        turns: &Turns,
+    ) -> Result<TlsConnection, HandshakeError> {
+        self.answer_with(Arc::clone(&self.config), hello, limits, turns).await
+    }
+
+    /// The whole without tickets for later sessions. A peer that only sends never reads them, and where it closes its
     /// socket over unread bytes the system answers with a reset, which cuts the tail of what it sent.
     ///
     /// # Errors
@@ -58,39 +113,25 @@ impl TlsFront {
     ) -> Result<TlsConnection, HandshakeError> {
         let mut config = rustls::ServerConfig::clone(&self.config);
         config.send_tls13_tickets = 0;
-        self.accept_with(Arc::new(config), stream, limits, turns).await
+        let hello = Hello::read(stream, limits.client_hello.min(limits.handshake)).await?;
+        self.answer_with(Arc::new(config), hello, limits, turns).await
     }
 
-    async fn accept_with(
+    async fn answer_with(
         &self,
         config: Arc<rustls::ServerConfig>,
-        stream: TcpStream,
+        hello: Hello,
         limits: &Limits,
         turns: &Turns,
     ) -> Result<TlsConnection, HandshakeError> {
-        let began = Instant::now();
-        let deadline = began + limits.handshake;
-        let start = timeout_at(deadline.min(began + limits.client_hello), self.client_hello(stream))
-            .await
-            .map_err(|_| HandshakeError::SlowClientHello(limits.client_hello.min(limits.handshake)))??;
-        let stream = timeout_at(deadline, turns.take(Self::finish(config, start)))
+        let deadline = hello.began + limits.handshake;
+        if hello.server_name().is_some_and(|name| !self.takes(&name)) {
+            return Err(hello.refuse().await);
+        }
+        let stream = timeout_at(deadline, turns.take(Self::finish(config, hello.start)))
             .await
             .map_err(|_| HandshakeError::Slow(limits.handshake))??;
         self.connection(stream)
-    }
-
-    async fn client_hello(&self, stream: TcpStream) -> Result<StartHandshake<TcpStream>, HandshakeError> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream)
-            .await
-            .map_err(|error| HandshakeError::of(error, None))?;
-        let hello = start.client_hello();
-        let Some(name) = hello.server_name().filter(|name| !self.names.contain(name)) else { return Ok(start) };
-        let error = HandshakeError::UnrecognisedName(name.to_owned());
-        let mut stream = start.io;
-        // The peer is turned away in any case; whether it hears why is its affair.
-        let _ = stream.write_all(&UNRECOGNISED_NAME).await;
-        let _ = stream.shutdown().await;
-        Err(error)
     }
 
     async fn finish(
@@ -122,3 +163,5 @@ impl TlsFront {
 
 /// A record of TLS 1.2 with the fatal alert `unrecognized_name` (RFC 6066 section 3, RFC 8446 sections 5.1 and 6).
 const UNRECOGNISED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+/// How long a peer that is turned away may take to hear it.
+const ALERT: Duration = Duration::from_secs(1);

@@ -58,6 +58,9 @@ pub enum HandshakeError {
     /// It asked for a name that this listener has not.
     #[error("the peer asked for the server name `{0}`, which is not one of this listener's")]
     UnrecognisedName(String),
+    /// It asked for no name where several tenants share the address and none is its default.
+    #[error("the peer asked for no server name, and no tenant is the default of this address")]
+    NoServerName,
     /// It offers TLS 1.1 or older only, or a TLS 1.2 without signature algorithms, which would mean SHA-1.
     #[error("the peer offers neither TLS 1.3 nor TLS 1.2 with signature algorithms")]
     Version,
@@ -90,6 +93,7 @@ impl HandshakeError {
             Self::Closed => "closed",
             Self::NotTls => "not_tls",
             Self::UnrecognisedName(_) => "unrecognised_name",
+            Self::NoServerName => "no_server_name",
             Self::Version => "tls_version",
             Self::Incompatible(_) => "tls_incompatible",
             Self::NoCertificate => "no_certificate",

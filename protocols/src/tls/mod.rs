@@ -25,13 +25,14 @@ use std::sync::Arc;
 use provost_core::proof::CertificateIdentity;
 use provost_core::{NoIdentity, TenantPolicy};
 use provost_tenants::trust::{Legacy, TrustSet};
-use provost_tenants::{Listener, TlsSettings};
+use provost_tenants::{Listener, TlsSettings, Unnamed};
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::CertificateDer;
 use rustls::server::ServerSessionMemoryCache;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 
+pub(crate) use accept::Hello;
 pub use accept::TlsConnection;
 pub use client_auth::{ClientAuth, client_auth};
 pub use error::{HandshakeError, TlsError};
@@ -49,6 +50,7 @@ pub struct TlsFront {
     verifier: Arc<Verifier>,
     certificates: Arc<ServerCertificates>,
     names: ServerNames,
+    unnamed: Unnamed,
     client_auth: ClientAuth,
     clock: Arc<dyn TimeProvider>,
 }
@@ -91,7 +93,15 @@ impl TlsFront {
         // Ticket keys live in memory alone and are this generation's own: after a reload no former session resumes.
         config.ticketer = Ticketer::new()?;
         let names = ServerNames::new(&settings.server_names);
-        Ok(Self { config: Arc::new(config), verifier, certificates, names, client_auth, clock })
+        Ok(Self {
+            config: Arc::new(config),
+            verifier,
+            certificates,
+            names,
+            unnamed: listener.arrival.unnamed,
+            client_auth,
+            clock,
+        })
     }
 
     /// The device that a connection's certificates name, leaf first, as it is now: to be asked again for every request,
@@ -104,6 +114,25 @@ impl TlsFront {
         let Some((leaf, intermediates)) = chain.split_first() else { return Err(NoIdentity::NotPresented) };
         let now = self.clock.current_time().ok_or_else(|| NoIdentity::NotVerified("the time is not known".into()))?;
         self.verifier.judge(leaf, intermediates, now).identity()
+    }
+
+    /// Whether a handshake for this name is the listener's: one of its names, or any where it has none or takes the unnamed.
+    fn takes(&self, name: &str) -> bool {
+        self.unnamed == Unnamed::Ours || self.names.contain(name)
+    }
+
+    /// Whether this is one of the listener's names. One without names has none.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.names.have(name)
+    }
+
+    /// Whether a request for this host is the listener's. `server_name` is what the handshake asked for: a listener may have
+    /// lost the name since. Where that asked for none, the host is one of the listener's names or an address.
+    pub(crate) fn answers_to(&self, host: &str, server_name: Option<&str>) -> bool {
+        match server_name {
+            Some(name) => self.takes(name),
+            None => is_address(host) || self.names.contain(host.strip_suffix('.').unwrap_or(host)),
+        }
     }
 
     /// Shows the certificates of these settings from the next handshake on. Sessions stay: it is for settings that differ in
@@ -148,4 +177,10 @@ impl fmt::Debug for TlsFront {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsFront").field("client_auth", &self.client_auth).finish_non_exhaustive()
     }
+}
+
+/// Whether a host is an address, which is no server name (RFC 6066 section 3), or nothing.
+fn is_address(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    inner.is_empty() || inner.parse::<std::net::IpAddr>().is_ok()
 }

@@ -129,6 +129,11 @@ impl ServerNames {
         Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
     }
 
+    /// Whether `name` is one of them. Without any, none is.
+    pub(super) fn have(&self, name: &str) -> bool {
+        !self.0.is_empty() && self.contain(name)
+    }
+
     /// Whether the listener answers to `name`. A pattern `*.example.net` stands for exactly one label (RFC 9525 section 6.3).
     pub(super) fn contain(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();

@@ -13,7 +13,7 @@ use provost_core::proof::Attribute;
 use provost_core::rules::{Gap, Kind, Origin, Prefer, Readers, Rule, RuleSet};
 use provost_core::{ListenerPolicy, Protocol, Require, TenantPolicy};
 use provost_tenants::trust::TrustSet;
-use provost_tenants::{FtpSettings, Limits, Listener, ServerCertificate, TlsSettings};
+use provost_tenants::{Arrival, FtpSettings, Limits, Listener, ServerCertificate, TlsSettings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
     IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams,
@@ -182,6 +182,7 @@ impl Own {
             policy: listener_policy(alternatives),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: Some(self.settings(trust, hints)),
+            arrival: Arrival::default(),
             ftp: FtpSettings::default(),
         };
         TlsFront::with_clock(&tenant_policy(None), &listener, &["http/1.1"], Arc::clone(clock) as Arc<_>).unwrap()

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use provost_core::Protocol;
 
 use super::beside::name_of;
-use super::tenant::TenantRead;
+use super::tenant::{Claim, TenantRead};
 use crate::network::{NamespaceName, NetworkStack};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,22 +48,47 @@ pub(super) fn check(tenants: &[TenantRead<'_>]) {
     for (tenant, newcomer) in tenants.iter().enumerate() {
         // Of a tenant whose network is not known, no address is known either.
         let Some(stack) = &newcomer.network else { continue };
-        for (listener, (protocol, address, field)) in newcomer.claims.addresses.iter().enumerate() {
-            let held = Held { tenant, listener, stack, address: *address };
-            match index.meets(&held, transport(*protocol)) {
-                None => {}
-                Some(holder) if holder.tenant == tenant => {
-                    let key = newcomer.claims.addresses.get(holder.listener).map(|(_, _, field)| field.key());
-                    field.refuse(format!("{} of this tenant has this address", key.unwrap_or_default()));
+        for (listener, claim) in newcomer.claims.addresses.iter().enumerate() {
+            let held = Held { tenant, listener, stack, address: claim.address };
+            let transport = transport(claim.protocol);
+            let holders = index.meet(&held, transport).into_iter();
+            let holders: Vec<_> = holders.filter_map(|held| Some((held, claim_of(tenants, &held)?))).collect();
+            match holders.iter().find(|(holder, theirs)| !may_share(&held, claim, holder, theirs)) {
+                Some((holder, theirs)) if holder.tenant == tenant => {
+                    claim.field.refuse(format!("{} of this tenant has this address", theirs.field.key()));
                 }
-                Some(holder) => {
+                Some((holder, _)) => {
                     let name = tenants.get(holder.tenant).map(name_of).unwrap_or_default();
-                    field.refuse(format!("a listener of the tenant {name} has this address"));
+                    claim.field.refuse(format!("a listener of the tenant {name} has this address"));
+                }
+                None => {
+                    for (holder, theirs) in holders {
+                        let name = tenants.get(holder.tenant).map(name_of).unwrap_or_default();
+                        claim.standing.share(&claim.field, &theirs.standing, &name);
+                    }
                 }
             }
-            index.add(held, transport(*protocol));
+            index.add(held, transport);
         }
     }
+}
+
+fn claim_of<'t, 'a>(tenants: &'t [TenantRead<'a>], held: &Held<'_>) -> Option<&'t Claim<'a>> {
+    tenants.get(held.tenant)?.claims.addresses.get(held.listener)
+}
+
+/// Whether two listeners of two tenants may have one socket: the server name of the handshake tells them apart. It is of the
+/// host's own network alone, since a tenant that is in one of its own is alone there.
+fn may_share(newcomer: &Held<'_>, claim: &Claim<'_>, holder: &Held<'_>, theirs: &Claim<'_>) -> bool {
+    let is_host = match newcomer.stack {
+        NetworkStack::Host { .. } => true,
+        NetworkStack::Namespace(_) | NetworkStack::Vrf(_) => false,
+    };
+    is_host
+        && newcomer.tenant != holder.tenant
+        && newcomer.stack == holder.stack
+        && newcomer.address == holder.address
+        && (claim.protocol, theirs.protocol) == (Protocol::Https, Protocol::Https)
 }
 
 impl<'t> Index<'t> {
@@ -76,15 +101,19 @@ impl<'t> Index<'t> {
         }
     }
 
-    /// The first that would meet the newcomer; one of its own tenant before others.
-    fn meets(&self, newcomer: &Held<'t>, transport: Transport) -> Option<Held<'t>> {
+    /// Those that would meet the newcomer; of its own tenant before others.
+    fn meet(&self, newcomer: &Held<'t>, transport: Transport) -> Vec<Held<'t>> {
         let ground = newcomer.ground(transport);
         let wide = if newcomer.address.ip().is_unspecified() { &self.all } else { &self.wildcards };
         let candidates =
             self.exact.get(&(ground, newcomer.address.ip())).into_iter().chain(wide.get(&ground)).flatten();
         let meeting = candidates
             .filter(|held| meet(held.stack, newcomer.stack, transport) && overlap(held.address, newcomer.address));
-        meeting.min_by_key(|held| (held.tenant != newcomer.tenant, held.tenant, held.listener)).copied()
+        let order = |held: &Held<'t>| (held.tenant != newcomer.tenant, held.tenant, held.listener);
+        let mut meeting: Vec<_> = meeting.copied().collect();
+        meeting.sort_by_key(order);
+        meeting.dedup_by_key(|held| order(held));
+        meeting
     }
 }
 

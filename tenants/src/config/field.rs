@@ -188,6 +188,18 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The texts of a list, and nothing of what is no text.
+    pub(super) fn texts(&self) -> Vec<Self> {
+        let Value::List(nodes) = &self.node.value else { return Vec::new() };
+        let item = |(index, node)| Self { key: format!("{}[{index}]", self.key), node, problems: self.problems };
+        nodes.iter().enumerate().map(item).filter(Self::is_text).collect()
+    }
+
+    /// The value in lower case, where it is text.
+    pub(super) fn lower(&self) -> Option<String> {
+        self.node.text().map(str::to_ascii_lowercase)
+    }
+
     /// The tables of a list, and nothing of what is no table.
     pub(super) fn tables(&self) -> Vec<Section<'a>> {
         let Value::List(nodes) = &self.node.value else { return Vec::new() };

@@ -4,7 +4,7 @@ use std::fs;
 
 use provost_core::Protocol;
 
-use super::tenant::TenantRead;
+use super::tenant::{Claim, TenantRead};
 use crate::network::NetworkStack;
 
 /// Where the kernel says whether a socket that is bound to no device answers in VRFs, too. Both count for IPv6 as well.
@@ -17,7 +17,7 @@ pub(super) fn check(tenants: &[TenantRead<'_>]) {
     }
     let open = ["tcp_l3mdev_accept", "udp_l3mdev_accept"].map(|name| (name, is_on(name)));
     for tenant in tenants.iter().filter(|tenant| tenant.network == Some(NetworkStack::HOST)) {
-        for (protocol, _, field) in &tenant.claims.addresses {
+        for Claim { protocol, field, .. } in &tenant.claims.addresses {
             let [tcp, udp] = open;
             let (setting, is_open) = match protocol {
                 Protocol::Https | Protocol::Http | Protocol::Ftp => tcp,

@@ -8,6 +8,7 @@ use provost_core::policy::{Unbound, UnboundWrite};
 use provost_core::{DevicePolicy, ListenerPolicy, Prefixes, Protocol};
 use std::time::SystemTime;
 
+use super::arrival::{self, Standing};
 use super::certificates;
 use super::field::Field;
 use super::ftp;
@@ -35,6 +36,7 @@ pub(super) struct Read<'a> {
     pub(super) protocol: Protocol,
     pub(super) enabled: bool,
     pub(super) unbound: Unbound,
+    pub(super) standing: Standing<'a>,
     /// Files that no phone may read, each with the key that names it.
     pub(super) secrets: Vec<Field<'a>>,
     /// The files of its certificate and key.
@@ -79,6 +81,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let secrets = certificates::secrets(&mut section);
     let tls = tls::read(&mut section, protocol, &terms, surroundings);
     let has_tls = tls.as_ref().is_none_or(|tls| tls.settings.is_some());
+    let standing = arrival::read(&mut section, protocol);
     let ftp = ftp::read(&mut section, protocol, &terms, has_tls);
     if enabled {
         let of = match surroundings.devices {
@@ -91,8 +94,9 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let (require, exceptions) = (terms.require, terms.exceptions);
     let policy = |name| ListenerPolicy { name, protocol, enabled, allow, require, unbound, unbound_write, exceptions };
     let listener = name.clone().map(policy).zip(address).zip(tls);
-    let listener =
-        listener.map(|((policy, address), tls)| (Listener { policy, address, tls: tls.settings, ftp }, tls.files));
+    let arrival = standing.arrival.clone();
+    let listener = listener
+        .map(|((policy, address), tls)| (Listener { policy, address, tls: tls.settings, arrival, ftp }, tls.files));
     let (listener, pair) = listener.unzip();
     let holder = name_field.or(protocol_field)?;
     Some(Read {
@@ -102,6 +106,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
         protocol,
         enabled,
         unbound,
+        standing,
         secrets,
         pair: pair.unwrap_or_default(),
     })

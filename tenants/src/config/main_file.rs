@@ -9,7 +9,7 @@ use super::find;
 use super::node::Node;
 use super::problem::Collector;
 use super::section::Section;
-use crate::deployment::{LogFormat, Settings};
+use crate::deployment::{Arrivals, LogFormat, Settings};
 
 /// The default of `tenants`.
 const TENANTS: &str = "tenants.d/*.toml";
@@ -21,6 +21,10 @@ const DRAIN: Duration = Duration::from_secs(30);
 const LONGEST_DRAIN: Duration = Duration::from_hours(1);
 /// The most that `serve.cache` may be: more is a slip.
 const LARGEST_CACHE: usize = 64 << 30;
+
+/// The most of `arrivals.connections` and `arrivals.client_hello`.
+const MOST_ARRIVALS: usize = 1_000_000;
+const LONGEST_HELLO: Duration = Duration::from_mins(1);
 
 /// What provost.toml says beside its trust sets.
 pub(super) struct Main<'a> {
@@ -63,11 +67,12 @@ pub(super) fn read<'a>(document: &'a Node, problems: &'a Collector) -> Main<'a> 
     let (admin_socket, metrics) = admin(root.table("admin"));
     let log = log(root.table("log"));
     let (drain, cache_bytes) = serve(root.table("serve"));
+    let arrivals = arrivals(root.table("arrivals"));
     defaults(&mut root);
     // Read by `trust`, whose errors concern the tenants that use the set.
     let _ = root.take("trust");
     let state = state.unwrap_or_else(|| PathBuf::from(STATE));
-    let settings = Settings { state, log, admin_socket, metrics, drain, cache_bytes };
+    let settings = Settings { state, log, admin_socket, metrics, drain, cache_bytes, arrivals };
     let tenants = tenants.unwrap_or(TENANTS).to_owned();
     root.finish();
     Main { settings, tenants, tenants_field, problems, document }
@@ -108,6 +113,23 @@ fn serve(mut serve: Section<'_>) -> (Duration, usize) {
     });
     serve.finish();
     (drain.unwrap_or(DRAIN), cache.unwrap_or(Settings::CACHE_BYTES))
+}
+
+fn arrivals(mut section: Section<'_>) -> Arrivals {
+    let usual = Arrivals::default();
+    let mut number = |key, usual| section.take(key).and_then(|field| field.number(1, MOST_ARRIVALS)).unwrap_or(usual);
+    let connections = number("connections", usual.connections);
+    let connections_per_address = number("connections_per_address", usual.connections_per_address);
+    let client_hello = section.take("client_hello").and_then(|field| {
+        let span = field.span()?;
+        let fits = (Duration::from_millis(1)..=LONGEST_HELLO).contains(&span);
+        if !fits {
+            field.refuse("expected at most \"1m\"");
+        }
+        fits.then_some(span)
+    });
+    section.finish();
+    Arrivals { connections, connections_per_address, client_hello: client_hello.unwrap_or(usual.client_hello) }
 }
 
 fn refuse_drain(field: &Field<'_>) -> bool {

@@ -5,6 +5,7 @@
 //! harmless; what a server needs on the disk is made by [`crate::Settings::create_state`]. It does not watch files.
 
 mod addresses;
+mod arrival;
 mod assemble;
 mod authorities;
 mod beside;

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use provost_core::policy::Unbound;
 use provost_core::{ProofKind, Protocol, RuleSet, TenantPolicy};
 
+use super::arrival::Standing;
 use super::field::Field;
 use super::listener::{self, Surroundings, is_name, prefixes, refuse_name};
 use super::material::Seen;
@@ -53,11 +54,19 @@ pub(super) struct TenantRead<'a> {
 /// the next one, and its phones with it.
 pub(super) struct Claims<'a> {
     pub(super) name: Option<(String, Field<'a>)>,
-    pub(super) addresses: Vec<(Protocol, SocketAddr, Field<'a>)>,
+    pub(super) addresses: Vec<Claim<'a>>,
     /// Listeners that read files without a binding proof.
     pub(super) unbound: Vec<(SocketAddr, Field<'a>)>,
     /// Files that no phone may read.
     pub(super) secrets: Vec<Field<'a>>,
+}
+
+/// An address that a listener claims.
+pub(super) struct Claim<'a> {
+    pub(super) protocol: Protocol,
+    pub(super) address: SocketAddr,
+    pub(super) field: Field<'a>,
+    pub(super) standing: Standing<'a>,
 }
 
 impl<'a> TenantRead<'a> {
@@ -98,7 +107,7 @@ pub(super) fn read<'a>(
     warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());
     warn_of_argon2(&root, &listeners, &users);
     root.finish();
-    let mut claims = claims(&listeners, enabled);
+    let mut claims = claims(&mut listeners, enabled);
     claims.secrets.extend(secrets);
     let policy = name.clone().zip(rules).map(|((name, _), rules)| TenantPolicy {
         name,
@@ -144,7 +153,7 @@ fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec
     read
 }
 
-fn claims<'a>(listeners: &[listener::Read<'a>], enabled: bool) -> Claims<'a> {
+fn claims<'a>(listeners: &mut [listener::Read<'a>], enabled: bool) -> Claims<'a> {
     let mut claims = Claims { name: None, addresses: Vec::new(), unbound: Vec::new(), secrets: Vec::new() };
     for listener in listeners {
         claims.secrets.extend(listener.secrets.iter().cloned());
@@ -152,7 +161,8 @@ fn claims<'a>(listeners: &[listener::Read<'a>], enabled: bool) -> Claims<'a> {
         if !(enabled && listener.enabled) {
             continue;
         }
-        claims.addresses.push((listener.protocol, *address, field.clone()));
+        let standing = std::mem::take(&mut listener.standing);
+        claims.addresses.push(Claim { protocol: listener.protocol, address: *address, field: field.clone(), standing });
         match listener.unbound {
             Unbound::Listed => claims.unbound.push((*address, field.clone())),
             Unbound::Refuse => {}

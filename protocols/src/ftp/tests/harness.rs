@@ -14,7 +14,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::{Credential, Users};
-use provost_tenants::{FtpSettings, Limits, Listener, LogFormat, Tenant};
+use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -74,8 +74,13 @@ impl Server {
         std::fs::write(&inventory, format!("mac,password\n{OWN},own-secret\n{OTHER},other-secret\n")).unwrap();
         let shared = Credential::read("acme", "PlcmSpIp", "shared-secret", None).unwrap();
         let policy = listener_policy(options.require);
-        let listener =
-            Arc::new(Listener { policy, address: SocketAddr::new(options.ip, 0), tls: None, ftp: options.ftp });
+        let listener = Arc::new(Listener {
+            policy,
+            address: SocketAddr::new(options.ip, 0),
+            tls: None,
+            arrival: Arrival::default(),
+            ftp: options.ftp,
+        });
         let tenant = Arc::new(Tenant {
             policy: tenant_policy(),
             network: NetworkStack::HOST,

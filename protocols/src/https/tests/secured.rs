@@ -6,7 +6,7 @@ use provost_core::identity::{MacPlace, MacRule};
 use provost_core::proof::Attribute;
 use provost_core::{ClientAddr, Protocol};
 use provost_tenants::trust::TrustSet;
-use provost_tenants::{FtpSettings, Listener, ServerCertificate, TlsSettings};
+use provost_tenants::{Arrival, FtpSettings, Listener, ServerCertificate, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -54,7 +54,8 @@ impl Secured {
         let plain = site.front.listener();
         let (policy, ftp) = (plain.policy.clone(), FtpSettings::default());
         assert_eq!(policy.protocol, Protocol::Https);
-        let listener = Listener { policy, address: plain.address, tls: Some(settings), ftp };
+        let listener =
+            Listener { policy, address: plain.address, tls: Some(settings), arrival: Arrival::default(), ftp };
         let tls = TlsFront::new(&site.front.tenant().policy, &listener, ALPN).unwrap();
         let generation =
             Generation { tenant: site.front.tenant(), listener: Arc::new(listener), tls: Some(Arc::new(tls)) };

@@ -17,7 +17,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
-use provost_tenants::{FtpSettings, Limits, Listener, LogFormat, Tenant};
+use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -173,7 +173,13 @@ fn listener(protocol: Protocol, require: &[&str]) -> Listener {
         exceptions: Vec::new(),
     };
     assert_eq!(policy.unbound == Unbound::Refuse, protocol == Protocol::Https);
-    Listener { policy, address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None, ftp: FtpSettings::default() }
+    Listener {
+        policy,
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls: None,
+        arrival: Arrival::default(),
+        ftp: FtpSettings::default(),
+    }
 }
 
 fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) -> Tenant {

@@ -15,7 +15,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
-use provost_tenants::{FtpSettings, Limits, Listener, LogFormat, Tenant};
+use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant};
 
 use super::MAC;
 use crate::front::Front;
@@ -145,7 +145,13 @@ fn listener(plan: &Plan) -> Listener {
         unbound_write: UnboundWrite::Logs,
         exceptions: Vec::new(),
     };
-    Listener { policy, address: plan.address.parse().unwrap(), tls: None, ftp: FtpSettings::default() }
+    Listener {
+        policy,
+        address: plan.address.parse().unwrap(),
+        tls: None,
+        arrival: Arrival::default(),
+        ftp: FtpSettings::default(),
+    }
 }
 
 fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {

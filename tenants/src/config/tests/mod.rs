@@ -6,6 +6,7 @@ mod forms;
 mod ftp;
 mod listeners;
 mod neighbours;
+mod sharing;
 mod shipped;
 mod trust_sets;
 mod vendors;

@@ -25,7 +25,12 @@ fn installed() -> Site {
     for folder in ["files/example", "files/firmware", "trust/poly", "trust/cisco"] {
         fs::create_dir_all(site.path(folder)).unwrap();
     }
-    for (from, to) in [("tls/server.pem", "tls/example.pem"), ("tls/server.key", "tls/example.key")] {
+    for (from, to) in [
+        ("tls/server.pem", "tls/example.pem"),
+        ("tls/server.key", "tls/example.key"),
+        ("tls/server.pem", "tls/example-ecdsa.pem"),
+        ("tls/server.key", "tls/example-ecdsa.key"),
+    ] {
         fs::copy(site.path(from), site.path(to)).unwrap();
     }
     let mut parameters = rcgen::CertificateParams::default();
