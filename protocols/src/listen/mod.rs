@@ -2,6 +2,7 @@
 
 mod accept;
 mod bandwidth;
+mod begins;
 mod jobs;
 mod memory;
 mod rate;
@@ -13,6 +14,7 @@ mod turns;
 pub use accept::{Connection, accept};
 pub(crate) use accept::{next, receive};
 pub(crate) use bandwidth::{Flow, Turn, piece};
+pub(crate) use begins::{Begins, Room};
 pub(crate) use jobs::Job;
 pub(crate) use memory::Held;
 pub(crate) use rate::LeastRate;

@@ -15,7 +15,7 @@ use super::socket::Offload;
 /// system may grant less (`net.core.rmem_max`).
 const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Datagrams that are taken at once.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 /// Room for one datagram, or for several of one peer that the kernel has joined. What is longer is no request.
 const DATAGRAM_BYTES: usize = 4096;
 

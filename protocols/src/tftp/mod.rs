@@ -37,17 +37,20 @@ use provost_core::{ClientAddr, Operation};
 use tokio::net::UdpSocket;
 
 pub use self::cache::keep_at_most;
-use self::listening::{Datagram, Listening};
+use self::listening::{BATCH, Datagram, Listening};
 use self::packet::{NoRequest, Request};
 use self::socket::Offload;
 use self::table::{Arrival, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
-use crate::listen::Slot;
+use crate::listen::{Begins, Room, Slot};
 use crate::record::Outcome;
 
 /// How long receiving rests after an error that lies in this machine's resources.
 const REST: Duration = Duration::from_millis(100);
+
+/// The requests that stand in the runtime's queue before they are looked at.
+const BEGINS: usize = 2 * BATCH;
 
 /// Serves requests on a bound socket until the task is dropped; transfers that run then run on.
 pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
@@ -57,10 +60,14 @@ pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
         Err(error) => return tracing::error!(listener, %error, "cannot prepare a listening socket"),
     };
     let table = Arc::new(Table::default());
+    let begins = Begins::at_once(BEGINS);
     loop {
+        let mut room = begins.room(BATCH).await;
         match listening.receive().await {
             Ok(()) => {
-                listening.datagrams().for_each(|datagram| arrived(&front, &table, &listening, &offload, &datagram));
+                for datagram in listening.datagrams() {
+                    arrived(&front, &table, &listening, &offload, &mut room, &datagram);
+                }
             }
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
@@ -89,6 +96,7 @@ fn arrived(
     table: &Arc<Table>,
     listening: &Listening,
     offload: &Arc<Offload>,
+    room: &mut Room,
     datagram: &Datagram<'_>,
 ) {
     let client = ClientAddr::from(datagram.peer);
@@ -97,7 +105,8 @@ fn arrived(
             let Some(slot) = place(front, table, datagram) else { return };
             let entry = Table::enter(table, datagram.peer, datagram.bytes, slot);
             let transfer = Transfer::new(front, datagram.local, datagram.peer, entry, Arc::clone(offload));
-            tokio::spawn(Arc::clone(front.life()).hold(serve_request(Arc::clone(front), client, request, transfer)));
+            let serving = serve_request(Arc::clone(front), client, request, transfer);
+            tokio::spawn(room.begin(Arc::clone(front.life()).hold(serving)));
         }
         Err(NoRequest::Stray) if admit(&front.tenant().policy, &front.listener().policy, client).is_ok() => {
             listening.answer(datagram, &refuse::ILLEGAL_OPERATION);
