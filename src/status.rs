@@ -80,6 +80,10 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     for (tenant, warning) in tenants.iter().flat_map(|tenant| tenant.warnings.iter().map(move |text| (tenant, text))) {
         writeln!(output, "{} tenant {}: {warning}", paint(CARE, "warning:"), tenant.name)?;
     }
+    for tenant in tenants.iter().filter(|tenant| tenant.overdue_revocation_lists > 0) {
+        let (heading, count) = (paint(CARE, "warning:"), tenant.overdue_revocation_lists);
+        writeln!(output, "{heading} tenant {}: revocation lists that are overdue: {count}", tenant.name)?;
+    }
     for (tenant, alarm) in tenants.iter().flat_map(|tenant| tenant.alarms.iter().map(move |alarm| (tenant, alarm))) {
         let AlarmStatus { alarm, source, count, seconds_ago } = alarm;
         let source = source.as_deref().unwrap_or("all its sources");

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use provost_core::{ListenerPolicy, Prefixes, TenantPolicy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -192,6 +192,17 @@ pub enum FtpTls {
     Required,
     /// Every connection begins with a handshake; data connections are encrypted, too.
     Implicit,
+}
+
+impl Tenant {
+    /// How many revocation lists of the trust sets that its listeners name should have been followed by another one before `now`.
+    pub fn overdue_lists(&self, now: SystemTime) -> usize {
+        let mut sets: Vec<&Arc<TrustSet>> =
+            self.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust).collect();
+        sets.sort_by(|one, other| one.name.cmp(&other.name));
+        sets.dedup_by(|one, other| one.name == other.name);
+        sets.iter().flat_map(|set| &set.crls).filter(|list| list.is_overdue(now)).count()
+    }
 }
 
 impl Source {

@@ -42,6 +42,7 @@ mod passwords;
 mod quotas;
 mod records;
 mod reload;
+mod revocation;
 mod server_certificates;
 mod shared;
 mod slow;

@@ -80,6 +80,11 @@ fn of_tenants(tenants: &[TenantStatus], encoder: &mut DescriptorEncoder<'_>) -> 
         ("connections", "Connections and transfers", |tenant| count(tenant.connections)),
         ("requests_underway", "Requests under way", |tenant| count(tenant.underway)),
         ("memory_held_bytes", "What transfers hold of files in memory", |tenant| count(tenant.memory_held)),
+        (
+            "overdue_revocation_lists",
+            "Revocation lists of the tenant's trust sets whose successor is overdue",
+            |tenant| count(tenant.overdue_revocation_lists),
+        ),
         ("tenant_errors", "Why the tenant's present files are not what is served", |tenant| count(tenant.errors.len())),
     ] {
         let mut family = Family::gauge(encoder, name, help)?;

@@ -25,11 +25,13 @@ pub(super) struct Watch {
     sockets: Sockets,
     /// What was found when the tenant was read again last. It counts for that generation of the tenant alone.
     last: Last,
+    /// Of how many overdue revocation lists was told, by tenant.
+    overdue: HashMap<String, usize>,
 }
 
 impl Watch {
     pub(super) fn new(tenants: Tenants, turn: Turn, sockets: Sockets) -> Self {
-        Self { tenants, turn, sockets, last: Last::new() }
+        Self { tenants, turn, sockets, last: Last::new(), overdue: HashMap::new() }
     }
 
     /// Looks until it is dropped.
@@ -39,6 +41,7 @@ impl Watch {
         loop {
             ticks.tick().await;
             self.look().await;
+            self.tell_overdue();
         }
     }
 
@@ -61,7 +64,21 @@ impl Watch {
         }
     }
 
-    async fn take(&self, Reread { former, outcome }: Reread) {
+    /// Lists become overdue by themselves, while nothing on the disk changes.
+    fn tell_overdue(&mut self) {
+        let now = SystemTime::now();
+        let present: Vec<_> = lock(&self.tenants).values().map(|serving| Arc::clone(&serving.tenant)).collect();
+        let counts: HashMap<String, usize> =
+            present.iter().map(|tenant| (tenant.policy.name.clone(), tenant.overdue_lists(now))).collect();
+        for (tenant, count) in
+            counts.iter().filter(|(name, count)| **count > self.overdue.get(*name).copied().unwrap_or(0))
+        {
+            tracing::warn!(tenant, count, "revocation lists are overdue; what they list stays revoked");
+        }
+        self.overdue = counts;
+    }
+
+    async fn take(&mut self, Reread { former, outcome }: Reread) {
         let name = &former.policy.name;
         let closed = {
             let mut tenants = lock(&self.tenants);
@@ -82,6 +99,8 @@ impl Watch {
                     for flaw in staples::flaws(&serving.tenant, SystemTime::now()) {
                         tracing::warn!(tenant = name, flaw, "an OCSP response is of no use");
                     }
+                    // Of lists that are overdue it is told anew.
+                    self.overdue.remove(name);
                     closed
                 }
                 Ok(None) => {

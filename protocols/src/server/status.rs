@@ -67,6 +67,9 @@ pub struct TenantStatus {
     /// What is not as it should be and keeps nobody from being served: OCSP responses that are of no use.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Revocation lists of its trust sets whose successor is overdue. They still revoke what they list.
+    #[serde(default)]
+    pub overdue_revocation_lists: usize,
     /// What its guard against enumeration raised of late.
     #[serde(default)]
     pub alarms: Vec<AlarmStatus>,
@@ -198,6 +201,7 @@ fn tenant(serving: &Serving) -> TenantStatus {
         memory_held: serving.life.shares().memory_held(),
         errors: [&serving.errors[..], &serving.stale].concat(),
         warnings: staples::flaws(&serving.tenant, SystemTime::now()),
+        overdue_revocation_lists: serving.tenant.overdue_lists(SystemTime::now()),
         alarms: alarms(serving),
         alarm_counts: counts.into_iter().map(|(alarm, count)| (alarm.code().to_owned(), count)).collect(),
         records_dropped: serving.life.shares().records_dropped(),

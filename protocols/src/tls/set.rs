@@ -5,10 +5,10 @@
 //! list is asked by itself here, and all that concern a leaf are.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use provost_tenants::trust::{Key, Legacy, Signed, TrustSet, revocation_list_ends};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use provost_tenants::trust::{Key, Legacy, RevocationList, Signed, TrustSet};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertRevocationListError, CertificateError, DistinguishedName};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate, X509Version};
@@ -51,13 +51,11 @@ impl Set {
     pub(super) fn new(trust: &Arc<TrustSet>) -> Result<Self, TlsError> {
         let refused = |reason: String| TlsError::TrustSet { name: Arc::clone(&trust.name), reason };
         let chains = Chains::new(trust).map_err(|error| refused(error.to_string()))?;
-        let list = |crl: &CertificateRevocationListDer<'static>| {
+        let list = |list: &RevocationList| {
+            let crl = &list.der;
             let unreadable = || refused("a revocation list cannot be read".into());
             let (_, parsed) = CertificateRevocationList::from_der(crl).map_err(|_| unreadable())?;
             let bytes = Signed::of(crl).ok_or_else(unreadable)?;
-            if revocation_list_ends(crl).is_some_and(|ends| ends < SystemTime::now()) {
-                tracing::warn!(trust_set = %trust.name, "a revocation list is overdue; what it lists stays revoked");
-            }
             let issuer = parsed.issuer().as_raw().to_vec();
             let signer = chains.signers(&issuer, &bytes).map_or(Signer::Other, |anchors| {
                 Signer::Anchors(anchors.iter().map(|anchor| anchor.subject_public_key_info.to_vec()).collect())

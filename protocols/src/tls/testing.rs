@@ -98,6 +98,7 @@ pub(super) fn trust_set(
 ) -> Arc<TrustSet> {
     let place = MacPlace::new(Attribute::CommonName, "^([0-9A-Fa-f]{12})$").unwrap();
     let anchors = anchors.iter().map(|ca| ca.der()).collect();
+    let crls = crls.into_iter().map(Into::into).collect();
     Arc::new(TrustSet { name: name.into(), anchors, crls, mac: MacRule::new(vec![place], None), legacy: Vec::new() })
 }
 

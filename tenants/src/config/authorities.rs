@@ -3,15 +3,12 @@
 //! What makes an anchor is `crate::trust`'s affair; here it is said which file and which key it concerns.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::CertificateDer;
 
 use super::field::Field;
-use crate::trust::{Legacy, certificates_in, check_anchor, crls_in, revocation_list_ends};
+use crate::trust::{Legacy, ListSigner, RevocationList, certificates_in, check_anchor, check_list, crls_in};
 
 /// The CA certificates in one file. What is wrong is noted at `field`, which names the file.
 pub(super) fn anchors(
@@ -44,25 +41,36 @@ pub(super) fn anchors(
     certificates
 }
 
-/// The revocation lists in one file. An expired one still revokes what it lists.
+/// The revocation lists in one file, for a set with these anchors that tolerates this. An expired one still revokes what it
+/// lists.
 pub(super) fn crls(
     path: &Path,
     anchors: &[CertificateDer<'static>],
+    tolerated: &[Legacy],
     field: &Field<'_>,
     now: SystemTime,
-) -> Vec<CertificateRevocationListDer<'static>> {
+) -> Vec<RevocationList> {
     let Some(bytes) = read(path, field) else { return Vec::new() };
-    let crls = match crls_in(&bytes) {
-        Ok(crls) => crls,
+    let crls: Vec<RevocationList> = match crls_in(&bytes) {
+        Ok(crls) => crls.into_iter().map(RevocationList::from).collect(),
         Err(error) => {
             field.refuse(format!("{}: {error}", path.display()));
             return Vec::new();
         }
     };
     for crl in &crls {
-        if let Some(reason) = refused_by_verifier(crl, anchors) {
-            field.refuse(format!("{}: cannot be used: {reason}", path.display()));
-        } else if revocation_list_ends(crl).is_some_and(|end| end < now) {
+        match check_list(crl, anchors, tolerated) {
+            Ok(ListSigner::Anchor) => {}
+            Ok(ListSigner::Unknown { issuer }) => field.warn(format!(
+                "{}: its issuer `{issuer}` is no anchor of this set: it counts only for phones that send an intermediate of this name",
+                path.display()
+            )),
+            Err(error) => {
+                field.refuse(format!("{}: cannot be used: {error}", path.display()));
+                continue;
+            }
+        }
+        if crl.is_overdue(now) {
             field.warn(format!(
                 "{}: the list has expired; what it names stays revoked, what was revoked since is not",
                 path.display()
@@ -70,21 +78,6 @@ pub(super) fn crls(
         }
     }
     crls
-}
-
-/// The verifier of the listener would refuse a bad list when the server starts; it is better said now.
-fn refused_by_verifier(
-    crl: &CertificateRevocationListDer<'static>,
-    anchors: &[CertificateDer<'static>],
-) -> Option<String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(anchors.iter().cloned());
-    if roots.is_empty() {
-        return None;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).with_crls([crl.clone()]);
-    verifier.build().err().map(|error| error.to_string())
 }
 
 fn read(path: &Path, field: &Field<'_>) -> Option<Vec<u8>> {

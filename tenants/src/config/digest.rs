@@ -29,7 +29,7 @@ pub(super) fn of_tenant(read: &TenantRead<'_>, main: &[u8; 32]) -> [u8; 32] {
         pair.chain.iter().map(AsRef::as_ref).chain([pair.key.secret_der(), staple])
     });
     let trusted = trust_sets(read)
-        .flat_map(|set| set.anchors.iter().map(AsRef::as_ref).chain(set.crls.iter().map(AsRef::as_ref)));
+        .flat_map(|set| set.anchors.iter().map(AsRef::as_ref).chain(set.crls.iter().map(|list| list.der.as_ref())));
     let which = passwords.iter().map(<[u8; 8]>::as_slice);
     let patterns = patterns.iter().map(String::as_bytes);
     of([main.as_slice(), &read.source.digest].into_iter().chain(pairs).chain(trusted).chain(patterns).chain(which))

@@ -63,7 +63,7 @@ fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet 
     let mut crls = Vec::new();
     let lists = section.take("crls").map(|field| field.items()).unwrap_or_default();
     for (item, path) in lists.iter().flat_map(lists_of) {
-        crls.extend(authorities::crls(&path, &anchors, &item, now));
+        crls.extend(authorities::crls(&path, &anchors, &legacy, &item, now));
     }
     let ouis = section.take("ouis").map(|field| ouis(&field));
     let forgeable: Vec<Legacy> = legacy.iter().copied().filter(|legacy| legacy.is_forgeable()).collect();

@@ -10,6 +10,7 @@ mod identity;
 mod import;
 mod legacy;
 mod read;
+mod revocation;
 mod signature;
 #[cfg(test)]
 mod testing;
@@ -17,7 +18,7 @@ mod testing;
 use std::sync::Arc;
 
 use provost_core::identity::MacRule;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::pki_types::CertificateDer;
 
 pub use anchor::{Anchor, AnchorError, check_anchor};
 pub use describe::{CommonPlace, Description, describe};
@@ -26,6 +27,7 @@ pub use identity::device_of;
 pub use import::{ImportError, ImportReport, Imported, Refused, Sort, Written, import};
 pub use legacy::{Legacy, UnknownLegacy, spelled};
 pub use read::{ReadError, certificates_in, crls_in, revocation_list_ends};
+pub use revocation::{ListError, ListSigner, RevocationList, check_list};
 pub use signature::{
     Algorithm, ECDSA_SHA1, PublicKey, RSA_1024_SHA1, RSA_1024_SHA256, RSA_1024_SHA512, SignatureError, Signed,
     algorithms,
@@ -39,7 +41,7 @@ pub struct TrustSet {
     /// The certificates that a chain may end at.
     pub anchors: Vec<CertificateDer<'static>>,
     /// Revocation lists.
-    pub crls: Vec<CertificateRevocationListDer<'static>>,
+    pub crls: Vec<RevocationList>,
     /// Where the MAC stands in a leaf's subject.
     pub mac: MacRule,
     /// What it tolerates of old certificates, each once.

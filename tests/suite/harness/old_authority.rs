@@ -58,8 +58,13 @@ impl OldAuthority {
         Self { folder, ca }
     }
 
-    /// A list that revokes this serial number, with the lines of an `openssl ca` section and of its extensions.
+    /// A list that revokes this serial number, in hex, with these extensions as openssl writes them.
     pub(crate) fn crl(&self, serial: &str, digest: &str, extensions: &str) -> String {
+        self.crl_of(serial, digest, extensions, "20491231235959Z")
+    }
+
+    /// The same, to be followed by another one at that time.
+    pub(crate) fn crl_of(&self, serial: &str, digest: &str, extensions: &str, next: &str) -> String {
         let path = |name: &str| text(&self.folder.path().join(name));
         let expires = "491231235959Z";
         std::fs::write(path("index"), format!("R\t{expires}\t250101000000Z\t{serial}\tunknown\t/CN=x\n")).unwrap();
@@ -71,7 +76,7 @@ impl OldAuthority {
         );
         std::fs::write(path("ca.cnf"), section).unwrap();
         let [config, certificate, key] = ["ca.cnf", "ca.pem", "ca.key"].map(path);
-        let days = ["-crldays", "3650"];
+        let days = ["-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", next];
         let made = ["ca", "-gencrl", "-config", &config, "-cert", &certificate, "-keyfile", &key];
         run("openssl", &[&made[..], &days].concat()).succeeded().stdout
     }

@@ -29,6 +29,11 @@ pub(crate) fn acme() -> Tenant {
     Tenant::new("acme", &[POLY, NEIGHBOUR, CISCO, YEALINK])
 }
 
+/// Acme with the devices of a file alone.
+pub(crate) fn tenant_of_file(file: &str) -> Tenant {
+    Tenant::new("acme", &[]).devices(&format!("file = {file:?}"))
+}
+
 /// Globex without listeners.
 pub(crate) fn globex() -> Tenant {
     Tenant::new("globex", &[FOREIGN])
