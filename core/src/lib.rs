@@ -28,6 +28,6 @@ pub use decision::{
 pub use mac::{Mac, Oui};
 pub use path::{NamedDevice, PathError, RequestPath};
 pub use policy::{DevicePolicy, DeviceRow, Inventory, ListenerPolicy, Operation, Protocol, TenantPolicy};
-pub use proof::{NoIdentity, PasswordProof, Proofs};
+pub use proof::{LinkProof, NoIdentity, PasswordProof, Proofs};
 pub use require::{Alternative, Exception, ProofKind, Require};
 pub use rules::{Kind, Prefer, Rule, RuleSet};

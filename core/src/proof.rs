@@ -11,8 +11,8 @@ pub struct Proofs {
     pub certificate: Result<CertificateIdentity, NoIdentity>,
     /// What the password showed.
     pub password: PasswordProof,
-    /// The device whose secret link was used.
-    pub link: Option<Mac>,
+    /// What the secret link in the path showed.
+    pub link: LinkProof,
 }
 
 /// The device that a verified certificate names.
@@ -106,6 +106,18 @@ pub struct SharedPassword {
     pub which: u64,
 }
 
+/// What a secret link showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LinkProof {
+    /// The path is no link.
+    #[default]
+    Absent,
+    /// It is a link, and its token is no device's.
+    Wrong,
+    /// It is the link of this device.
+    Device(Mac),
+}
+
 /// The proofs that name a device name different ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disagreement;
@@ -113,7 +125,7 @@ pub struct Disagreement;
 impl Proofs {
     /// Nothing shown, on a connection without TLS.
     pub const fn none() -> Self {
-        Self { certificate: Err(NoIdentity::Plaintext), password: PasswordProof::Absent, link: None }
+        Self { certificate: Err(NoIdentity::Plaintext), password: PasswordProof::Absent, link: LinkProof::Absent }
     }
 
     /// The device that the binding proofs name: certificate, per-device password, link.
@@ -122,9 +134,19 @@ impl Proofs {
     /// - [`Disagreement`]: they name different devices
     pub fn device(&self) -> Result<Option<Mac>, Disagreement> {
         let certificate = self.certificate.as_ref().ok().map(|identity| identity.mac);
-        let mut proven = [certificate, self.password.device(), self.link].into_iter().flatten();
+        let mut proven = [certificate, self.password.device(), self.link.device()].into_iter().flatten();
         let Some(first) = proven.next() else { return Ok(None) };
         if proven.all(|other| other == first) { Ok(Some(first)) } else { Err(Disagreement) }
+    }
+}
+
+impl LinkProof {
+    /// The device whose link it is.
+    pub const fn device(self) -> Option<Mac> {
+        match self {
+            Self::Device(mac) => Some(mac),
+            Self::Absent | Self::Wrong => None,
+        }
     }
 }
 

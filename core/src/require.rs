@@ -30,7 +30,7 @@ pub struct Require(Vec<Alternative>);
 /// Devices that cannot do what a listener requires, and what is required of them instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
-    /// The vendors whose devices it is for, by the MAC in the path or of the per-device password.
+    /// The vendors whose devices it is for, by the MAC in the path, or of the per-device password or link.
     pub ouis: Vec<Oui>,
     /// What is required instead.
     pub require: Require,
@@ -58,7 +58,7 @@ impl ProofKind {
             Self::Address => true,
             Self::Certificate => proofs.certificate.is_ok(),
             Self::Password => proofs.password.holds(),
-            Self::Link => proofs.link.is_some(),
+            Self::Link => proofs.link.device().is_some(),
         }
     }
 }
@@ -108,9 +108,9 @@ impl Require {
 }
 
 impl Exception {
-    /// Whether it is for this request: `named` is the device in the path, `password` that of the per-device password.
-    pub fn covers(&self, named: Option<Mac>, password: Option<Mac>) -> bool {
-        match named.or(password) {
+    /// Whether it is for this request: `named` is the device in the path, `bound` that of the per-device password or link.
+    pub fn covers(&self, named: Option<Mac>, bound: Option<Mac>) -> bool {
+        match named.or(bound) {
             Some(mac) => self.ouis.contains(&mac.oui()),
             None => self.shared,
         }

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use provost_core::decision::admit;
+use provost_core::path::link;
 use provost_core::proof::CertificateIdentity;
 use provost_core::{
-    AccessRequest, ClientAddr, Denial, ListPermit, Mac, NamedDevice, NoIdentity, Operation, PathError, Permit, Proofs,
-    Refusal, RequestPath, decide, decide_listing,
+    AccessRequest, ClientAddr, Denial, LinkProof, ListPermit, Mac, NamedDevice, NoIdentity, Operation, PathError,
+    Permit, Proofs, Protocol, Refusal, RequestPath, decide, decide_listing,
 };
 use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
@@ -213,6 +214,7 @@ impl Front {
     ) -> Exchange {
         let generation = self.present();
         let Generation { tenant, listener, tls: _ } = &*generation;
+        let (path, link) = without_link(tenant, listener.policy.protocol, path);
         let record = Record {
             time: jiff::Timestamp::now(),
             tenant: tenant.policy.name.clone(),
@@ -222,7 +224,7 @@ impl Front {
             mac: None,
             proof: None,
             method: method.into(),
-            path: text_of(path),
+            path: text_of(&link::hide(path)),
             outcome: Outcome::Aborted,
             opening: None,
             reason: None,
@@ -235,8 +237,18 @@ impl Front {
         };
         let path = tenant.policy.path(path);
         let underway = self.life.begin();
-        Exchange { front: Arc::clone(self), generation, underway, path, record, began: Instant::now() }
+        Exchange { front: Arc::clone(self), generation, underway, path, link, record, began: Instant::now() }
     }
+}
+
+/// Cuts a secret link from the path, and tells whose it is. URLs alone have them.
+pub fn without_link<'p>(tenant: &Tenant, protocol: Protocol, path: &'p [u8]) -> (&'p [u8], LinkProof) {
+    match protocol {
+        Protocol::Https | Protocol::Http => {}
+        Protocol::Tftp | Protocol::Ftp => return (path, LinkProof::Absent),
+    }
+    let Some((token, path)) = link::cut(path) else { return (path, LinkProof::Absent) };
+    (path, tenant.devices.linked(token).map_or(LinkProof::Wrong, LinkProof::Device))
 }
 
 impl Generation {
@@ -264,6 +276,7 @@ pub struct Exchange {
     generation: Arc<Generation>,
     underway: Underway,
     path: Result<RequestPath, PathError>,
+    link: LinkProof,
     record: Record,
     began: Instant,
 }
@@ -375,6 +388,11 @@ impl Exchange {
         &self.front
     }
 
+    /// What the secret link in the path showed. The path of the exchange is without it.
+    pub(crate) fn link(&self) -> LinkProof {
+        self.link
+    }
+
     /// The name of the listener that the request came in on.
     pub(crate) fn listener(&self) -> &str {
         &self.generation.listener.policy.name
@@ -448,7 +466,7 @@ fn device_of(tenant: &Tenant, path: Result<&RequestPath, PathError>, proofs: &Pr
     let proven: [(Option<Mac>, &'static str); 3] = [
         (proofs.certificate.as_ref().ok().map(|identity| identity.mac), "certificate"),
         (proofs.password.device(), "password"),
-        (proofs.link, "link"),
+        (proofs.link.device(), "link"),
     ];
     let named = || match path.ok()?.named() {
         NamedDevice::One(mac) => Some(*mac),

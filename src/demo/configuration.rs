@@ -10,6 +10,8 @@ use super::material::store;
 
 /// The password that phones of globex share.
 pub(super) const PASSWORD: &str = "demo-456";
+/// The token of the link of globex's old phone.
+pub(super) const LINK: &str = "0f3c9a7be2d14856a0c1";
 
 const PROVOST: &str = r#"# Made by `provost demo`. Change it and look:
 #   provost check --config provost.toml --rules
@@ -77,7 +79,7 @@ mac,label,password,proof,blocked
 001120aabb01,Cisco 7960 lift,,,
 ";
 
-const GLOBEX: &str = r#"# Phones with a certificate show it; the vendor of one old phone never gave it any, so it shows a password.
+const GLOBEX: &str = r#"# Phones with a certificate show it; the vendor of one old phone never gave it any, so it shows a password, or has a secret in its URL.
 name  = "globex"
 allow = ["127.0.0.0/29"]
 
@@ -101,7 +103,7 @@ trust       = ["poly"]
 
 [[listener.exception]]
 ouis    = ["00:90:7a"]
-require = ["password"]
+require = ["password", "link"]
 
 [[listener]]
 protocol = "http"
@@ -117,9 +119,9 @@ address  = "{ftp}"
 "#;
 
 const GLOBEX_DEVICES: &str = "\
-mac,label,password,proof,blocked
-0004f2ddeeff,Poly VVX 600 board room,,certificate,
-00907a000550,old phone in the warehouse,,,
+mac,label,password,link,proof,blocked
+0004f2ddeeff,Poly VVX 600 board room,,,certificate,
+00907a000550,old phone in the warehouse,,{link},,
 ";
 
 /// Writes provost.toml, the tenants' files and their devices below `dir`.
@@ -132,7 +134,7 @@ pub(super) fn write(dir: &Path) -> anyhow::Result<()> {
     ] {
         let ports = Ports::pick(host).with_context(|| format!("cannot find free ports on {host}"))?;
         store(&tenants.join(format!("{name}.toml")), ports.fill(text).as_bytes())?;
-        store(&tenants.join(format!("{name}-devices.csv")), devices.as_bytes())?;
+        store(&tenants.join(format!("{name}-devices.csv")), devices.replace("{link}", LINK).as_bytes())?;
     }
     Ok(())
 }

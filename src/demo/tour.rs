@@ -10,7 +10,7 @@ use std::path::Path;
 use provost_core::Protocol;
 use provost_protocols::server::Bound;
 
-use super::configuration::PASSWORD;
+use super::configuration::{LINK, PASSWORD};
 use super::material::FIRMWARE_BYTES;
 
 /// Commands about one thing.
@@ -143,7 +143,13 @@ impl Site<'_> {
                 get(Some("poly-0004f2ddeeff"), "", "0004f2ddeeff.cfg"),
             ),
             right("an old phone without a certificate shows a password", "globex warehouse", get(None, &user, old)),
-            wrong("without it", "401", get(None, "", old)),
+            right("or a secret in its URL", "globex warehouse", get(None, "", &format!("k/{LINK}/{old}"))),
+            wrong("without either", "401", get(None, "", old)),
+            wrong(
+                "with a secret that is nobody's",
+                "404",
+                get(None, "", &format!("k/{}/{old}", LINK.replace('0', "1"))),
+            ),
             wrong("with a wrong one", "401", get(None, " -u PlcmSpIp:guess", old)),
             wrong(
                 "the password opens nothing of phones that have certificates",

@@ -15,8 +15,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use provost_core::path::PathError;
-use provost_core::{AccessRequest, ClientAddr, Proofs, RequestPath, walk};
+use provost_core::{AccessRequest, ClientAddr, LinkProof, Proofs, RequestPath, walk};
 use provost_protocols::front::Generation;
+use provost_protocols::front::without_link;
 use provost_tenants::{Listener, Tenant};
 
 use self::ladder::Ladder;
@@ -91,9 +92,10 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
         let (name, method) = (&listener.policy.name, asked.method.name());
         bail!("listener {name} speaks {protocol}, which has no {method}");
     }
-    let supposed = proofs::suppose(asked, tenant, listener)?;
     let sent = proofs::path_on_the_wire(asked.path, protocol);
-    let path = sent.as_ref().map_or(Err(NO_PATH), |bytes| tenant.policy.path(bytes));
+    let linked = sent.as_ref().map(|bytes| without_link(tenant, protocol, bytes));
+    let supposed = proofs::suppose(asked, tenant, listener, linked.map_or(LinkProof::Absent, |(_, link)| link))?;
+    let path = linked.map_or(Err(NO_PATH), |(bytes, _)| tenant.policy.path(bytes));
     let path = path.as_ref().map_err(|error| *error);
     let client = ClientAddr::from(SocketAddr::new(asked.from, 0));
     let request = AccessRequest {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use provost_core::proof::CertificateIdentity;
-use provost_core::{Mac, NoIdentity, PasswordProof, Proofs, Protocol};
+use provost_core::{LinkProof, Mac, NoIdentity, PasswordProof, Proofs, Protocol};
 use provost_protocols::https::{TargetError, path_of};
 use provost_protocols::tls::identity_of;
 use provost_tenants::trust::certificates_in;
@@ -17,11 +17,21 @@ pub(super) struct Supposed {
 }
 
 /// Gathers the proofs that the options describe.
-pub(super) fn suppose(asked: &Asked<'_>, tenant: &Tenant, listener: &Listener) -> anyhow::Result<Supposed> {
+pub(super) fn suppose(
+    asked: &Asked<'_>,
+    tenant: &Tenant,
+    listener: &Listener,
+    link: LinkProof,
+) -> anyhow::Result<Supposed> {
     let mut notes = Vec::new();
     let certificate = certificate(asked, listener, &mut notes)?;
     let password = password(asked, tenant, listener.policy.protocol, &mut notes)?;
-    Ok(Supposed { proofs: Proofs { certificate, password, link: None }, notes })
+    match link {
+        LinkProof::Absent => {}
+        LinkProof::Wrong => notes.push("the path is a secret link, and its token is no device's".to_owned()),
+        LinkProof::Device(mac) => notes.push(format!("the secret link proves {mac}")),
+    }
+    Ok(Supposed { proofs: Proofs { certificate, password, link }, notes })
 }
 
 fn certificate(

@@ -34,6 +34,7 @@ mod https_wire;
 mod ipv6;
 mod isolation;
 mod legacy;
+mod links;
 mod lookup;
 mod material;
 mod metrics;

@@ -39,6 +39,9 @@ pub enum Reason {
     /// The path does not parse.
     #[error("{0}")]
     Path(PathError),
+    /// The token in the path is no device's.
+    #[error("the secret link is no device's")]
+    WrongLink,
     /// No rule matches: the path is ambiguous about its device.
     #[error("the path does not say for certain which device it names, and no rule says so")]
     NoRule,
@@ -173,6 +176,7 @@ fn refusal(reason: &Reason, request: &AccessRequest<'_>) -> Refusal {
         | Reason::Pinned { proven: true, .. }
         | Reason::EndOfList => Refusal::Forbidden,
         Reason::NoRule
+        | Reason::WrongLink
         | Reason::Throttled
         | Reason::UnknownDevice { proven: false, .. }
         | Reason::Blocked { proven: false, .. }
@@ -204,6 +208,7 @@ impl Reason {
             Self::Path(PathError::Control) => "path_control",
             Self::Path(PathError::LeavesRoot) => "path_leaves_root",
             Self::Path(PathError::Reserved) => "path_reserved",
+            Self::WrongLink => "wrong_link",
             Self::NoRule => "ambiguous_device",
             Self::RuleDenies { .. } => "rule_denies",
             Self::ProofsDisagree => "proofs_disagree",

@@ -21,7 +21,7 @@ use crate::path::{PathError, RequestPath};
 use crate::policy::{
     DevicePolicy, DeviceRow, Inventory, ListenerPolicy, Operation, TenantPolicy, Unbound, UnboundWrite,
 };
-use crate::proof::Proofs;
+use crate::proof::{LinkProof, Proofs};
 use crate::rules::{Kind, Match, Readers, Rule, Writers};
 
 /// Everything that a decision is made from.
@@ -158,7 +158,12 @@ fn source(tenant: &TenantPolicy, listener: &ListenerPolicy, client: ClientAddr) 
 
 // Step 3.
 fn path<'r>(request: &AccessRequest<'r>) -> Result<&'r RequestPath, Reason> {
-    request.path.map_err(Reason::Path)
+    let path = request.path.map_err(Reason::Path)?;
+    match request.proofs.link {
+        // Before any rule, so that nothing tells whether the path behind the token is there.
+        LinkProof::Wrong => Err(Reason::WrongLink),
+        LinkProof::Absent | LinkProof::Device(_) => Ok(path),
+    }
 }
 
 /// Whom a rule lets do what was asked.
@@ -224,7 +229,8 @@ fn require(request: &AccessRequest<'_>, named: Option<Mac>) -> Result<Admission,
     if listener.require.met_by(proofs) {
         return Ok(Admission::Listener);
     }
-    let covering = || listener.exceptions.iter().filter(|exception| exception.covers(named, proofs.password.device()));
+    let bound = proofs.password.device().or(proofs.link.device());
+    let covering = || listener.exceptions.iter().filter(|exception| exception.covers(named, bound));
     if covering().any(|exception| exception.require.met_by(proofs)) {
         return Ok(Admission::Exception);
     }

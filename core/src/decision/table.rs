@@ -12,7 +12,7 @@ use super::*;
 use crate::mac::Mac;
 use crate::path::{Case, Strip};
 use crate::policy::Protocol;
-use crate::proof::{CertificateIdentity, NoIdentity, PasswordProof};
+use crate::proof::{CertificateIdentity, LinkProof, NoIdentity, PasswordProof};
 use crate::require::{Exception, Require};
 use crate::rules::{Gap, Origin, Prefer, RuleSet};
 
@@ -113,6 +113,20 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("https", "cert:A unbound:listed", "read {B}.cfg", "not_own forbidden"),
     ("ftp http", "pw:A", "read {B}.cfg", "not_own forbidden"),
     ("tftp", "link:A", "read {B}.cfg", "not_own forbidden"),
+    ("https", "exception:link link:E", "read sip.cfg", "permit device"),
+    ("https http", "require:link link:A", "read {A}.cfg", "permit own"),
+    ("https http", "require:link link:A", "read {B}.cfg", "not_own forbidden"),
+    ("https http", "require:link link:A", "read sip.cfg", "permit device"),
+    ("https http", "require:link", "read {A}.cfg", "require_not_met forbidden"),
+    ("https http", "require:link link:wrong", "read {A}.cfg", "wrong_link not_found"),
+    ("https http", "require:link link:wrong", "read sip.cfg", "wrong_link not_found"),
+    ("https http", "require:link link:wrong", "write {A}-app.log", "wrong_link forbidden"),
+    ("https", "require:certificate,link link:A", "read {A}.cfg", "permit own"),
+    ("https", "require:certificate,link cert:A link:wrong", "read {A}.cfg", "wrong_link not_found"),
+    ("http tftp ftp", "require:address link:wrong", "read {A}.cfg", "wrong_link not_found"),
+    ("https", "require:link+password link:A pw:A", "read {A}.cfg", "permit own"),
+    ("https", "require:link+password link:A pw:B", "read {A}.cfg", "proofs_disagree forbidden"),
+    ("https", "require:link+password link:A", "read {A}.cfg", "require_not_met unauthenticated"),
     ("ftp", "pw:A", "read {A}.cfg", "permit own"),
     ("http tftp ftp", "", "read {A}.cfg", "permit unbound"),
     ("ftp", "pw:shared", "read {A}.cfg", "permit unbound"),
@@ -277,7 +291,8 @@ impl Scene {
             ("pw", "shared") => self.proofs.password = PasswordProof::Shared("PlcmSpIp".into()),
             ("pw", "wrong") => self.proofs.password = PasswordProof::Wrong,
             ("pw", device) => self.proofs.password = PasswordProof::Device(letter(device)),
-            ("link", device) => self.proofs.link = Some(letter(device)),
+            ("link", "wrong") => self.proofs.link = LinkProof::Wrong,
+            ("link", device) => self.proofs.link = LinkProof::Device(letter(device)),
             _ => panic!("unknown word {word}"),
         }
     }
@@ -350,7 +365,7 @@ fn every_reason_is_reached_on_every_protocol_that_can_reach_it() {
             assert!(reached.contains(&(protocol, reason)), "no row reaches {reason} on {protocol}");
         }
     }
-    assert_eq!(reasons.len(), 23, "every reason of `Reason::code` has a row");
+    assert_eq!(reasons.len(), 24, "every reason of `Reason::code` has a row");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! What a peer sent becomes a [`RequestPath`] or a [`PathError`], and nothing behind this module looks at the
 //! peer's bytes again. Percent-decoding is HTTP's affair and has happened before; nothing is decoded here.
 
+pub mod link;
 mod named;
 
 use std::fmt;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use provost_core::{ClientAddr, Proofs};
+use provost_core::{ClientAddr, LinkProof, Proofs};
 use provost_tenants::{FtpTls, Tenant};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -298,7 +298,7 @@ impl Session {
         };
         let (security, front) = (self.security.clone(), Arc::clone(&self.front));
         let work = move || {
-            let proofs = Proofs { certificate: security.identity(&front.present()), password, link: None };
+            let proofs = Proofs { certificate: security.identity(&front.present()), password, link: LinkProof::Absent };
             let outcome = work(&mut exchange, &tenant, &proofs);
             (exchange, outcome)
         };

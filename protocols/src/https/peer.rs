@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use provost_core::proof::CertificateIdentity;
-use provost_core::{ClientAddr, NoIdentity, PasswordProof, Proofs};
+use provost_core::{ClientAddr, LinkProof, NoIdentity, PasswordProof, Proofs};
 use provost_tenants::Tenant;
 
 use super::credentials::Credentials;
@@ -27,6 +27,8 @@ pub(super) struct Peer {
 pub(super) struct Shown {
     /// What its password proves.
     pub(super) password: PasswordProof,
+    /// What the secret link in its path shows.
+    pub(super) link: LinkProof,
 }
 
 /// How a connection is protected.
@@ -77,7 +79,7 @@ impl Peer {
             Security::Plain => Err(NoIdentity::Plaintext),
             Security::Tls { certificate, .. } => certificate(),
         };
-        Proofs { certificate, password: shown.password, link: None }
+        Proofs { certificate, password: shown.password, link: shown.link }
     }
 }
 

@@ -62,8 +62,8 @@ async fn route(
 ) -> Result<Answer, Stop> {
     let written = request.uri.path();
     let decoded = target::decode(written);
-    let path = decoded.as_deref().unwrap_or(written.as_bytes());
-    let mut exchange = front.exchange(peer.client, method_name(&request.method), path);
+    let path = decoded.as_deref().map_or_else(|_| target::shown(written), Cow::Borrowed);
+    let mut exchange = front.exchange(peer.client, method_name(&request.method), &path);
     if let Some(agent) = request.headers.get(USER_AGENT) {
         exchange.agent(agent.as_bytes());
     }
@@ -104,7 +104,7 @@ async fn route(
     let Ok(password) = peer.password(&front, &tenant, credentials, request.method.as_str()).await else {
         return Err(respond::busy(exchange, "passwords"));
     };
-    let shown = Shown { password };
+    let shown = Shown { password, link: exchange.link() };
     match method {
         Served::Get(what) => get::read(front, peer, shown, exchange, request.headers, what).await,
         Served::Put => put::put(front, peer, shown, exchange, request.headers, body).await,

@@ -4,7 +4,10 @@
 //! authority nor query nor fragment. What the path means is the affair of [`provost_core::RequestPath`]; nothing
 //! is resolved here.
 
+use std::borrow::Cow;
+
 use hyper::http::uri::PathAndQuery;
+use provost_core::path::link;
 
 /// Why a target names no path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +70,24 @@ pub(super) fn decode(path: &str) -> Result<Vec<u8>, TargetError> {
         }
     }
     Ok(decoded)
+}
+
+/// What stands for a path that cannot be decoded, in the record of it: as it was written, but where it may hold a secret link.
+pub(super) fn shown(written: &str) -> Cow<'_, [u8]> {
+    let mut plain = Vec::with_capacity(written.len());
+    let mut rest = written.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let decoded = match (byte, behind) {
+            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        plain.push(decoded.unwrap_or(*byte));
+        rest = if decoded.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+    }
+    match link::hide(&plain) {
+        Cow::Borrowed(_) => Cow::Borrowed(written.as_bytes()),
+        Cow::Owned(hidden) => Cow::Owned(hidden),
+    }
 }
 
 fn separates_nothing(byte: u8) -> Result<u8, TargetError> {
@@ -139,6 +160,16 @@ mod tests {
         ] {
             assert_eq!(path_of(target), path.map(|path| path.as_bytes().to_vec()), "{target}");
         }
+    }
+
+    #[test]
+    fn no_record_of_a_malformed_target_shows_a_token() {
+        let token = "0123456789abcdef0123";
+        for path in ["/k/T/%zz", "/%6b/T/%zz", "/%6B/0123456789abcde%660123/%2f", "/a/..%2fk/T/%"] {
+            let shown = shown(&path.replace('T', token)).into_owned();
+            assert!(!String::from_utf8_lossy(&shown).contains("0123456789abcde"), "{path}");
+        }
+        assert_eq!(&*shown("/a%2fb%zz"), b"/a%2fb%zz");
     }
 
     proptest::proptest! {

@@ -88,7 +88,7 @@ fn alternative(item: &Field<'_>, protocol: Protocol) -> Option<Alternative> {
     let alternative = match text.parse::<Alternative>() {
         Ok(alternative) => alternative,
         Err(AlternativeError::UnknownProof) => {
-            item.refuse("expected `address`, `certificate` or `password`, or several joined by `+`");
+            item.refuse("expected `address`, `certificate`, `password` or `link`, or several joined by `+`");
             return None;
         }
         Err(error @ AlternativeError::Repeated) => {
@@ -96,23 +96,25 @@ fn alternative(item: &Field<'_>, protocol: Protocol) -> Option<Alternative> {
             return None;
         }
     };
-    match refused(&alternative, protocol) {
-        Some(why) => {
-            item.refuse(why);
-            None
-        }
-        None => Some(alternative),
+    if let Some(why) = refused(&alternative, protocol) {
+        item.refuse(why);
+        return None;
     }
+    if protocol == Protocol::Http && alternative.needs(ProofKind::Link) {
+        item.warn("whoever is on the way reads a link over plain http, and may use it: https keeps it secret");
+    }
+    Some(alternative)
 }
 
 /// Why the protocol cannot carry the proofs.
 fn refused(alternative: &Alternative, protocol: Protocol) -> Option<String> {
-    if alternative.needs(ProofKind::Link) {
-        return Some("`link` is not supported by this version".to_owned());
-    }
+    let link = alternative.needs(ProofKind::Link);
     let certificate = alternative.needs(ProofKind::Certificate);
     let password = alternative.needs(ProofKind::Password);
     match protocol {
+        Protocol::Tftp | Protocol::Ftp if link => {
+            Some(format!("no links on {protocol}: they are part of URLs, which only https and http have"))
+        }
         Protocol::Tftp if password => Some("tftp has no passwords".to_owned()),
         Protocol::Http | Protocol::Tftp if certificate => {
             Some(format!("no certificate on {protocol}: only https has them, and ftp with TLS"))

@@ -65,11 +65,11 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
         ),
         (
             format!("{FTP}require = [\"link\"]\n"),
-            "8: listener[0].require[0] = \"link\": `link` is not supported by this version",
+            "8: listener[0].require[0] = \"link\": no links on ftp: they are part of URLs, which only https and http have",
         ),
         (
             format!("{FTP}require = [\"pasword\"]\n"),
-            "8: listener[0].require[0] = \"pasword\": expected `address`, `certificate` or `password`, or several joined by `+`",
+            "8: listener[0].require[0] = \"pasword\": expected `address`, `certificate`, `password` or `link`, or several joined by `+`",
         ),
         (
             format!("{FTP}require = [\"password+password\"]\n"),

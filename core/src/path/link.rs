@@ -1,0 +1,121 @@
+//! Secret links: `/k/<token>/…`, where the token stands for a device.
+//!
+//! It is cut from the path before anything else is done with it, so that neither rules nor records see it. What has the form
+//! of a link is one, whether anybody has that token or not: a path whose first folder is `k` and whose second segment is as long as a
+//! token names no file.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+/// The lengths of tokens. A shorter one could be found by trying.
+pub const TOKEN_LENGTHS: RangeInclusive<usize> = 16..=128;
+
+const FOLDER: &[u8] = b"k";
+/// What stands in a record where a token stood.
+const HIDDEN: &[u8] = b"...";
+
+/// Whether a text has the form of a token: 16 to 128 of `a-z`, `A-Z`, `0-9`, `-` and `_`.
+pub fn is_token(text: &[u8]) -> bool {
+    TOKEN_LENGTHS.contains(&text.len())
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// The token of a link, and the path behind it; `None` where the path is no link.
+pub fn cut(raw: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = raw;
+    loop {
+        let (segment, behind) = segment(rest);
+        match segment {
+            b"" | b"." => rest = behind.filter(|behind| behind.len() < rest.len())?,
+            FOLDER => {
+                let (token, behind) = self::segment(behind?);
+                return is_token(token)
+                    .then_some((token, behind.map_or(&b"/"[..], |behind| behind_with_slash(raw, behind))));
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// The path as a record may show it: a token that stands where it is no link, as behind a folder that `..` leads out of, is hidden.
+pub fn hide(raw: &[u8]) -> Cow<'_, [u8]> {
+    let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
+    if !raw.split(is_separator).any(|segment| segment == FOLDER) {
+        return Cow::Borrowed(raw);
+    }
+    let segments: Vec<&[u8]> = raw.split(is_separator).collect();
+    let is_hidden = |index: usize| {
+        let before = segments.iter().take(index).rev().find(|segment| !matches!(**segment, b"" | b"."));
+        before.is_some_and(|before| *before == FOLDER) && segments.get(index).is_some_and(|segment| is_token(segment))
+    };
+    if !(0..segments.len()).any(is_hidden) {
+        return Cow::Borrowed(raw);
+    }
+    let shown = segments.iter().enumerate().map(|(index, segment)| if is_hidden(index) { HIDDEN } else { segment });
+    Cow::Owned(shown.collect::<Vec<_>>().join(&b'/'))
+}
+
+/// The first segment, and what follows its separator.
+fn segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match path.iter().position(|byte| matches!(byte, b'/' | b'\\')) {
+        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..)),
+        None => (path, None),
+    }
+}
+
+/// What follows a separator, with it.
+fn behind_with_slash<'a>(raw: &'a [u8], behind: &'a [u8]) -> &'a [u8] {
+    raw.get(raw.len() - behind.len() - 1..).unwrap_or(behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef-_XYZ";
+
+    fn cut_text(path: &str) -> Option<String> {
+        let path = path.replace('T', TOKEN);
+        let (token, rest) = cut(path.as_bytes())?;
+        assert_eq!(token, TOKEN.as_bytes());
+        Some(String::from_utf8_lossy(rest).into_owned())
+    }
+
+    #[test]
+    fn a_link_is_cut_from_the_path() {
+        for (path, rest) in [
+            ("/k/T/a.cfg", Some("/a.cfg")),
+            ("/k/T/a/b.cfg", Some("/a/b.cfg")),
+            ("/k/T//a.cfg", Some("//a.cfg")),
+            ("/k/T/", Some("/")),
+            ("/k/T", Some("/")),
+            ("k/T/a.cfg", Some("/a.cfg")),
+            ("//./k/T/a.cfg", Some("/a.cfg")),
+            ("\\k\\T\\a.cfg", Some("\\a.cfg")),
+            ("/k/T/k/T/a", Some("/k/0123456789abcdef-_XYZ/a")),
+            ("/K/T/a.cfg", None),
+            ("/a/k/T/a.cfg", None),
+            ("/a/../k/T/a.cfg", None),
+            ("/k/short/a.cfg", None),
+            ("/k/T.cfg", None),
+            ("/k//T/a", None),
+            ("/k", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(cut_text(path).as_deref(), rest, "{path}");
+        }
+        assert_eq!(cut(format!("/k/{}/a", "a".repeat(129)).as_bytes()), None);
+    }
+
+    #[test]
+    fn no_record_shows_a_token_wherever_it_stands() {
+        for path in ["/k/T/a", "/a/../k/T/a", "/x/k//T", "/k/./T/a", "\\k\\T", "/k/T/k/T/a"] {
+            let path = path.replace('T', TOKEN);
+            assert!(!String::from_utf8_lossy(&hide(path.as_bytes())).contains(TOKEN), "{path}");
+        }
+        for path in ["/a/b.cfg", "/k/short/a", "/0123456789abcdef-_XYZ/a", ""] {
+            assert_eq!(hide(path.as_bytes()), path.as_bytes(), "{path}");
+        }
+    }
+}
