@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use provost_protocols::admin::{self, Answer, Request};
 use provost_protocols::server::{
-    AlarmStatus, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved,
+    AlarmStatus, LastError, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved,
 };
 
 use crate::cli::StatusArgs;
@@ -84,6 +84,7 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
         let (heading, count) = (paint(CARE, "warning:"), tenant.overdue_revocation_lists);
         writeln!(output, "{heading} tenant {}: revocation lists that are overdue: {count}", tenant.name)?;
     }
+    print_last_errors(tenants, output)?;
     for (tenant, alarm) in tenants.iter().flat_map(|tenant| tenant.alarms.iter().map(move |alarm| (tenant, alarm))) {
         let AlarmStatus { alarm, source, count, seconds_ago } = alarm;
         let source = source.as_deref().unwrap_or("all its sources");
@@ -93,6 +94,19 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
             "{heading} tenant {}: {alarm} by {source}, {count} within the window, {seconds_ago} s ago",
             tenant.name
         )?;
+    }
+    Ok(())
+}
+
+/// What the server itself failed at of late.
+fn print_last_errors(tenants: &[TenantStatus], output: &mut impl Write) -> anyhow::Result<()> {
+    let listeners = tenants.iter().flat_map(|tenant| tenant.listeners.iter().map(move |listener| (tenant, listener)));
+    for (tenant, listener) in listeners {
+        for LastError { time, text } in &listener.last_errors {
+            // What a peer sent may stand in it.
+            let (heading, text) = (paint(CARE, "failed:"), text.escape_debug());
+            writeln!(output, "{heading} {time:.0} {} {}: {text}", tenant.name, listener.name)?;
+        }
     }
     Ok(())
 }

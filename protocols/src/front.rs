@@ -491,6 +491,11 @@ impl Drop for Exchange {
         if self.record.outcome == Outcome::Aborted && self.underway.is_withdrawn() {
             self.record.reason = Some("withdrawn");
         }
+        if self.record.outcome == Outcome::Error {
+            let Record { method, path, detail, reason, .. } = &self.record;
+            let why = detail.as_deref().or(*reason).unwrap_or("failed");
+            self.front.counts.note(format!("{method} {path}: {why}"));
+        }
         self.front.counts.count(self.record.outcome, self.record.reason, self.record.bytes);
         self.front.records.write(self.record.clone(), &self.front.life.shares().records);
     }

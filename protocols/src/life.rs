@@ -4,12 +4,13 @@
 //! that device goes. A connection is ended from outside, by dropping what serves it, so that no engine has to look
 //! for the end of its tenant between two chunks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use provost_core::Mac;
 use tokio::sync::{Notify, watch};
 
@@ -61,7 +62,20 @@ pub struct Counts {
     bytes: AtomicU64,
     /// The reasons are fixed words, which bounds them.
     reasons: Mutex<BTreeMap<&'static str, u64>>,
+    mishaps: Mutex<VecDeque<Mishap>>,
 }
+
+/// What the server itself failed at: a disk, a socket. A peer's request is in it as the peer sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mishap {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub text: String,
+}
+
+/// How many mishaps of a listener are remembered, the latest.
+const MISHAPS: usize = 5;
 
 /// The counts at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -168,6 +182,21 @@ impl Counts {
             let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
             *reasons.entry(reason.unwrap_or("unknown")).or_default() += 1;
         }
+    }
+
+    /// Remembers what the server failed at; what goes on happening is remembered once.
+    pub(crate) fn note(&self, text: String) {
+        let mut mishaps = self.mishaps.lock().unwrap_or_else(PoisonError::into_inner);
+        mishaps.retain(|mishap| mishap.text != text);
+        if mishaps.len() >= MISHAPS {
+            mishaps.pop_front();
+        }
+        mishaps.push_back(Mishap { time: Timestamp::now(), text });
+    }
+
+    /// What the server failed at of late, oldest first.
+    pub fn mishaps(&self) -> Vec<Mishap> {
+        self.mishaps.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// What has been counted up to now.

@@ -47,6 +47,7 @@ mod revocation;
 mod server_certificates;
 mod shared;
 mod slow;
+mod status;
 mod stored_passwords;
 mod tenants;
 mod tftp;

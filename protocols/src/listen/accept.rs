@@ -39,8 +39,12 @@ where
     T: Fn(Arc<Front>, TcpStream, ClientAddr) -> Turned,
     Turned: Future<Output = ()> + Send + 'static,
 {
+    let failed = |error: &io::Error| {
+        tracing::warn!(listener = front.listener().policy.name, %error, "cannot accept a connection");
+        front.counts().note(format!("cannot accept a connection: {error}"));
+    };
     loop {
-        let (stream, peer) = next(&listener, || front.listener().policy.name.clone()).await;
+        let (stream, peer) = next(&listener, failed).await;
         receive(&front, stream, ClientAddr::from(peer), &serve, &turn);
     }
 }
@@ -76,14 +80,14 @@ pub(crate) fn receive<F, Served, T, Turned>(
     tokio::spawn(Arc::clone(front.life()).hold(served));
 }
 
-/// The next connection. It rests where this machine has nothing left for one; `name` says then which listener it is.
-pub(crate) async fn next(listener: &TcpListener, name: impl Fn() -> String) -> (TcpStream, SocketAddr) {
+/// The next connection. It rests where this machine has nothing left for one; `failed` is told of that.
+pub(crate) async fn next(listener: &TcpListener, failed: impl Fn(&io::Error)) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
-                tracing::warn!(listener = name(), %error, "cannot accept a connection");
+                failed(&error);
                 tokio::time::sleep(REST).await;
             }
         }

@@ -37,7 +37,7 @@ use material::Watch;
 pub use post::State;
 pub use renewal::{Changed, Kept, Renewal};
 use serving::{Prepared, Serving, Sockets};
-pub use status::{AlarmStatus, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved};
+pub use status::{AlarmStatus, LastError, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved};
 
 /// The tenants that are served. Dropped, their listeners end.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::listening::Listening;
 use super::serving::Serving;
 use super::{Server, State, staples};
+use crate::life::Mishap;
 use crate::passwords::PasswordReport;
 
 /// The server at one moment.
@@ -126,6 +127,18 @@ pub struct ListenerStatus {
     pub outcomes: BTreeMap<String, u64>,
     /// How often each reason for a denial was given.
     pub denials: BTreeMap<String, u64>,
+    /// What the server itself failed at of late, such as a file that cannot be read; oldest first, at most five.
+    #[serde(default)]
+    pub last_errors: Vec<LastError>,
+}
+
+/// What the server failed at. What a peer sent is in it as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub text: String,
 }
 
 /// Whether a listener listens.
@@ -244,5 +257,12 @@ fn listener(listening: &Listening) -> ListenerStatus {
         bytes: counted.bytes,
         outcomes: counted.outcomes.into_iter().map(|(outcome, count)| (outcome.to_owned(), count)).collect(),
         denials: counted.denials.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        last_errors: listening.front.counts().mishaps().into_iter().map(LastError::from).collect(),
+    }
+}
+
+impl From<Mishap> for LastError {
+    fn from(Mishap { time, text }: Mishap) -> Self {
+        Self { time, text }
     }
 }

@@ -72,6 +72,7 @@ pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
                 tracing::warn!(listener, %error, "cannot receive a request");
+                front.counts().note(format!("cannot receive a request: {error}"));
                 tokio::time::sleep(REST).await;
             }
         }

@@ -139,7 +139,7 @@ impl Host {
         Self { namespace }
     }
 
-    /// Gives both ends of the link IPv6 addresses, fd00::1 and fd00::2, and no other.
+    /// Gives both ends of the link IPv6 addresses, `fd00::1` and `fd00::2`, and no other.
     pub(crate) fn with_ipv6(self, device: &str, near: &str) -> Self {
         for (namespace, device, address) in [(near, device, "fd00::1/64"), (&self.namespace, "far", "fd00::2/64")] {
             let within = if namespace.is_empty() { String::new() } else { format!("-n {namespace}") };

@@ -8,6 +8,7 @@
 mod proxy;
 mod strangers;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,7 +50,8 @@ struct Arriving {
 /// Serves whoever comes to the door until the task is dropped.
 pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener) {
     loop {
-        let (stream, peer) = listen::next(&listener, || door.name()).await;
+        let failed = |error: &io::Error| tracing::warn!(listener = door.name(), %error, "cannot accept a connection");
+        let (stream, peer) = listen::next(&listener, failed).await;
         // Between one listener that leaves and the next that comes, a connection waits.
         door.inhabited().await;
         // Only a broken connection refuses it, and serving will find out.
