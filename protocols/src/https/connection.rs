@@ -1,6 +1,7 @@
 //! One connection: its requests, and what hyper answers by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +21,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// What is said to a peer whose header did not end in time (RFC 9110 section 15.5.9); hyper has no answer without a request.
 const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 15\r\n\r\nRequest Timeout";
 
+/// A connection that rests so long gives its buffers back: a site's phones keep theirs open for a minute, and ask nothing.
+const REST: Duration = Duration::from_secs(1);
+
 /// Serves the requests of one connection until either side closes it.
 pub(super) async fn drive<S>(front: Arc<Front>, peer: Peer, stream: S)
 where
@@ -27,9 +31,25 @@ where
 {
     let pace = Pace::new(&front.limits(), Arc::clone(front.life()));
     let peer = Arc::new(peer);
+    let mut stream = Paced::new(stream, Arc::clone(&pace));
+    while let Some(resting) = Box::pin(serve(&front, &peer, &pace, stream)).await {
+        stream = resting;
+        if stream.woken().await.is_err() {
+            // What TLS says at the end; who is gone does not hear it.
+            let _ = stream.shutdown().await;
+            return;
+        }
+    }
+}
+
+/// Serves requests until the connection ends, or rests: then the stream is given back.
+async fn serve<S>(front: &Arc<Front>, peer: &Arc<Peer>, pace: &Arc<Pace>, stream: Paced<S>) -> Option<Paced<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let service = service_fn(|request| {
         let (serving, head) = pace.serve();
-        let answer = request::handle(Arc::clone(&front), Arc::clone(&peer), head, request);
+        let answer = request::handle(Arc::clone(front), Arc::clone(peer), head, request);
         async move { answer.await.map(|answer| answer.map(|reply| reply.serving(serving))) }
     });
     let header_bytes = front.limits().header_bytes;
@@ -41,15 +61,22 @@ where
         .header_read_timeout(None)
         .max_header_size(header_bytes)
         .max_buf_size(BUFFER_BYTES.max(header_bytes))
-        .serve_connection(TokioIo::new(Paced::new(stream, Arc::clone(&pace))), service);
-    let Err(error) = (&mut connection).await else { return };
-    note(&front, &peer, pace.phase(), &error);
+        .serve_connection(TokioIo::new(stream), service);
+    let outcome = tokio::select! {
+        biased;
+        outcome = &mut connection => outcome,
+        // Between two requests hyper holds nothing but empty buffers.
+        () = pace.rested(REST) => return Some(connection.into_parts().io.into_inner()),
+    };
+    let Err(error) = outcome else { return None };
+    note(front, peer, pace.phase(), &error);
     if pace.phase() == Phase::Header && is_timeout(&error) {
         let mut stream = connection.into_parts().io.into_inner();
         // It has been too slow: whether it hears so is its affair.
         let _ = stream.write_all(TIMEOUT).await;
         let _ = stream.shutdown().await;
     }
+    None
 }
 
 /// Records a request that never came to be one: hyper answered it (400, 414, 431), or its header did not end. A failure once
@@ -60,7 +87,7 @@ fn note(front: &Arc<Front>, peer: &Peer, phase: Phase, error: &hyper::Error) {
         _ if error.is_parse() => (Outcome::Rejected, "header_malformed"),
         Phase::Header if is_timeout(error) => (Outcome::Rejected, "header_timeout"),
         Phase::Header => (Outcome::Aborted, "header_incomplete"),
-        Phase::Idle | Phase::Serving => return,
+        Phase::Idle | Phase::Serving | Phase::Closing => return,
     };
     let mut exchange = front.exchange(peer.client, "HTTP", b"");
     exchange.detail(error);

@@ -47,8 +47,9 @@ pub const ALPN: &[&str] = &["http/1.1", "http/1.0"];
 async fn secured(front: Arc<Front>, connection: Connection) {
     let Connection { stream, client, slot, .. } = connection;
     let (limits, began) = (front.limits(), Instant::now());
-    match Hello::read(stream, limits.client_hello.min(limits.handshake)).await {
-        Ok(hello) => converse(front, client, slot, hello).await,
+    let hello = Box::pin(Hello::read(stream, limits.client_hello.min(limits.handshake)));
+    match hello.await {
+        Ok(hello) => Box::pin(converse(front, client, slot, hello)).await,
         Err(error) => front.failed("TLS", client, began, error.code(), &error),
     }
 }
@@ -58,7 +59,10 @@ async fn converse(front: Arc<Front>, client: ClientAddr, slot: Slot, hello: Hell
     // Without TLS there is no handshake: the connection ends.
     let Some(tls) = front.present().tls.clone() else { return };
     let began = hello.began();
-    match tls.answer(hello, &front.limits(), &front.shares().handshakes).await {
+    // A handshake takes more memory than the connection that follows: it is given back.
+    let limits = front.limits();
+    let handshake = Box::pin(tls.answer(hello, &limits, &front.shares().handshakes));
+    match handshake.await {
         Ok(TlsConnection { stream, server_name, .. }) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
             // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.

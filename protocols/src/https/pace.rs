@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use provost_tenants::Limits;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::life::{Life, Underway};
@@ -24,6 +25,9 @@ use crate::listen::LeastRate;
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
+/// What is read of a connection that wakes, before it gets its buffers again.
+const FIRST_BYTES: usize = 256;
+
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -33,6 +37,8 @@ pub(super) enum Phase {
     Header,
     /// A request is being served.
     Serving,
+    /// The server has said its last word.
+    Closing,
 }
 
 /// The state of a connection, shared by its stream and its requests.
@@ -86,6 +92,20 @@ impl Pace {
         self.state().phase
     }
 
+    /// Waits until the connection has rested for so long, and owes its peer nothing.
+    pub(super) async fn rested(&self, time: Duration) {
+        let mut since = Instant::now();
+        loop {
+            tokio::time::sleep_until(since + time).await;
+            let state = self.state();
+            let rests = state.phase == Phase::Idle && state.unsent.is_none();
+            since = if rests { state.since } else { Instant::now() };
+            if rests && since.elapsed() >= time {
+                return;
+            }
+        }
+    }
+
     fn enter(&self, phase: Phase) {
         let mut state = self.state();
         (state.phase, state.since) = (phase, Instant::now());
@@ -109,7 +129,7 @@ impl Pace {
         match state.phase {
             Phase::Idle => state.since.checked_add(self.idle),
             Phase::Header => state.since.checked_add(self.header),
-            Phase::Serving => None,
+            Phase::Serving | Phase::Closing => None,
         }
     }
 
@@ -137,6 +157,8 @@ impl Drop for Serving {
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
+    /// What was read of it before it is read.
+    first: Bytes,
     pace: Arc<Pace>,
     reading: Timer,
     writing: Timer,
@@ -158,7 +180,21 @@ impl<S> Paced<S> {
     pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
         let (reading, writing) = (Timer::default(), Timer::default());
         let taking = pace.rate.clone();
-        Self { stream, pace, taking, reading, writing, blocked: None, closing: Closing::Open }
+        Self { stream, first: Bytes::new(), pace, taking, reading, writing, blocked: None, closing: Closing::Open }
+    }
+
+    /// Waits for the next bytes of a connection that rests; they will be read first.
+    ///
+    /// # Errors
+    /// - the peer closed, or the rest was too long
+    pub(super) async fn woken(&mut self) -> io::Result<()>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let mut first = [0; FIRST_BYTES];
+        let read = self.read(&mut first).await?;
+        self.first = Bytes::copy_from_slice(first.get(..read).unwrap_or_default());
+        if self.first.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// Bounds the time in which the peer takes nothing. `taken` tells the bytes of an outcome.
@@ -191,6 +227,11 @@ impl<S> Paced<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let length = self.first.len().min(buf.remaining());
+            buf.put_slice(&self.first.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(outcome) => {
@@ -239,6 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.closing, Closing::Open) {
+            self.pace.enter(Phase::Closing);
             let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
             ready!(self.bound_write(cx, outcome, |()| 0))?;
             self.closing = Closing::Lingering { until: Instant::now() + LINGER, left: LINGER_BYTES };

@@ -123,6 +123,25 @@ async fn a_connection_is_kept_for_the_next_request() {
     assert_eq!(site.records(), ["served"; 5]);
 }
 
+/// It has given its buffers back by then.
+#[tokio::test]
+async fn a_connection_that_rested_is_served_again() {
+    let site = limited(Limits::default());
+    let mut wire = site.connect(WHO).await;
+    for _ in 0..2 {
+        // A header that is longer than what is read of a connection that wakes.
+        let fields = "X: y\r\n".repeat(90);
+        wire.write(format!("GET /a.cfg HTTP/1.1\r\nHost: acme\r\n{fields}\r\n")).await;
+        assert!(wire.read_until("\r\n\r\na").await.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
+    wire.write("PUT /0004f2aabbcc-web.cfg HTTP/1.1\r\nHost: acme\r\nContent-Length: 3\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    wire.write("abc").await;
+    assert_eq!(Answer::of(&wire.finish().await).status, 201);
+    assert_eq!(site.records(), ["served", "served", "stored"]);
+}
+
 #[tokio::test]
 async fn http_1_0_is_closed_or_kept_as_it_asks() {
     let site = limited(Limits::default());
