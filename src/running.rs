@@ -47,7 +47,9 @@ impl Running {
     pub(crate) async fn reload(&self, removals: Removals) -> Renewal {
         self.notify.reloading();
         let config = self.config.clone();
-        let renewal = self.server.renew(move |tenants| configuration::reload(&config, Former { tenants, removals }));
+        let renewal = self.server.renew(move |tenants, memory| {
+            configuration::reload(&config, Former { tenants, removals, memory: Some(memory) })
+        });
         let renewal = renewal.await;
         log_renewal(&renewal);
         // With errors of provost.toml itself nothing was changed.

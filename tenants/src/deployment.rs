@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use provost_core::{ListenerPolicy, Prefixes, TenantPolicy};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Basis, Material};
+use crate::config::{Basis, Memory, Sights};
 use crate::devices::Devices;
 use crate::files::Files;
 use crate::guard::Guard;
@@ -28,6 +28,8 @@ pub struct Deployment {
     pub settings: Settings,
     /// The tenants that loaded, by name.
     pub tenants: Vec<Arc<Tenant>>,
+    /// What the next load need not read again.
+    pub memory: Memory,
 }
 
 /// What is not of one tenant.
@@ -115,14 +117,15 @@ pub struct Source {
     /// A digest of all that makes the tenant: its file and provost.toml, certificates, keys, trust sets and passwords. Its
     /// devices are not among them; they change by themselves.
     pub digest: [u8; 32],
-    /// Of its file's text alone.
-    pub(crate) text_digest: [u8; 32],
     /// The text of its file. Passwords stand in it.
     pub(crate) text: Arc<str>,
     /// What its file was laid over; absent where it was not loaded.
     pub(crate) basis: Option<Arc<Basis>>,
-    /// The other files.
-    pub(crate) material: Material,
+    /// What was there of the other files, and of those of its trust sets.
+    pub(crate) sights: Arc<Sights>,
+    pub(crate) sets: Vec<Arc<Sights>>,
+    /// Whether its devices are of a former configuration, so that the present one is to be asked again.
+    pub(crate) has_former_devices: bool,
 }
 
 /// One protocol on one address.

@@ -78,6 +78,11 @@ impl Staple {
         self.from <= now && self.until.is_none_or(|until| now < until)
     }
 
+    /// From when on it counts, and from when on not any more.
+    pub fn bounds(&self) -> impl Iterator<Item = SystemTime> {
+        [Some(self.from), self.until].into_iter().flatten().map(|bound| SystemTime::UNIX_EPOCH + bound)
+    }
+
     /// The response, as it is sent.
     pub fn der(&self) -> &[u8] {
         &self.der

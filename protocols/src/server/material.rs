@@ -133,11 +133,13 @@ fn look(present: &[Arc<Tenant>], last: &Last) -> (Last, Vec<Arc<Tenant>>) {
     for tenant in present {
         let name = &tenant.policy.name;
         let known = last.get(name).filter(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(tenant)));
-        let before = known.map_or(tenant.seen(), |(_, seen)| *seen);
-        let seen = look.at(tenant);
-        if !seen.is(before) {
+        let before = known.map_or_else(|| tenant.seen(), |(_, seen)| seen.clone());
+        let seen = if before.holds(&mut look) {
+            before
+        } else {
             changed.push(Arc::clone(tenant));
-        }
+            before.again()
+        };
         now.insert(name.clone(), (Arc::downgrade(tenant), seen));
     }
     (now, changed)

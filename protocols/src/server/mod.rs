@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use provost_core::Protocol;
+use provost_tenants::config::Memory;
 use provost_tenants::network::Passed;
 use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
@@ -50,6 +51,8 @@ pub struct Server {
     failures: Vec<Failure>,
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
+    /// Of the last load, for the next.
+    memory: Mutex<Memory>,
     /// Sockets of the service manager that no listener has.
     /// Those that were closed, and why.
     unused: Mutex<Vec<String>>,
@@ -130,6 +133,7 @@ impl Server {
             since,
             failures,
             errors: Mutex::default(),
+            memory: Mutex::new(deployment.memory.clone()),
             unused: Mutex::default(),
             refresh,
             watch,
@@ -331,7 +335,7 @@ mod tests {
         let (release, hang) = std::sync::mpsc::channel::<()>();
         let (begun, begins) = tokio::sync::oneshot::channel();
         let config = dir.path().join("provost.toml");
-        let renewal = server.renew(move |_| {
+        let renewal = server.renew(move |_, _| {
             begun.send(()).unwrap();
             // It hangs until the other end is dropped.
             let _ = hang.recv();

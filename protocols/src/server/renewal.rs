@@ -1,10 +1,10 @@
 //! A reload: what is served becomes what was loaded, and nothing else is touched.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use provost_tenants::Tenant;
-use provost_tenants::config::{Loaded, Problems};
+use provost_tenants::config::{Loaded, Memory, Problems};
 use provost_tenants::devices::Refresh;
 use serde::{Deserialize, Serialize};
 
@@ -62,20 +62,22 @@ impl Renewal {
 }
 
 impl Server {
-    /// Serves what was loaded. `load` is handed the present tenants, and runs off the runtime. Where it fails, nothing
+    /// Serves what was loaded. `load` is handed the present tenants and what the last load left, and runs off the runtime. Where it fails, nothing
     /// changes.
     pub async fn renew(
         &self,
-        load: impl FnOnce(&[Arc<Tenant>]) -> Result<Loaded, Problems> + Send + 'static,
+        load: impl FnOnce(&[Arc<Tenant>], &Memory) -> Result<Loaded, Problems> + Send + 'static,
     ) -> Renewal {
         let _turn = self.turn.lock().await;
         let former = self.present();
-        let loaded = tokio::task::spawn_blocking(move || load(&former)).await;
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let loaded = tokio::task::spawn_blocking(move || load(&former, &memory)).await;
         let errors = match loaded {
             _ if self.is_stopped() => vec!["the server is ending".to_owned()],
             Ok(Ok(loaded)) => {
                 self.note(Vec::new());
                 self.sockets.doors.bound(loaded.deployment.settings.arrivals.clone());
+                *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = loaded.deployment.memory.clone();
                 return self.take(&loaded).await;
             }
             Ok(Err(problems)) => problems.errors().map(ToString::to_string).collect(),

@@ -1,13 +1,17 @@
 //! Which listeners would meet at an address. In networks that are apart the same address is another one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 
 use provost_core::Protocol;
 
 use super::beside::name_of;
-use super::tenant::{Claim, TenantRead};
-use crate::network::{NamespaceName, NetworkStack};
+use super::newcomer::Newcomer;
+use super::sharing::Sharing;
+use super::tenant::Claim;
+use crate::network::{DeviceName, NamespaceName, NetworkStack};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Transport {
@@ -25,6 +29,9 @@ const fn transport(protocol: Protocol) -> Transport {
 /// Where addresses are compared at all: one namespace, or the process's own.
 type Ground<'t> = (Option<&'t NamespaceName>, Transport, u16);
 
+/// Where most of those stand that could meet: thousands of VRFs may hold the same address, each alone.
+type Device<'t> = (Ground<'t>, Option<&'t DeviceName>);
+
 /// An address that is held, and by which tenant and listener.
 #[derive(Clone, Copy)]
 struct Held<'t> {
@@ -32,98 +39,132 @@ struct Held<'t> {
     listener: usize,
     stack: &'t NetworkStack,
     address: SocketAddr,
+    protocol: Protocol,
 }
 
 /// What is held, by where it could be met: thousands of tenants hold some address each.
 #[derive(Default)]
 struct Index<'t> {
-    exact: HashMap<(Ground<'t>, IpAddr), Vec<Held<'t>>>,
-    wildcards: HashMap<Ground<'t>, Vec<Held<'t>>>,
-    all: HashMap<Ground<'t>, Vec<Held<'t>>>,
+    of_device: Addresses<'t, Device<'t>>,
+    /// For those that name no device, and meet those of each.
+    of_any: Addresses<'t, Ground<'t>>,
+}
+
+struct Addresses<'t, K> {
+    exact: HashMap<(K, IpAddr), Vec<Held<'t>>>,
+    wildcards: HashMap<K, Vec<Held<'t>>>,
+    all: HashMap<K, Vec<Held<'t>>>,
 }
 
 /// Notes every address that an earlier listener has, at the newcomer.
-pub(super) fn check(tenants: &[TenantRead<'_>]) {
+pub(super) fn check(tenants: &[Newcomer]) {
     let mut index = Index::default();
+    let mut shared: HashMap<(&NetworkStack, SocketAddr), Sharing<'_>> = HashMap::new();
     for (tenant, newcomer) in tenants.iter().enumerate() {
         // Of a tenant whose network is not known, no address is known either.
-        let Some(stack) = &newcomer.network else { continue };
-        for (listener, claim) in newcomer.claims.addresses.iter().enumerate() {
-            let held = Held { tenant, listener, stack, address: claim.address };
-            let transport = transport(claim.protocol);
-            let holders = index.meet(&held, transport).into_iter();
-            let holders: Vec<_> = holders.filter_map(|held| Some((held, claim_of(tenants, &held)?))).collect();
-            match holders.iter().find(|(holder, theirs)| !may_share(&held, claim, holder, theirs)) {
-                Some((holder, theirs)) if holder.tenant == tenant => {
-                    claim.field.refuse(format!("{} of this tenant has this address", theirs.field.key()));
-                }
-                Some((holder, _)) => {
-                    let name = tenants.get(holder.tenant).map(name_of).unwrap_or_default();
-                    claim.field.refuse(format!("a listener of the tenant {name} has this address"));
-                }
-                None => {
-                    for (holder, theirs) in holders {
-                        let name = tenants.get(holder.tenant).map(name_of).unwrap_or_default();
-                        claim.standing.share(&claim.field, &theirs.standing, &name);
+        let Some(stack) = &newcomer.claims().network else { continue };
+        for (listener, claim) in newcomer.claims().addresses.iter().enumerate() {
+            let protocol = claim.protocol;
+            let held = Held { tenant, listener, stack, address: claim.address, protocol };
+            if let Some(holder) = index.meets(&held) {
+                refuse(tenants, newcomer, (&held, claim), holder);
+            } else if held.may_share() {
+                match shared.entry((stack, claim.address)) {
+                    // Whoever meets one of them meets the first, which is known.
+                    Entry::Occupied(mut sharing) => {
+                        sharing.get_mut().join(tenants, (tenant, newcomer), claim);
+                        continue;
                     }
+                    Entry::Vacant(vacant) => drop(vacant.insert(Sharing::begin(tenant, claim))),
                 }
             }
-            index.add(held, transport);
+            index.add(held);
         }
     }
 }
 
-fn claim_of<'t, 'a>(tenants: &'t [TenantRead<'a>], held: &Held<'_>) -> Option<&'t Claim<'a>> {
-    tenants.get(held.tenant)?.claims.addresses.get(held.listener)
-}
-
-/// Whether two listeners of two tenants may have one socket: the server name of the handshake tells them apart. It is of the
-/// host's own network alone, since a tenant that is in one of its own is alone there.
-fn may_share(newcomer: &Held<'_>, claim: &Claim<'_>, holder: &Held<'_>, theirs: &Claim<'_>) -> bool {
-    let is_host = match newcomer.stack {
-        NetworkStack::Host { .. } => true,
-        NetworkStack::Namespace(_) | NetworkStack::Vrf(_) => false,
+fn refuse(tenants: &[Newcomer], newcomer: &Newcomer, (held, claim): (&Held<'_>, &Claim), holder: Held<'_>) {
+    let message = if holder.tenant == held.tenant {
+        let theirs = newcomer.claims().addresses.get(holder.listener).map(|claim| claim.spot.key());
+        format!("{} of this tenant has this address", theirs.unwrap_or_default())
+    } else {
+        let name = tenants.get(holder.tenant).map(name_of).unwrap_or_default();
+        format!("a listener of the tenant {name} has this address")
     };
-    is_host
-        && newcomer.tenant != holder.tenant
-        && newcomer.stack == holder.stack
-        && newcomer.address == holder.address
-        && (claim.protocol, theirs.protocol) == (Protocol::Https, Protocol::Https)
+    claim.spot.refuse(&newcomer.problems, message);
 }
 
 impl<'t> Index<'t> {
-    fn add(&mut self, held: Held<'t>, transport: Transport) {
-        let ground = held.ground(transport);
-        self.exact.entry((ground, held.address.ip())).or_default().push(held);
-        self.all.entry(ground).or_default().push(held);
+    fn add(&mut self, held: Held<'t>) {
+        let ground = held.ground();
+        self.of_device.add((ground, held.stack.device()), held);
+        self.of_any.add(ground, held);
+    }
+
+    /// The first that would meet the newcomer, and does not share with it; one of its own tenant before others.
+    fn meets(&self, newcomer: &Held<'t>) -> Option<Held<'t>> {
+        let ground = newcomer.ground();
+        let near: Vec<_> = match newcomer.stack.device() {
+            Some(device) => {
+                let at = [Some(device), None];
+                at.iter().flat_map(|at| self.of_device.near((ground, *at), newcomer.address)).collect()
+            }
+            None => self.of_any.near(ground, newcomer.address).collect(),
+        };
+        let meeting = near.into_iter().filter(|held| {
+            meet(held.stack, newcomer.stack, transport(newcomer.protocol))
+                && overlap(held.address, newcomer.address)
+                && !newcomer.shares(held)
+        });
+        meeting.min_by_key(|held| (held.tenant != newcomer.tenant, held.tenant, held.listener)).copied()
+    }
+}
+
+impl<'t, K: Copy + Eq + Hash> Addresses<'t, K> {
+    fn add(&mut self, key: K, held: Held<'t>) {
+        self.exact.entry((key, held.address.ip())).or_default().push(held);
+        self.all.entry(key).or_default().push(held);
         if held.address.ip().is_unspecified() {
-            self.wildcards.entry(ground).or_default().push(held);
+            self.wildcards.entry(key).or_default().push(held);
         }
     }
 
-    /// Those that would meet the newcomer; of its own tenant before others.
-    fn meet(&self, newcomer: &Held<'t>, transport: Transport) -> Vec<Held<'t>> {
-        let ground = newcomer.ground(transport);
-        let wide = if newcomer.address.ip().is_unspecified() { &self.all } else { &self.wildcards };
-        let candidates =
-            self.exact.get(&(ground, newcomer.address.ip())).into_iter().chain(wide.get(&ground)).flatten();
-        let meeting = candidates
-            .filter(|held| meet(held.stack, newcomer.stack, transport) && overlap(held.address, newcomer.address));
-        let order = |held: &Held<'t>| (held.tenant != newcomer.tenant, held.tenant, held.listener);
-        let mut meeting: Vec<_> = meeting.copied().collect();
-        meeting.sort_by_key(order);
-        meeting.dedup_by_key(|held| order(held));
-        meeting
+    fn near(&self, key: K, address: SocketAddr) -> impl Iterator<Item = &Held<'t>> {
+        let wide = if address.ip().is_unspecified() { &self.all } else { &self.wildcards };
+        self.exact.get(&(key, address.ip())).into_iter().chain(wide.get(&key)).flatten()
+    }
+}
+
+impl<K> Default for Addresses<'_, K> {
+    fn default() -> Self {
+        Self { exact: HashMap::new(), wildcards: HashMap::new(), all: HashMap::new() }
     }
 }
 
 impl<'t> Held<'t> {
-    fn ground(&self, transport: Transport) -> Ground<'t> {
+    fn ground(&self) -> Ground<'t> {
         let namespace = match self.stack {
             NetworkStack::Host { .. } | NetworkStack::Vrf(_) => None,
             NetworkStack::Namespace(name) => Some(name),
         };
-        (namespace, transport, self.address.port())
+        (namespace, transport(self.protocol), self.address.port())
+    }
+
+    /// Whether tenants may have this address together: the server name of the handshake tells them apart. It is of the host's own
+    /// network alone, since a tenant that is in one of its own is alone there.
+    fn may_share(&self) -> bool {
+        let is_host = match self.stack {
+            NetworkStack::Host { .. } => true,
+            NetworkStack::Namespace(_) | NetworkStack::Vrf(_) => false,
+        };
+        is_host && self.protocol == Protocol::Https && self.address.port() != 0
+    }
+
+    fn shares(&self, other: &Self) -> bool {
+        self.may_share()
+            && other.protocol == Protocol::Https
+            && (self.stack, self.address) == (other.stack, other.address)
+            && self.tenant != other.tenant
     }
 }
 

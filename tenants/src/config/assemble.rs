@@ -1,18 +1,17 @@
 //! From what a tenant's file says to the tenant. What its folders and its inventory hold is found wrong here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use provost_core::DevicePolicy;
+use provost_core::{DevicePolicy, TenantPolicy};
 
-use super::digest;
-use super::field::Field;
-use super::material::Material;
+use super::newcomer::{Context, Fresh, Newcomer};
 use super::node::Place;
+use super::places::{DevicesRead, UploadsRead};
 use super::problem::{Collector, Origin, Position, Problem, Severity};
+use super::spot::Named;
 use super::tenant::TenantRead;
-use super::trust::SetFilesByName;
-use crate::deployment::{Settings, Tenant};
+use crate::deployment::Tenant;
 use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Removals, Unrenewed};
 use crate::files::{Files, FilesSettings};
 use crate::guard::Guard;
@@ -24,13 +23,11 @@ const DEVICES_OF_AN_OPEN_TENANT: u64 = 1024;
 
 /// What a tenant is made with beside its own file.
 pub(super) struct Around<'a> {
-    pub(super) settings: &'a Settings,
+    pub(super) context: &'a Context,
     /// The tenants that are served, by name.
     pub(super) former: HashMap<&'a str, &'a Arc<Tenant>>,
     pub(super) removals: Removals,
     pub(super) devices: OfFormer,
-    pub(super) main_digest: [u8; 32],
-    pub(super) trust_files: &'a SetFilesByName,
     pub(super) refreshed: &'a mut Vec<(String, Refresh)>,
 }
 
@@ -43,63 +40,53 @@ pub(super) enum OfFormer {
     Kept,
 }
 
-/// The tenant; absent where anything of it has an error, which is noted.
-pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Option<Arc<Tenant>> {
-    let settings = around.settings;
-    let name = read.claims.name.as_ref().map(|(name, _)| name.clone());
+/// The tenant; absent where anything of it has an error, which is noted. It blocks.
+pub(super) fn tenant(newcomer: &mut Newcomer, around: &mut Around<'_>) -> Option<Arc<Tenant>> {
+    let name = newcomer.claims().name.as_ref().map(|(name, _)| name.clone());
     let former = name.and_then(|name| around.former.get(name.as_str()).copied());
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
-    let former = former.filter(|former| read.problems.errors() == 0 || former.source.file == read.source.file);
+    let former = former.filter(|former| !newcomer.has_errors() || former.source.file == newcomer.file);
+    let is_known = |former: &&Arc<Tenant>| {
+        let source = &former.source;
+        let is_same = source.file == newcomer.file && newcomer.reading.digest == Some(source.digest);
+        is_same && !source.has_former_devices
+    };
+    if let (None, Some(former)) = (&newcomer.fresh, former.filter(is_known)) {
+        if is_file(newcomer.claims().devices.as_ref(), &newcomer.problems) {
+            refresh(former, &newcomer.problems, around);
+        }
+        if newcomer.has_errors() {
+            return None;
+        }
+        warn_of_plain(&former.devices, newcomer);
+        return Some(Arc::clone(former));
+    }
+    let Fresh { read, mut source } = newcomer.take(around.context)?;
+    let settings = devices_settings(&read, newcomer);
     let devices = match (around.devices, former) {
         (OfFormer::Kept, Some(former)) => Some(Arc::clone(&former.devices)),
-        (OfFormer::Kept | OfFormer::Read, _) => devices(&read, former, around),
+        (OfFormer::Kept | OfFormer::Read, _) => devices(&read.devices, settings.clone(), former, newcomer, around),
     };
-    if let (Some(devices), Some(field)) = (&devices, &read.devices.file) {
-        warn_of_plain(devices, field);
-    }
-    if read.problems.errors() > 0 {
+    if newcomer.has_errors() {
         return None;
     }
-    read.source.digest = digest::of_tenant(&read, &around.main_digest);
-    read.source.material = material(&mut read, around.trust_files);
-    let is_same = |former: &&Arc<Tenant>| {
-        former.source.is(&read.source) && devices.as_ref().is_some_and(|devices| Arc::ptr_eq(devices, &former.devices))
-    };
+    let devices = devices?;
+    warn_of_plain(&devices, newcomer);
+    source.has_former_devices = !devices.is_of(&settings);
+    let is_same = |former: &&Arc<Tenant>| former.source.is(&source) && Arc::ptr_eq(&devices, &former.devices);
     if let Some(former) = former.filter(is_same) {
         return Some(Arc::clone(former));
     }
-    let (policy, network, devices, root) = (read.policy?, read.network?, devices?, read.files.root?);
-    let count = match policy.devices {
-        DevicePolicy::Listed => u64::try_from(devices.len()).unwrap_or(u64::MAX).max(1),
-        DevicePolicy::Any => DEVICES_OF_AN_OPEN_TENANT,
-    };
-    let uploads = UploadsSettings {
-        directory: settings.state.join("uploads").join(&policy.name),
-        device_quota: read.uploads.device_quota,
-        device_files: read.uploads.device_files,
-        quota: read.uploads.quota.unwrap_or(read.uploads.device_quota.saturating_mul(count)),
-        max_upload: read.uploads.max_upload,
-        max_log: read.uploads.max_log,
-        keep: read.uploads.keep,
-        min_free: read.uploads.min_free,
-        durability: read.uploads.durability,
-        case: read.files.case,
-    };
-    let uploads = Arc::new(match former {
-        Some(former) => former.uploads.renewed(uploads),
-        None => Uploads::new(uploads),
-    });
-    let kept = settings.state.join("guard").join(format!("{}.pairs", policy.name));
+    let policy = read.policy.clone()?;
+    let uploads = uploads(&read, &policy, &devices, former, around.context);
+    let files = files(&read, &uploads, &newcomer.problems)?;
+    let kept = around.context.basis.settings.state.join("guard").join(format!("{}.pairs", policy.name));
     let guard = read.guard.settings(kept, devices.len());
     let guard = former.map_or_else(|| Guard::new(guard.clone()), |former| former.guard.renewed(guard.clone()));
-    let shared = read.files.shared.into_iter().map(|folder| folder.path).collect();
-    let folders = FilesSettings { root: root.path, shared, case: read.files.case };
-    let files = Files::open_roots(folders, uploads.clone());
-    let files = files.map_err(|error| root.field.refuse(with_source(&error))).ok()?;
     let users = Users::new(&policy.name, read.users);
     Some(Arc::new(Tenant {
         policy,
-        network,
+        network: read.network?,
         files,
         uploads,
         devices,
@@ -107,60 +94,106 @@ pub(super) fn tenant(mut read: TenantRead<'_>, around: &mut Around<'_>) -> Optio
         listeners: read.listeners.into_iter().map(Arc::new).collect(),
         limits: read.limits,
         guard,
-        source: read.source,
+        source,
     }))
 }
 
-fn warn_of_plain(devices: &Devices, field: &Field<'_>) {
-    match devices.password_forms().plain {
-        0 => {}
-        plain => field.warn(format!(
+fn warn_of_plain(devices: &Devices, newcomer: &Newcomer) {
+    match (devices.password_forms().plain, &newcomer.claims().devices) {
+        (0, _) | (_, None) => {}
+        (plain, Some(named)) => named.spot.warn(&newcomer.problems, format!(
             "{plain} passwords stand there as they are, for whoever reads the file: `provost password hash` makes a stored form"
         )),
     }
 }
 
-/// The files of its listeners' pairs, and of the trust sets that they name.
-fn material(read: &mut TenantRead<'_>, trust_files: &SetFilesByName) -> Material {
-    let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    let names: BTreeSet<&str> = tls.flat_map(|tls| tls.trust.iter().map(|set| &*set.name)).collect();
-    let sets = names.into_iter().filter_map(|name| trust_files.get(name).cloned()).collect();
-    Material::new(std::mem::take(&mut read.pairs), sets)
+fn devices_settings(read: &TenantRead, newcomer: &Newcomer) -> DevicesSettings {
+    let realm = newcomer.claims().name.as_ref().map(|(name, _)| name.clone()).unwrap_or_default();
+    let file = read.devices.file.as_ref().map(|named| named.path.clone());
+    DevicesSettings { list: read.devices.list.clone(), file, realm }
+}
+
+fn uploads(
+    read: &TenantRead,
+    policy: &TenantPolicy,
+    devices: &Devices,
+    former: Option<&Arc<Tenant>>,
+    context: &Context,
+) -> Arc<Uploads> {
+    let count = match policy.devices {
+        DevicePolicy::Listed => u64::try_from(devices.len()).unwrap_or(u64::MAX).max(1),
+        DevicePolicy::Any => DEVICES_OF_AN_OPEN_TENANT,
+    };
+    let UploadsRead { device_quota, device_files, quota, max_upload, max_log, keep, min_free, durability } =
+        read.uploads;
+    let settings = UploadsSettings {
+        directory: context.basis.settings.state.join("uploads").join(&policy.name),
+        device_quota,
+        device_files,
+        quota: quota.unwrap_or(device_quota.saturating_mul(count)),
+        max_upload,
+        max_log,
+        keep,
+        min_free,
+        durability,
+        case: read.files.case,
+    };
+    Arc::new(match former {
+        Some(former) => former.uploads.renewed(settings),
+        None => Uploads::new(settings),
+    })
+}
+
+fn files(read: &TenantRead, uploads: &Arc<Uploads>, problems: &Collector) -> Option<Files> {
+    let root = read.files.root.as_ref()?;
+    let shared = read.files.shared.iter().map(|folder| folder.path.clone()).collect();
+    let folders = FilesSettings { root: root.path.clone(), shared, case: read.files.case };
+    let files = Files::open_roots(folders, Arc::clone(uploads));
+    files.map_err(|error| root.spot.refuse(problems, with_source(&error))).ok()
+}
+
+/// Whether the device file is one. One that is not there has no line to point at, so the error stands where it is named.
+fn is_file(named: Option<&Named>, problems: &Collector) -> bool {
+    let Some(named) = named else { return true };
+    let why = match std::fs::metadata(&named.path) {
+        Ok(found) if found.is_file() => return true,
+        Ok(_) => "expected a CSV file".to_owned(),
+        Err(error) => format!("expected a CSV file: {error}"),
+    };
+    named.spot.refuse(problems, why);
+    false
+}
+
+/// Looks at the device file of a tenant that is as it was.
+fn refresh(former: &Arc<Tenant>, problems: &Collector, around: &mut Around<'_>) {
+    let refresh = former.devices.refresh(around.removals);
+    if let Refresh::KeptForErrors { errors, .. } = &refresh {
+        for error in errors {
+            note(error.clone(), problems);
+        }
+    }
+    around.refreshed.push((former.policy.name.clone(), refresh));
 }
 
 /// The devices. Those that are served stay where the file lost so many that it may be a mistake.
-fn devices(read: &TenantRead<'_>, former: Option<&Arc<Tenant>>, around: &mut Around<'_>) -> Option<Arc<Devices>> {
-    let file = match &read.devices.file {
-        // Without the path, the error has been noted.
-        Some(field) => {
-            let path = field.path()?;
-            // A file that is not there has no line to point at, so the error stands where it is named.
-            match std::fs::metadata(&path) {
-                Ok(found) if found.is_file() => Some(path),
-                Ok(_) => {
-                    field.refuse("expected a CSV file");
-                    return None;
-                }
-                Err(error) => {
-                    field.refuse(format!("expected a CSV file: {error}"));
-                    return None;
-                }
-            }
-        }
-        None => None,
-    };
-    let realm = read.claims.name.as_ref().map(|(name, _)| name.clone()).unwrap_or_default();
-    let settings = DevicesSettings { list: read.devices.list.clone(), file, realm };
-    let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, read.problems));
+fn devices(
+    read: &DevicesRead,
+    settings: DevicesSettings,
+    former: Option<&Arc<Tenant>>,
+    newcomer: &Newcomer,
+    around: &mut Around<'_>,
+) -> Option<Arc<Devices>> {
+    let problems = &newcomer.problems;
+    if !is_file(read.file.as_ref(), problems) {
+        return None;
+    }
+    let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, problems));
     let Some(former) = former else { return Devices::load(settings).map_err(refused).map(Arc::new).ok() };
-    let (devices, refresh) = match former.devices.renewed(settings, around.removals) {
+    let (devices, became) = match former.devices.renewed(settings, around.removals) {
         Ok(Some((devices, refresh))) => (Arc::new(devices), refresh),
         Ok(None) => {
-            let refresh = former.devices.refresh(around.removals);
-            if let Refresh::KeptForErrors { errors, .. } = &refresh {
-                refused(errors.clone());
-            }
-            (Arc::clone(&former.devices), refresh)
+            refresh(former, problems, around);
+            return Some(Arc::clone(&former.devices));
         }
         Err(Unrenewed::Errors(errors)) => {
             refused(errors);
@@ -170,7 +203,7 @@ fn devices(read: &TenantRead<'_>, former: Option<&Arc<Tenant>>, around: &mut Aro
             (Arc::clone(&former.devices), Refresh::KeptForRemovals { devices, removed, blocked: 0 })
         }
     };
-    around.refreshed.push((former.policy.name.clone(), refresh));
+    around.refreshed.push((former.policy.name.clone(), became));
     Some(devices)
 }
 

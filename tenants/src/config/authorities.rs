@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
+use super::contents;
 use super::field::Field;
 use crate::trust::{Legacy, ListSigner, RevocationList, certificates_in, check_anchor, check_list, crls_in};
 
@@ -27,7 +28,7 @@ pub(super) fn anchors(
     };
     for certificate in &certificates {
         match check_anchor(certificate, tolerated) {
-            Ok(anchor) if anchor.not_after < now => {
+            Ok(anchor) if field.is_past(anchor.not_after, now) => {
                 field.warn(format!(
                     "{}: `{}` has expired; as an anchor it is trusted still",
                     path.display(),
@@ -70,7 +71,7 @@ pub(super) fn crls(
                 continue;
             }
         }
-        if crl.is_overdue(now) {
+        if crl.ends.is_some_and(|end| field.is_past(end, now)) {
             field.warn(format!(
                 "{}: the list has expired; what it names stays revoked, what was revoked since is not",
                 path.display()
@@ -81,5 +82,5 @@ pub(super) fn crls(
 }
 
 fn read(path: &Path, field: &Field<'_>) -> Option<Vec<u8>> {
-    std::fs::read(path).map_err(|error| field.refuse(format!("cannot read {}: {error}", path.display()))).ok()
+    contents::bytes(path).map_err(|error| field.refuse(format!("cannot read {}: {error}", path.display()))).ok()
 }

@@ -5,106 +5,136 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::addresses;
-use super::field::Field;
 use super::l3mdev;
-use super::places::canonical;
-use super::tenant::TenantRead;
+use super::nesting::{Folders, Holder};
+use super::newcomer::Newcomer;
+use super::spot::{Named, Spot};
 use crate::network::{NamespaceName, NetworkStack};
 
+/// What is held beside the tenants; all of it canonical.
+pub(super) struct Held<'a> {
+    pub(super) state: &'a Path,
+    pub(super) state_canonical: PathBuf,
+    pub(super) main_file: PathBuf,
+}
+
+/// The number of a tenant's root among its folders; those that it shares follow.
+const ROOT: usize = 0;
+
 /// Notes every conflict, at the newcomer.
-pub(super) fn check(tenants: &[TenantRead<'_>], state: &Path, configuration: &[PathBuf]) {
-    for (index, newcomer) in tenants.iter().enumerate() {
-        let earlier = tenants.get(..index).unwrap_or_default();
-        names(newcomer, earlier);
-        folders(newcomer, earlier);
-        state_folder(newcomer, state);
-    }
+pub(super) fn check(tenants: &[Newcomer], held: &Held<'_>) {
+    names(tenants);
+    folders(tenants, held);
     addresses::check(tenants);
-    secrets(tenants);
-    configuration_files(tenants, configuration);
     unbound(tenants);
     l3mdev::check(tenants);
 }
 
-pub(super) fn name_of(tenant: &TenantRead<'_>) -> String {
-    tenant.claims.name.as_ref().map_or_else(|| "another".to_owned(), |(name, _)| format!("`{name}`"))
+pub(super) fn name_of(tenant: &Newcomer) -> String {
+    tenant.claims().name.as_ref().map_or_else(|| "another".to_owned(), |(name, _)| format!("`{name}`"))
 }
 
-fn names(newcomer: &TenantRead<'_>, earlier: &[TenantRead<'_>]) {
-    let Some((name, field)) = &newcomer.claims.name else { return };
-    let holder = earlier.iter().filter_map(|tenant| tenant.claims.name.as_ref()).find(|(other, _)| other == name);
-    if let Some((_, holder)) = holder {
-        field.refuse(format!("the tenant of {} has this name", holder.origin()));
+fn names(tenants: &[Newcomer]) {
+    let mut holders: HashMap<&str, &Spot> = HashMap::new();
+    for newcomer in tenants {
+        let Some((name, spot)) = &newcomer.claims().name else { continue };
+        match holders.get(name.as_str()) {
+            Some(holder) => {
+                spot.refuse(&newcomer.problems, format!("the tenant of {} has this name", holder.origin()));
+            }
+            None => drop(holders.insert(name, spot)),
+        }
     }
 }
 
-fn nest(a: &Path, b: &Path) -> bool {
-    lies_in(a, b) || lies_in(b, a)
-}
-
-/// Whether a path lies in a folder or is it; both canonical. Every tenant is compared with every other, and most paths differ as
-/// bytes already: taking them apart costs fifty times as much.
-fn lies_in(path: &Path, folder: &Path) -> bool {
-    let bytes = folder.as_os_str().as_encoded_bytes();
-    let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
-    path.as_os_str().as_encoded_bytes().starts_with(bytes) && path.starts_with(folder)
-}
-
-fn folders(newcomer: &TenantRead<'_>, earlier: &[TenantRead<'_>]) {
-    let root = newcomer.files.root.iter();
-    for holder in earlier {
-        for (folder, theirs) in root.clone().flat_map(|root| holder.folders().map(move |theirs| (root, theirs))) {
-            if nest(&folder.canonical, &theirs.canonical) {
-                let message = format!("nests with {} of the tenant {}", theirs.path.display(), name_of(holder));
-                folder.field.refuse(format!("{message}: phones of one would read files of the other"));
+/// What phones of one tenant read must not be read by phones of another, and by none what no phone may read.
+fn folders(tenants: &[Newcomer], held: &Held<'_>) {
+    let (mut roots, mut shared) = (Folders::default(), Folders::default());
+    for (index, tenant) in tenants.iter().enumerate() {
+        let (claims, places) = (tenant.claims(), &tenant.places);
+        if let (Some(root), Some(named)) = (&places.root, &claims.root) {
+            if let Some(holder) = roots.nesting(root).into_iter().chain(shared.nesting(root)).min() {
+                refuse_nested(tenants, tenant, named, holder);
+            }
+            roots.hold(root, Holder { tenant: index, folder: ROOT });
+        }
+        for (folder, named) in places.shared.iter().zip(&claims.shared) {
+            if let Some(holder) = roots.nesting(folder).filter(|holder| holder.tenant != index) {
+                refuse_nested(tenants, tenant, named, holder);
             }
         }
-        let Some(theirs) = &holder.files.root else { continue };
-        for folder in newcomer.files.shared.iter().filter(|folder| nest(&folder.canonical, &theirs.canonical)) {
-            let message = format!("nests with {} of the tenant {}", theirs.path.display(), name_of(holder));
-            folder.field.refuse(format!("{message}: phones of one would read files of the other"));
+        for (number, folder) in places.shared.iter().enumerate() {
+            shared.hold(folder, Holder { tenant: index, folder: ROOT + 1 + number });
         }
+    }
+    let mut files = Folders::default();
+    for (index, tenant) in tenants.iter().enumerate() {
+        files.hold(&tenant.places.file, Holder { tenant: index, folder: ROOT });
+    }
+    for tenant in tenants {
+        for (folder, named) in tenant.folders() {
+            state_folder(tenant, folder, named, held);
+            configuration_files(tenants, &files, (tenant, folder, named), held);
+        }
+        secrets(tenants, tenant, [&roots, &shared]);
     }
 }
 
-fn state_folder(tenant: &TenantRead<'_>, state: &Path) {
-    let state_canonical = canonical(state);
-    for folder in tenant.folders().filter(|folder| nest(&folder.canonical, &state_canonical)) {
-        folder.field.refuse(format!("nests with `state`, {}: phones would read what others sent", state.display()));
+fn refuse_nested(tenants: &[Newcomer], newcomer: &Newcomer, folder: &Named, holder: Holder) {
+    let Some(tenant) = tenants.get(holder.tenant) else { return };
+    let Some(theirs) = folder_of(tenant, holder) else { return };
+    let message = format!("nests with {} of the tenant {}", theirs.path.display(), name_of(tenant));
+    folder.spot.refuse(&newcomer.problems, format!("{message}: phones of one would read files of the other"));
+}
+
+fn folder_of(tenant: &Newcomer, holder: Holder) -> Option<&Named> {
+    match holder.folder.checked_sub(ROOT + 1) {
+        None => tenant.claims().root.as_ref(),
+        Some(number) => tenant.claims().shared.get(number),
     }
 }
 
-/// A key, a password or an inventory in a folder that phones read would be given to phones.
-fn secrets(tenants: &[TenantRead<'_>]) {
-    for secret in tenants.iter().flat_map(|tenant| &tenant.claims.secrets) {
-        // A path that is no text has been refused where it was read.
-        if !secret.is_text() {
-            continue;
-        }
-        let Some(path) = secret.path().map(|path| canonical(&path)) else { continue };
-        let exposed = tenants.iter().flat_map(TenantRead::folders).find(|folder| lies_in(&path, &folder.canonical));
-        if let Some(folder) = exposed {
-            secret.refuse(format!("lies in {}, where phones could read it", folder.path.display()));
-        }
+fn state_folder(tenant: &Newcomer, folder: &Path, named: &Named, held: &Held<'_>) {
+    if folder.starts_with(&held.state_canonical) || held.state_canonical.starts_with(folder) {
+        let message = format!("nests with `state`, {}: phones would read what others sent", held.state.display());
+        named.spot.refuse(&tenant.problems, message);
     }
 }
 
 /// Passwords may stand in any of the configuration's files.
-fn configuration_files(tenants: &[TenantRead<'_>], configuration: &[PathBuf]) {
-    let configuration: Vec<PathBuf> = configuration.iter().map(|path| canonical(path)).collect();
-    for folder in tenants.iter().flat_map(TenantRead::folders) {
-        if let Some(file) = configuration.iter().find(|file| lies_in(file, &folder.canonical)) {
-            folder.field.refuse(format!("holds the configuration's {}, which phones could read", file.display()));
+fn configuration_files(
+    tenants: &[Newcomer],
+    files: &Folders,
+    (tenant, folder, named): (&Newcomer, &Path, &Named),
+    held: &Held<'_>,
+) {
+    let of_tenant = files.within(folder).and_then(|holder| tenants.get(holder.tenant));
+    let file = of_tenant.map(|tenant| &tenant.places.file);
+    let file = file.or_else(|| held.main_file.starts_with(folder).then_some(&held.main_file));
+    if let Some(file) = file {
+        let message = format!("holds the configuration's {}, which phones could read", file.display());
+        named.spot.refuse(&tenant.problems, message);
+    }
+}
+
+/// A key, a password or an inventory in a folder that phones read would be given to phones.
+fn secrets(tenants: &[Newcomer], tenant: &Newcomer, folders: [&Folders; 2]) {
+    for (path, secret) in tenant.places.secrets.iter().zip(&tenant.claims().secrets) {
+        let Some(holder) = folders.into_iter().filter_map(|folders| folders.around(path)).min() else { continue };
+        let exposed = tenants.get(holder.tenant).and_then(|tenant| folder_of(tenant, holder));
+        if let Some(folder) = exposed {
+            let message = format!("lies in {}, where phones could read it", folder.path.display());
+            secret.spot.refuse(&tenant.problems, message);
         }
     }
 }
 
 /// Linux answers on any interface for any of its addresses, so within one network a phone of one tenant may reach the
 /// listener of another. A device that is named keeps others' packets out.
-fn unbound(tenants: &[TenantRead<'_>]) {
+fn unbound(tenants: &[Newcomer]) {
     let mut reachable: HashMap<Shared<'_>, Vec<usize>> = HashMap::new();
     for (index, tenant) in tenants.iter().enumerate() {
-        let Some(shared) = tenant.network.as_ref().and_then(shared) else { continue };
+        let Some(shared) = tenant.claims().network.as_ref().and_then(shared) else { continue };
         if unbound_addresses(tenant).next().is_some() {
             reachable.entry(shared).or_default().push(index);
         }
@@ -112,11 +142,11 @@ fn unbound(tenants: &[TenantRead<'_>]) {
     for together in reachable.values() {
         for index in together {
             let Some(tenant) = tenants.get(*index) else { continue };
-            let alone = tenant.network.as_ref().and_then(NetworkStack::device).is_some();
+            let alone = tenant.claims().network.as_ref().and_then(NetworkStack::device).is_some();
             let other = together.iter().find(|other| *other != index).and_then(|other| tenants.get(*other));
             let (false, Some(other)) = (alone, other) else { continue };
-            for field in unbound_addresses(tenant) {
-                field.warn(format!(
+            for spot in unbound_addresses(tenant) {
+                spot.warn(&tenant.problems, format!(
                     "this machine answers for it on every interface, and the tenant {} has an unbound listener, too: keep `allow` of both apart, or give each its own `network`",
                     name_of(other)
                 ));
@@ -141,6 +171,6 @@ fn shared(stack: &NetworkStack) -> Option<Shared<'_>> {
     }
 }
 
-fn unbound_addresses<'t, 'a>(tenant: &'t TenantRead<'a>) -> impl Iterator<Item = &'t Field<'a>> {
-    tenant.claims.unbound.iter().filter(|(address, _)| !address.ip().is_loopback()).map(|(_, field)| field)
+fn unbound_addresses(tenant: &Newcomer) -> impl Iterator<Item = &Spot> {
+    tenant.claims().unbound.iter().filter(|(address, _)| !address.ip().is_loopback()).map(|(_, spot)| spot)
 }

@@ -2,66 +2,56 @@
 //!
 //! A pair counts only as a whole. A staple that is of no use is warned of and left out, since a phone gets along without one.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
 
+use super::contents;
 use super::field::Field;
-use super::material::Seen;
 use super::section::Section;
+use super::spot::Named;
 use super::tls::warn_readable;
 use crate::deployment::ServerCertificate;
 use crate::staple::Staple;
 
 /// The most that an OCSP response may have, in bytes. One with the responder's certificate has two to four thousand.
-const MOST_STAPLE_BYTES: u64 = 64 * 1024;
-
-/// What was read.
-pub(super) struct Certificates {
-    /// Absent where one has errors.
-    pub(super) certificates: Option<Vec<ServerCertificate>>,
-    /// Their files, as they were before they were read.
-    pub(super) files: Vec<(PathBuf, Seen)>,
-}
+const MOST_STAPLE_BYTES: usize = 64 * 1024;
 
 /// The keys that name a certificate and what belongs to it.
-struct Named<'a> {
+struct Pieces<'a> {
     certificate: Option<Field<'a>>,
     key: Option<Field<'a>>,
     ocsp: Option<Field<'a>>,
 }
 
-pub(super) fn read(section: &mut Section<'_>, now: SystemTime) -> Certificates {
-    let mut named = vec![Named::take(section)];
+/// Absent where one has errors.
+pub(super) fn read(section: &mut Section<'_>, now: SystemTime) -> Option<Vec<ServerCertificate>> {
+    let mut named = vec![Pieces::take(section)];
     for mut more in section.take("more_certificates").iter().flat_map(Field::items).filter_map(|item| item.section()) {
-        named.push(Named::take(&mut more));
+        named.push(Pieces::take(&mut more));
         more.finish();
     }
-    let fields = named.iter().flat_map(|named| [&named.certificate, &named.key, &named.ocsp]).flatten();
-    let paths = fields.filter(|field| field.is_text()).filter_map(Field::path);
-    let files = paths.map(|path| (path.clone(), Seen::at(&path))).collect();
     let read: Vec<_> = named.iter().map(|named| named.read(now)).collect();
-    Certificates { certificates: read.into_iter().collect(), files }
+    read.into_iter().collect()
 }
 
-/// The fields that name private keys.
-pub(super) fn secrets<'a>(section: &mut Section<'a>) -> Vec<Field<'a>> {
+/// The private keys.
+pub(super) fn secrets(section: &mut Section<'_>) -> Vec<Named> {
     let more = section.take("more_certificates");
     // What is no list of tables is refused where the certificates are read.
     let more = more.iter().flat_map(Field::tables).filter_map(|mut more| more.take("key"));
     let more: Vec<_> = more.collect();
-    section.take("key").into_iter().chain(more).collect()
+    section.take("key").iter().chain(&more).filter_map(Field::named).collect()
 }
 
-impl<'a> Named<'a> {
+impl<'a> Pieces<'a> {
     fn take(section: &mut Section<'a>) -> Self {
         Self {
             certificate: section.need("certificate", "the PEM file of the server's certificate chain"),
@@ -77,6 +67,7 @@ impl<'a> Named<'a> {
             None => {}
             Some((_, None)) => return None,
             Some((field, Some(Ok(read)))) => {
+                read.bounds().for_each(|bound| field.changes_at(bound, now));
                 if let Some(flaw) = read.flaw_at(now) {
                     field.warn(format!("{flaw}: it is not sent"));
                 }
@@ -94,10 +85,11 @@ impl<'a> Named<'a> {
 /// Absent where the value is no path; otherwise the staple, or why it is none.
 fn staple_of(field: &Field<'_>, chain: &[CertificateDer<'_>]) -> Option<Result<Staple, String>> {
     let path = field.path()?;
-    let mut der = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(MOST_STAPLE_BYTES).read_to_end(&mut der));
-    Some(match read {
-        Ok(_) => Staple::read(der, chain).map_err(|error| format!("{} {error}", path.display())),
+    Some(match contents::bytes(&path) {
+        Ok(der) if der.len() > MOST_STAPLE_BYTES => {
+            Err(format!("{} is too large for an OCSP response", path.display()))
+        }
+        Ok(der) => Staple::read(der, chain).map_err(|error| format!("{} {error}", path.display())),
         Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     })
 }
@@ -127,7 +119,8 @@ fn pair(certificate: &Field<'_>, key: &Field<'_>, now: SystemTime) -> Option<Pai
 
 fn chain(field: &Field<'_>, now: SystemTime) -> Option<Vec<CertificateDer<'static>>> {
     let path = field.path()?;
-    let chain = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let bytes = pem_in(&path);
+    let chain = bytes.and_then(|bytes| CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>());
     let chain = chain.map_err(|error| field.refuse(format!("expected a PEM file with certificates: {error}"))).ok()?;
     let Some(leaf) = chain.first() else {
         field.refuse("expected a PEM file with certificates: it holds none");
@@ -137,9 +130,9 @@ fn chain(field: &Field<'_>, now: SystemTime) -> Option<Vec<CertificateDer<'stati
         field.refuse("the first certificate in the file is malformed");
         return None;
     };
-    let validity = leaf.validity();
-    if is_over(validity, now) {
-        field.warn(format!("the certificate expired {}: phones that check it refuse this server", validity.not_after));
+    let end = leaf.validity().not_after;
+    if field.is_past(moment(end), now) {
+        field.warn(format!("the certificate expired {end}: phones that check it refuse this server"));
     }
     Some(chain)
 }
@@ -147,11 +140,15 @@ fn chain(field: &Field<'_>, now: SystemTime) -> Option<Vec<CertificateDer<'stati
 fn private_key(field: &Field<'_>) -> Option<PrivateKeyDer<'static>> {
     let path = field.path()?;
     warn_readable(&path, field);
-    let key = PrivateKeyDer::from_pem_file(&path);
+    let key = pem_in(&path).and_then(|bytes| PrivateKeyDer::from_pem_slice(&bytes));
     key.map_err(|error| field.refuse(format!("expected a PEM file with an unencrypted private key: {error}"))).ok()
 }
 
-fn is_over(validity: &x509_parser::certificate::Validity, now: SystemTime) -> bool {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).is_ok_and(|now| validity.not_after.timestamp() < now)
+fn pem_in(path: &Path) -> Result<Vec<u8>, pem::Error> {
+    contents::bytes(path).map_err(pem::Error::Io)
+}
+
+/// One that lies before 1970 is over in any case.
+fn moment(time: ASN1Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use super::sight::Sights;
 use super::tenant::TenantRead;
 use crate::staple::Staple;
 
@@ -18,8 +19,9 @@ pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     digest
 }
 
-/// The digest of all that a tenant was read from, but its devices.
-pub(super) fn of_tenant(read: &TenantRead<'_>, main: &[u8; 32]) -> [u8; 32] {
+/// The digest of all that a tenant was read from, but its devices: of provost.toml, of its own file, and of what these name.
+pub(super) fn of_tenant(read: &TenantRead, main: &[u8; 32], text: &[u8; 32], sights: &Sights) -> [u8; 32] {
+    let folders: Vec<_> = sights.folders().collect();
     let passwords: Vec<_> = read.users.iter().map(|user| user.shared.which.to_be_bytes()).collect();
     let patterns: Vec<String> = trust_sets(read).map(|set| format!("{:?}", set.mac)).collect();
     let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
@@ -30,12 +32,14 @@ pub(super) fn of_tenant(read: &TenantRead<'_>, main: &[u8; 32]) -> [u8; 32] {
     });
     let trusted = trust_sets(read)
         .flat_map(|set| set.anchors.iter().map(AsRef::as_ref).chain(set.crls.iter().map(|list| list.der.as_ref())));
-    let which = passwords.iter().map(<[u8; 8]>::as_slice);
+    let passwords = passwords.iter().map(<[u8; 8]>::as_slice);
     let patterns = patterns.iter().map(String::as_bytes);
-    of([main.as_slice(), &read.source.digest].into_iter().chain(pairs).chain(trusted).chain(patterns).chain(which))
+    let folders = folders.iter().map(<[u8; 16]>::as_slice);
+    let named = pairs.chain(trusted).chain(patterns).chain(passwords).chain(folders);
+    of([main.as_slice(), text].into_iter().chain(named))
 }
 
-fn trust_sets<'a>(read: &'a TenantRead<'_>) -> impl Iterator<Item = &'a crate::trust::TrustSet> {
+fn trust_sets(read: &TenantRead) -> impl Iterator<Item = &crate::trust::TrustSet> {
     let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());
     tls.flat_map(|tls| tls.trust.iter().map(AsRef::as_ref))
 }

@@ -4,13 +4,17 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime};
 
 use jiff::civil::Date;
 
+use super::find::{self, FindError};
 use super::node::{Node, Value};
 use super::problem::{Collector, Origin, Problem, Severity};
 use super::section::Section;
+use super::spot::{Named, Spot};
 use super::units::{Rate, Size, Span};
+use crate::network::NetworkStack;
 
 /// A value that is being read.
 #[derive(Clone)]
@@ -44,18 +48,46 @@ impl<'a> Field<'a> {
         self.problems.push(self.problem(Severity::Warning, message.to_string()));
     }
 
-    /// The key, with all that it stands in.
-    pub(super) fn key(&self) -> &str {
-        &self.key
+    /// Where it stands, for what is said of it later.
+    pub(super) fn spot(&self) -> Spot {
+        Spot { key: self.key.clone(), place: self.node.place.clone(), shown: self.node.shown(&self.key) }
     }
 
-    /// The file it stands in.
-    pub(super) fn origin(&self) -> &'a Origin {
-        &self.node.place.origin
+    /// The path, where the value is one; what is none is refused where it is read.
+    pub(super) fn named(&self) -> Option<Named> {
+        let text = self.node.text().filter(|text| !text.is_empty())?;
+        Some(Named { path: self.folder().join(text), spot: self.spot() })
     }
 
-    pub(super) fn is_text(&self) -> bool {
-        self.node.text().is_some_and(|text| !text.is_empty())
+    /// What is read of the value depends on the trust set of this name.
+    pub(super) fn depends_on_set(&self, name: &str) {
+        self.problems.depend_on_set(name);
+    }
+
+    /// Whether the moment is past at `now`. What is said of it changes once it is.
+    pub(super) fn is_past(&self, moment: SystemTime, now: SystemTime) -> bool {
+        // It is past from the next one on.
+        self.changes_at(moment + Duration::from_nanos(1), now);
+        moment < now
+    }
+
+    /// What is said of the value changes at this moment, if that is still to come.
+    pub(super) fn changes_at(&self, moment: SystemTime, now: SystemTime) {
+        if moment > now {
+            self.problems.sights().change_at(moment);
+        }
+    }
+
+    /// Notes what is said of a network.
+    pub(super) fn said_of(&self, network: NetworkStack, said: Vec<String>) {
+        self.problems.sights().said_of(network, said);
+    }
+
+    /// The files of a glob. No file is no error.
+    pub(super) fn files(&self, pattern: &str) -> Result<Vec<PathBuf>, FindError> {
+        let files = find::files(pattern, self.folder());
+        self.problems.sights().found(pattern, self.folder(), files.as_deref().unwrap_or_default());
+        files
     }
 
     /// The folder from which relative paths in the value count.
@@ -138,7 +170,7 @@ impl<'a> Field<'a> {
     }
 
     /// A length of time.
-    pub(super) fn span(&self) -> Option<std::time::Duration> {
+    pub(super) fn span(&self) -> Option<Duration> {
         self.parsed::<Span>("a duration with its unit (ms, s, m, h, d), such as \"30s\"").map(|span| span.0)
     }
 
@@ -161,11 +193,19 @@ impl<'a> Field<'a> {
         self.otherwise(date, "a date without quotes, such as 2027-03-31")
     }
 
-    /// A path. A relative one counts from the file that it stands in.
+    /// A path. A relative one counts from the file that it stands in. What is there is looked at now: where it changes, what is
+    /// read of it is read again.
     pub(super) fn path(&self) -> Option<PathBuf> {
+        let path = self.path_unseen()?;
+        self.problems.sights().look_at(&path);
+        Some(path)
+    }
+
+    /// A path that somebody else looks at, or nobody.
+    pub(super) fn path_unseen(&self) -> Option<PathBuf> {
         let text = self.text("a path")?;
         let path = self.otherwise((!text.is_empty()).then_some(text), "a path")?;
-        Some(self.node.place.origin.folder().join(path))
+        Some(self.folder().join(path))
     }
 
     /// The items of a list. An empty one is refused: it lets nobody in.
@@ -192,7 +232,12 @@ impl<'a> Field<'a> {
     pub(super) fn texts(&self) -> Vec<Self> {
         let Value::List(nodes) = &self.node.value else { return Vec::new() };
         let item = |(index, node)| Self { key: format!("{}[{index}]", self.key), node, problems: self.problems };
-        nodes.iter().enumerate().map(item).filter(Self::is_text).collect()
+        nodes
+            .iter()
+            .enumerate()
+            .map(item)
+            .filter(|item| item.node.text().is_some_and(|text| !text.is_empty()))
+            .collect()
     }
 
     /// The value in lower case, where it is text.

@@ -1,7 +1,6 @@
 //! Listeners: `[[listener]]`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use ipnet::IpNet;
 use provost_core::policy::{Unbound, UnboundWrite};
@@ -12,10 +11,10 @@ use super::arrival::{self, Standing};
 use super::certificates;
 use super::field::Field;
 use super::ftp;
-use super::material::Seen;
-use super::require;
+use super::require::{self, Terms};
 use super::section::Section;
-use super::tls;
+use super::spot::{Named, Spot};
+use super::tls::{self, Tls};
 use super::trust::TrustSets;
 use crate::deployment::Listener;
 
@@ -32,15 +31,13 @@ pub(super) struct Read<'a> {
     /// Absent where it has errors.
     pub(super) listener: Option<Listener>,
     pub(super) name: Option<(String, Field<'a>)>,
-    pub(super) address: Option<(SocketAddr, Field<'a>)>,
+    pub(super) address: Option<(SocketAddr, Spot)>,
     pub(super) protocol: Protocol,
     pub(super) enabled: bool,
     pub(super) unbound: Unbound,
-    pub(super) standing: Standing<'a>,
-    /// Files that no phone may read, each with the key that names it.
-    pub(super) secrets: Vec<Field<'a>>,
-    /// The files of its certificate and key.
-    pub(super) pair: Vec<(PathBuf, Seen)>,
+    pub(super) standing: Standing,
+    /// Files that no phone may read.
+    pub(super) secrets: Vec<Named>,
 }
 
 const PROTOCOLS: [(&str, Protocol); 4] =
@@ -60,55 +57,31 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let address_field = section.need("address", "an address with a port, such as \"10.0.0.1:443\"");
     let address = address_field.as_ref().and_then(|field| address(field));
     let enabled = section.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
-    let allow = section.take("allow").map(|field| prefixes(&field));
     let terms = require::read(&mut section, protocol);
-    if let Some(what) = terms.address_alone
-        && allow.is_none()
-        && surroundings.allow.is_none()
-    {
-        section.missing(
-            "allow",
-            format!(
-                "is missing: {what} asks for nothing but an address, so say which, here or in the tenant's `allow`"
-            ),
-        );
-    }
-    warn_outside(&mut section, allow.as_ref(), surroundings.allow);
-    let unbound = section.take("unbound");
-    let unbound = unbound.and_then(|field| field.choice(&[("refuse", Unbound::Refuse), ("listed", Unbound::Listed)]));
-    let unbound = unbound.unwrap_or(protocol.default_unbound());
-    let unbound_write = unbound_write(&mut section);
+    let allow = allow(&mut section, &terms, surroundings);
+    let (unbound, unbound_write) = unbound(&mut section, protocol);
     let secrets = certificates::secrets(&mut section);
     let tls = tls::read(&mut section, protocol, &terms, surroundings);
-    let has_tls = tls.as_ref().is_none_or(|tls| tls.settings.is_some());
+    let has_tls = tls.as_ref().is_none_or(|Tls(settings)| settings.is_some());
     let standing = arrival::read(&mut section, protocol);
     let ftp = ftp::read(&mut section, protocol, &terms, has_tls);
     if enabled {
-        let of = match surroundings.devices {
-            DevicePolicy::Listed => "any listed device",
-            DevicePolicy::Any => "any device at all (`policy` is \"any\")",
-        };
-        warn_unbound(&section, unbound, unbound_write, of);
+        warn_unbound(&section, unbound, unbound_write, surroundings.devices);
     }
     section.finish();
     let (require, exceptions) = (terms.require, terms.exceptions);
     let policy = |name| ListenerPolicy { name, protocol, enabled, allow, require, unbound, unbound_write, exceptions };
     let listener = name.clone().map(policy).zip(address).zip(tls);
     let arrival = standing.arrival.clone();
-    let listener = listener
-        .map(|((policy, address), tls)| (Listener { policy, address, tls: tls.settings, arrival, ftp }, tls.files));
-    let (listener, pair) = listener.unzip();
-    let holder = name_field.or(protocol_field)?;
     Some(Read {
-        listener,
-        name: name.map(|name| (name, holder)),
-        address: address.zip(address_field),
+        listener: listener.map(|((policy, address), Tls(tls))| Listener { policy, address, tls, arrival, ftp }),
+        name: name.zip(name_field.or(protocol_field)),
+        address: address.zip(address_field.map(|field| field.spot())),
         protocol,
         enabled,
         unbound,
         standing,
         secrets,
-        pair: pair.unwrap_or_default(),
     })
 }
 
@@ -151,6 +124,21 @@ fn prefix(item: &Field<'_>) -> Option<IpNet> {
     Some(prefix)
 }
 
+/// What a listener allows, narrower than its tenant. Where nothing but an address is asked for, one of them must say which.
+fn allow(section: &mut Section<'_>, terms: &Terms, surroundings: &Surroundings<'_>) -> Option<Prefixes> {
+    let allow = section.take("allow").map(|field| prefixes(&field));
+    if let (Some(what), None, None) = (terms.address_alone, &allow, surroundings.allow) {
+        section.missing(
+            "allow",
+            format!(
+                "is missing: {what} asks for nothing but an address, so say which, here or in the tenant's `allow`"
+            ),
+        );
+    }
+    warn_outside(section, allow.as_ref(), surroundings.allow);
+    allow
+}
+
 fn warn_outside(section: &mut Section<'_>, own: Option<&Prefixes>, tenant: Option<&Prefixes>) {
     let (Some(own), Some(tenant)) = (own, tenant) else { return };
     let overlaps =
@@ -163,13 +151,19 @@ fn warn_outside(section: &mut Section<'_>, own: Option<&Prefixes>, tenant: Optio
     }
 }
 
-fn unbound_write(section: &mut Section<'_>) -> UnboundWrite {
+fn unbound(section: &mut Section<'_>, protocol: Protocol) -> (Unbound, UnboundWrite) {
+    let unbound = section.take("unbound");
+    let unbound = unbound.and_then(|field| field.choice(&[("refuse", Unbound::Refuse), ("listed", Unbound::Listed)]));
     let choices = [("nobody", UnboundWrite::Nobody), ("logs", UnboundWrite::Logs), ("listed", UnboundWrite::Listed)];
-    let unbound_write = section.take("unbound_write");
-    unbound_write.and_then(|field| field.choice(&choices)).unwrap_or(UnboundWrite::Logs)
+    let write = section.take("unbound_write").and_then(|field| field.choice(&choices));
+    (unbound.unwrap_or(protocol.default_unbound()), write.unwrap_or(UnboundWrite::Logs))
 }
 
-fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, of: &str) {
+fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, devices: DevicePolicy) {
+    let of = match devices {
+        DevicePolicy::Listed => "any listed device",
+        DevicePolicy::Any => "any device at all (`policy` is \"any\")",
+    };
     let reads = match unbound {
         Unbound::Refuse => None,
         Unbound::Listed => Some(format!("whoever meets `require` reads the files of {of} by its MAC alone")),

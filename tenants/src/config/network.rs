@@ -16,11 +16,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<NetworkStack> {
     section.finish();
     match keys {
         [Some(namespace), None, None] => stack(&namespace, "the name of a network namespace", NetworkStack::Namespace),
-        [None, Some(device), None] => {
-            let stack = stack(&device, "the name of a VRF device", NetworkStack::Vrf)?;
-            warn_of_another_kind(&device, &stack);
-            Some(stack)
-        }
+        [None, Some(device), None] => stack(&device, "the name of a VRF device", NetworkStack::Vrf),
         [None, None, Some(device)] => {
             let host = |interface| NetworkStack::Host { interface: Some(interface) };
             stack(&device, "the name of a network device", host)
@@ -41,10 +37,23 @@ where
 {
     let stack = of(field.explained(expected)?);
     // It may come later, so this refuses nothing.
-    if let Err(error) = stack.identity() {
-        field.warn(format!("{error}: the listeners of the tenant wait until it is there"));
+    let doubts = doubts(&stack);
+    for doubt in &doubts {
+        field.warn(doubt);
     }
+    field.said_of(stack.clone(), doubts);
     Some(stack)
+}
+
+/// What the operator should know of the network as it is now.
+pub(super) fn doubts(stack: &NetworkStack) -> Vec<String> {
+    let absent =
+        stack.identity().err().map(|error| format!("{error}: the listeners of the tenant wait until it is there"));
+    let strange = match stack {
+        NetworkStack::Vrf(device) => of_another_kind(device),
+        NetworkStack::Host { .. } | NetworkStack::Namespace(_) => None,
+    };
+    absent.into_iter().chain(strange).collect()
 }
 
 /// `IFF_MASTER` and `IFF_NOARP` of linux/if.h. The kernel gives a VRF both (`vrf_dev_init`), and neither a `DEVTYPE` nor
@@ -52,13 +61,10 @@ where
 const VRF: u32 = 0x400 | 0x80;
 
 /// Sockets bound to a device that is no VRF see the packets of that device alone, which is what `interface` means.
-fn warn_of_another_kind(field: &Field<'_>, stack: &NetworkStack) {
-    let flags = |device: &DeviceName| std::fs::read_to_string(format!("/sys/class/net/{device}/flags")).ok();
-    let Some(flags) = stack.device().and_then(flags) else { return };
-    let Ok(flags) = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16) else { return };
-    if flags & VRF != VRF {
-        field.warn(
-            "this device is no VRF: expected one made by `ip link add NAME type vrf table NUMBER`, or `interface`",
-        );
-    }
+fn of_another_kind(device: &DeviceName) -> Option<String> {
+    let flags = std::fs::read_to_string(format!("/sys/class/net/{device}/flags")).ok()?;
+    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok()?;
+    let warning =
+        "this device is no VRF: expected one made by `ip link add NAME type vrf table NUMBER`, or `interface`";
+    (flags & VRF != VRF).then(|| warning.to_owned())
 }

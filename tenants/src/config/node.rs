@@ -44,7 +44,7 @@ pub(super) enum Value {
 }
 
 /// Where a value stands.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) origin: Arc<Origin>,
     pub(super) position: Option<Position>,

@@ -13,17 +13,18 @@ const PREFIX: &str = "PROVOST_";
 /// Read by the command line.
 const COMMAND_LINE: [&str; 1] = ["PROVOST_CONFIG"];
 
-/// Lays the `PROVOST_…` variables over `document`: `PROVOST_LOG__FORMAT` is `log.format`. Variables that name no key
-/// of provost.toml are passed over with a warning.
-pub(super) fn environment(
-    document: &mut Node,
-    variables: impl IntoIterator<Item = (String, String)>,
-    folder: &Path,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
+/// Those that may be meant for provost.toml, in order.
+pub(super) fn ours(variables: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
     let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     variables.retain(|(name, _)| !COMMAND_LINE.contains(&name.as_str()));
     variables.sort();
+    variables
+}
+
+/// Lays the `PROVOST_…` variables over `document`: `PROVOST_LOG__FORMAT` is `log.format`. Variables that name no key
+/// of provost.toml are passed over with a warning.
+pub(super) fn environment(document: &mut Node, variables: Vec<(String, String)>, folder: &Path) -> Vec<Problem> {
+    let mut problems = Vec::new();
     for (name, value) in variables {
         let place = Place::whole(&Arc::new(Origin::Variable { name: name.clone(), folder: folder.to_path_buf() }));
         let problem = |severity, message: String| Problem { severity, ..place.error("", message) };

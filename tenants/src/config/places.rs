@@ -1,28 +1,19 @@
 //! Where a tenant's files lie, what its phones may store, and which devices it has: `[files]`, `[uploads]`, `[devices]`.
 
-use std::path::{Path, PathBuf};
-
 use provost_core::path::{Case, Strip};
 use provost_core::{DevicePolicy, Mac};
 
 use super::field::Field;
 use super::section::Section;
+use super::spot::Named;
 use crate::uploads::Durability;
 
 const MIB: u64 = 1 << 20;
 
-/// A folder as the operator named it, and as the system does.
-#[derive(Clone)]
-pub(super) struct Folder<'a> {
-    pub(super) path: PathBuf,
-    pub(super) canonical: PathBuf,
-    pub(super) field: Field<'a>,
-}
-
 /// `[files]`.
-pub(super) struct FilesRead<'a> {
-    pub(super) root: Option<Folder<'a>>,
-    pub(super) shared: Vec<Folder<'a>>,
+pub(super) struct FilesRead {
+    pub(super) root: Option<Named>,
+    pub(super) shared: Vec<Named>,
     pub(super) strip: Strip,
     pub(super) case: Case,
 }
@@ -41,13 +32,14 @@ pub(super) struct UploadsRead {
 }
 
 /// `[devices]`.
-pub(super) struct DevicesRead<'a> {
+pub(super) struct DevicesRead {
     pub(super) policy: DevicePolicy,
     pub(super) list: Vec<Mac>,
-    pub(super) file: Option<Field<'a>>,
+    /// Absent, too, where it is no path, which is an error.
+    pub(super) file: Option<Named>,
 }
 
-pub(super) fn files(mut section: Section<'_>) -> FilesRead<'_> {
+pub(super) fn files(mut section: Section<'_>) -> FilesRead {
     let root = section.need("root", "the folder of the tenant's files").and_then(|field| folder(&field));
     let shared = section.take("shared").map(|field| field.items()).unwrap_or_default();
     let shared = shared.iter().filter_map(folder).collect();
@@ -59,10 +51,10 @@ pub(super) fn files(mut section: Section<'_>) -> FilesRead<'_> {
     FilesRead { root, shared, strip: Strip::new(strip, case), case }
 }
 
-fn folder<'a>(field: &Field<'a>) -> Option<Folder<'a>> {
+fn folder(field: &Field<'_>) -> Option<Named> {
     let path = field.path()?;
-    match path.canonicalize() {
-        Ok(canonical) if canonical.is_dir() => Some(Folder { path, canonical, field: field.clone() }),
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Some(Named { path, spot: field.spot() }),
         Ok(_) => {
             field.refuse("expected a folder");
             None
@@ -100,7 +92,7 @@ pub(super) fn uploads(mut section: Section<'_>) -> UploadsRead {
     UploadsRead { device_quota, device_files, quota, max_upload, max_log, keep, min_free, durability }
 }
 
-pub(super) fn devices(mut section: Section<'_>) -> DevicesRead<'_> {
+pub(super) fn devices(mut section: Section<'_>) -> DevicesRead {
     let policy = section.take("policy");
     let policy = policy.and_then(|field| field.choice(&[("listed", DevicePolicy::Listed), ("any", DevicePolicy::Any)]));
     let list = section.take("list").map(|field| field.items()).unwrap_or_default();
@@ -111,6 +103,8 @@ pub(super) fn devices(mut section: Section<'_>) -> DevicesRead<'_> {
         section.warn("no device is listed and `policy` is \"listed\", so none is served");
     }
     section.finish();
+    // Whoever serves the devices looks at their file.
+    let file = file.and_then(|field| field.path_unseen().map(|path| Named { path, spot: field.spot() }));
     DevicesRead { policy, list, file }
 }
 
@@ -121,14 +115,4 @@ fn device(field: &Field<'_>) -> Option<Mac> {
         return None;
     }
     Some(mac)
-}
-
-/// The path as the system names it. Of one that is not there yet, the part that is.
-pub(super) fn canonical(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let existing = absolute.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
-    match existing {
-        Some((ancestor, canonical)) => canonical.join(absolute.strip_prefix(ancestor).unwrap_or(Path::new(""))),
-        None => absolute,
-    }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::field::Field;
-use super::node::{Node, Place, Table, Value};
+use super::node::{Entry, Node, Place, Table, Value};
 use super::problem::{Collector, Problem, Severity};
 
 static NO_TABLE: Table = Table::new();
@@ -73,6 +73,11 @@ impl<'a> Section<'a> {
                 Vec::new()
             }
         }
+    }
+
+    /// Its entries, for tables whose keys are names.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a String, &'a Entry)> + use<'a> {
+        self.table.iter()
     }
 
     /// All its keys with their values, for tables whose keys are names.

@@ -1,7 +1,6 @@
 //! One tenant's file.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jiff::civil::Date;
@@ -9,16 +8,15 @@ use provost_core::policy::Unbound;
 use provost_core::{ProofKind, Protocol, RuleSet, TenantPolicy};
 
 use super::arrival::Standing;
-use super::field::Field;
 use super::listener::{self, Surroundings, is_name, prefixes, refuse_name};
-use super::material::Seen;
 use super::node::Node;
-use super::places::{self, DevicesRead, FilesRead, Folder, UploadsRead};
+use super::places::{self, DevicesRead, FilesRead, UploadsRead};
 use super::problem::Collector;
 use super::section::Section;
+use super::spot::{Named, Spot};
 use super::trust::TrustSets;
 use super::{guard, limits, network, rule, users};
-use crate::deployment::{Listener, Source};
+use crate::deployment::Listener;
 use crate::limits::Limits;
 use crate::network::NetworkStack;
 use crate::passwords::Form;
@@ -32,61 +30,52 @@ pub(super) struct Common<'t> {
 }
 
 /// A tenant as its file says. It is complete where the file has no error.
-pub(super) struct TenantRead<'a> {
-    pub(super) problems: &'a Collector,
+pub(super) struct TenantRead {
     pub(super) policy: Option<TenantPolicy>,
     /// Absent where it has errors.
     pub(super) network: Option<NetworkStack>,
-    pub(super) files: FilesRead<'a>,
+    pub(super) files: FilesRead,
     pub(super) uploads: UploadsRead,
-    pub(super) devices: DevicesRead<'a>,
+    pub(super) devices: DevicesRead,
     pub(super) users: Vec<Credential>,
     pub(super) listeners: Vec<Listener>,
     pub(super) limits: Limits,
     pub(super) guard: guard::GuardRead,
-    pub(super) claims: Claims<'a>,
-    /// The files of its listeners' certificates and keys.
-    pub(super) pairs: Vec<(PathBuf, Seen)>,
-    pub(super) source: Source,
 }
 
 /// What no other tenant may have too. A tenant with errors claims what could be read of it: else its address would go to
 /// the next one, and its phones with it.
-pub(super) struct Claims<'a> {
-    pub(super) name: Option<(String, Field<'a>)>,
-    pub(super) addresses: Vec<Claim<'a>>,
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    pub(super) name: Option<(String, Spot)>,
+    pub(super) network: Option<NetworkStack>,
+    /// The folders that its phones read.
+    pub(super) root: Option<Named>,
+    pub(super) shared: Vec<Named>,
+    pub(super) addresses: Vec<Claim>,
     /// Listeners that read files without a binding proof.
-    pub(super) unbound: Vec<(SocketAddr, Field<'a>)>,
+    pub(super) unbound: Vec<(SocketAddr, Spot)>,
     /// Files that no phone may read.
-    pub(super) secrets: Vec<Field<'a>>,
+    pub(super) secrets: Vec<Named>,
+    /// Its device file, one of them.
+    pub(super) devices: Option<Named>,
 }
 
 /// An address that a listener claims.
-pub(super) struct Claim<'a> {
+#[derive(Debug)]
+pub(super) struct Claim {
     pub(super) protocol: Protocol,
     pub(super) address: SocketAddr,
-    pub(super) field: Field<'a>,
-    pub(super) standing: Standing<'a>,
+    pub(super) spot: Spot,
+    pub(super) standing: Standing,
 }
 
-impl<'a> TenantRead<'a> {
-    /// The folders that its phones read.
-    pub(super) fn folders(&self) -> impl Iterator<Item = &Folder<'a>> {
-        self.files.root.iter().chain(&self.files.shared)
-    }
-}
-
-pub(super) fn read<'a>(
-    document: &'a Node,
-    problems: &'a Collector,
-    common: &Common<'_>,
-    source: Source,
-) -> TenantRead<'a> {
+pub(super) fn read(document: &Node, problems: &Collector, common: &Common<'_>) -> (TenantRead, Claims) {
     let mut root = Section::root(document, problems);
     let name = root.need("name", "the tenant's name, 1 to 63 of a-z, 0-9 and -");
     let name = name.and_then(|field| {
         let name = field.text("1 to 63 of a-z, 0-9 and -")?;
-        (is_name(name) || refuse_name(&field)).then(|| (name.to_owned(), field))
+        (is_name(name) || refuse_name(&field)).then(|| (name.to_owned(), field.spot()))
     });
     let enabled = root.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
     let network = network::read(&mut root);
@@ -94,9 +83,8 @@ pub(super) fn read<'a>(
     let files = places::files(root.table("files"));
     let uploads = places::uploads(root.table("uploads"));
     let devices = places::devices(root.table("devices"));
-    let (users, mut secrets) =
-        users::read(root.tables("users"), name.as_ref().map_or("", |(name, _)| name), common.today);
-    secrets.extend(devices.file.clone());
+    let realm = name.as_ref().map_or("", |(name, _)| name);
+    let (users, secrets) = users::read(root.tables("users"), realm, common.today);
     let rules = rule::read(root.tables("rule"));
     let rules = RuleSet::new(rules, files.case).map_err(|error| root.missing("rule", error)).ok();
     let limits = limits::read(root.table("limits"));
@@ -104,37 +92,21 @@ pub(super) fn read<'a>(
     let surroundings =
         Surroundings { allow: allow.as_ref(), devices: devices.policy, trust: common.trust, now: common.now };
     let mut listeners = listeners(&mut root, &surroundings);
-    warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());
     warn_of_argon2(&root, &listeners, &users);
+    warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());
     root.finish();
     let mut claims = claims(&mut listeners, enabled);
-    claims.secrets.extend(secrets);
-    let policy = name.clone().zip(rules).map(|((name, _), rules)| TenantPolicy {
-        name,
-        enabled,
-        allow,
-        strip: files.strip.clone(),
-        rules,
-        devices: devices.policy,
+    claims.secrets.extend(secrets.into_iter().chain(devices.file.clone()));
+    (claims.root, claims.shared) = (files.root.clone(), files.shared.clone());
+    (claims.network, claims.devices) = (network.clone(), devices.file.clone());
+    let (policy, strip) = (name.clone().zip(rules), files.strip.clone());
+    let policy = policy.map(|((name, _), rules)| {
+        let devices = devices.policy;
+        TenantPolicy { name, enabled, allow, strip, rules, devices }
     });
     claims.name = name;
-    let pairs = listeners.iter_mut().flat_map(|read| std::mem::take(&mut read.pair)).collect();
     let listeners = listeners.into_iter().filter_map(|read| read.listener).collect();
-    TenantRead {
-        problems,
-        policy,
-        network,
-        files,
-        uploads,
-        devices,
-        users,
-        listeners,
-        limits,
-        guard,
-        claims,
-        pairs,
-        source,
-    }
+    (TenantRead { policy, network, files, uploads, devices, users, listeners, limits, guard }, claims)
 }
 
 fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec<listener::Read<'a>> {
@@ -153,18 +125,18 @@ fn listeners<'a>(root: &mut Section<'a>, surroundings: &Surroundings<'_>) -> Vec
     read
 }
 
-fn claims<'a>(listeners: &mut [listener::Read<'a>], enabled: bool) -> Claims<'a> {
-    let mut claims = Claims { name: None, addresses: Vec::new(), unbound: Vec::new(), secrets: Vec::new() };
+fn claims(listeners: &mut [listener::Read<'_>], enabled: bool) -> Claims {
+    let mut claims = Claims::default();
     for listener in listeners {
         claims.secrets.extend(listener.secrets.iter().cloned());
-        let Some((address, field)) = &listener.address else { continue };
+        let Some((address, spot)) = &listener.address else { continue };
         if !(enabled && listener.enabled) {
             continue;
         }
         let standing = std::mem::take(&mut listener.standing);
-        claims.addresses.push(Claim { protocol: listener.protocol, address: *address, field: field.clone(), standing });
+        claims.addresses.push(Claim { protocol: listener.protocol, address: *address, spot: spot.clone(), standing });
         match listener.unbound {
-            Unbound::Listed => claims.unbound.push((*address, field.clone())),
+            Unbound::Listed => claims.unbound.push((*address, spot.clone())),
             Unbound::Refuse => {}
         }
     }

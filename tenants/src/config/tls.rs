@@ -1,26 +1,21 @@
 //! The server's side of TLS: the names it answers to, and whom it trusts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use provost_core::Protocol;
 use rustls::pki_types::DnsName;
 
-use super::certificates::{self, Certificates};
+use super::certificates;
 use super::field::Field;
 use super::listener::Surroundings;
-use super::material::Seen;
 use super::require::Terms;
 use super::section::Section;
 use crate::deployment::TlsSettings;
 use crate::trust::{Legacy, TrustSet};
 
 /// What was read: settings on https and where ftp speaks TLS, none elsewhere.
-pub(super) struct Tls {
-    pub(super) settings: Option<TlsSettings>,
-    /// The files of its certificates, keys and staples, as they were before they were read.
-    pub(super) files: Vec<(PathBuf, Seen)>,
-}
+pub(super) struct Tls(pub(super) Option<TlsSettings>);
 
 /// On an ftp listener any of them says that it speaks TLS.
 const KEYS: [&str; 7] = ["certificate", "key", "ocsp", "more_certificates", "server_names", "trust", "hints"];
@@ -35,15 +30,15 @@ pub(super) fn read(
     match protocol {
         Protocol::Https => {}
         Protocol::Ftp if terms.certificate || KEYS.iter().chain(&["tls"]).any(|key| section.take(key).is_some()) => {}
-        Protocol::Ftp => return Some(Tls { settings: None, files: Vec::new() }),
+        Protocol::Ftp => return Some(Tls(None)),
         Protocol::Http | Protocol::Tftp => {
             for key in KEYS {
                 section.misplaced(key, "is of https and ftp listeners only");
             }
-            return Some(Tls { settings: None, files: Vec::new() });
+            return Some(Tls(None));
         }
     }
-    let Certificates { certificates, files } = certificates::read(section, surroundings.now);
+    let certificates = certificates::read(section, surroundings.now);
     let server_names = section.take("server_names").map(|field| server_names(&field)).unwrap_or_default();
     let hints = section.take("hints").and_then(|field| field.flag()).unwrap_or(true);
     let trust = match section.take("trust") {
@@ -55,7 +50,7 @@ pub(super) fn read(
         None => Vec::new(),
     };
     let settings = TlsSettings { certificates: certificates?, server_names, trust, hints };
-    Some(Tls { settings: Some(settings), files })
+    Some(Tls(Some(settings)))
 }
 
 /// Warns of a secret that every user of this machine can read.
@@ -87,6 +82,7 @@ fn trust_sets(field: &Field<'_>, surroundings: &Surroundings<'_>) -> Vec<Arc<Tru
     }
     let set = |item: &Field<'_>| {
         let name = item.text("the name of a trust set of provost.toml")?;
+        item.depends_on_set(name);
         match surroundings.trust.get(name) {
             Some(Some(set)) => Some(set.clone()),
             Some(None) => {

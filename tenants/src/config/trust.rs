@@ -2,7 +2,7 @@
 //!
 //! An error here refuses the tenants that name the set, not the others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use provost_core::Oui;
@@ -13,43 +13,72 @@ use std::time::SystemTime;
 use super::authorities;
 use super::field::Field;
 use super::find;
-use super::material::{Pattern, SetFiles};
-use super::node::{Node, Value};
-use super::problem::Collector;
+use super::node::Node;
+use super::problem::{Collector, Problem};
 use super::section::Section;
+use super::sight::{Look, Sights};
 use crate::trust::{Legacy, TrustSet, spelled};
 
 /// The trust sets by name; `None` for one that has errors.
 pub(super) type TrustSets = HashMap<String, Option<Arc<TrustSet>>>;
 
-/// The files of each, errors or not.
-pub(super) type SetFilesByName = HashMap<String, Arc<SetFiles>>;
-
-pub(super) fn read(document: &Node, problems: &Collector, now: SystemTime) -> (TrustSets, SetFilesByName) {
-    let mut root = Section::root(document, problems);
-    let Some(sets) = root.take("trust").and_then(|field| field.section()) else { return Default::default() };
-    let mut files = SetFilesByName::new();
-    let read = |(name, field): (&str, Field<'_>)| {
-        let before = problems.errors();
-        let set = field.section().map(|mut section| {
-            files.insert(name.to_owned(), Arc::new(SetFiles::of(patterns(&mut section))));
-            trust_set(name, section, now)
-        });
-        (name.to_owned(), set.filter(|_| problems.errors() == before).map(Arc::new))
-    };
-    let sets = sets.all().into_iter().map(read).collect();
-    (sets, files)
+/// The trust sets of a provost.toml, and what was found about them.
+#[derive(Debug, Default)]
+pub(super) struct Trusted {
+    sets: BTreeMap<String, SetRead>,
+    /// Of the table that they stand in.
+    problems: Vec<Problem>,
 }
 
-/// The globs of a trust set; what is none is refused where it is read.
-fn patterns(section: &mut Section<'_>) -> Vec<Pattern> {
-    let fields = [section.take("anchors"), section.take("crls")];
-    let lists = fields.iter().flatten().filter_map(|field| match field.value() {
-        Value::List(items) => Some(items),
-        Value::Text(_) | Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::Table(_) => None,
-    });
-    let pattern = |item: &Node| Some((item.text()?.to_owned(), item.place.origin.folder().to_path_buf()));
-    lists.flatten().filter_map(pattern).collect()
+/// What was read of one.
+#[derive(Debug, Clone)]
+struct SetRead {
+    set: Option<Arc<TrustSet>>,
+    sights: Arc<Sights>,
+    problems: Vec<Problem>,
+}
+
+impl Trusted {
+    pub(super) fn sets(&self) -> TrustSets {
+        self.sets.iter().map(|(name, read)| (name.clone(), read.set.clone())).collect()
+    }
+
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().chain(self.sets.values().flat_map(|read| &read.problems))
+    }
+
+    /// The files of a trust set, errors or not.
+    pub(super) fn sights(&self, name: &str) -> Option<&Arc<Sights>> {
+        self.sets.get(name).map(|read| &read.sights)
+    }
+}
+
+/// Reads the trust sets. Of `former`, which is of the same document, those stay of which nothing changed.
+pub(super) fn read(document: &Node, former: Option<&Trusted>, look: &mut Look, now: SystemTime) -> Trusted {
+    let problems = Collector::default();
+    let trust = Section::root(document, &problems).take("trust");
+    let mut sets = BTreeMap::new();
+    for (name, entry) in trust.and_then(|field| field.section()).iter().flat_map(Section::entries) {
+        let former = former.and_then(|former| former.sets.get(name));
+        let read = match former.filter(|former| former.sights.hold(look, now)) {
+            Some(former) => former.clone(),
+            None => set_read(name, &entry.node, former, now),
+        };
+        sets.insert(name.clone(), read);
+    }
+    Trusted { sets, problems: problems.into_problems() }
+}
+
+fn set_read(name: &str, node: &Node, former: Option<&SetRead>, now: SystemTime) -> SetRead {
+    let problems = Collector::default();
+    let set = Field::new(format!("trust.{name}"), node, &problems).section();
+    let set = set.map(|section| trust_set(name, section, now));
+    let set = set.filter(|_| problems.errors() == 0).map(Arc::new);
+    // What trusts the same is the same to the tenants that name it.
+    let same =
+        former.and_then(|former| former.set.clone()).filter(|former| set.as_ref().is_some_and(|set| set.is(former)));
+    let (problems, sights, _) = problems.into_parts();
+    SetRead { set: same.or(set), sights: Arc::new(sights), problems }
 }
 
 fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet {
@@ -135,7 +164,7 @@ pub(super) fn ouis(field: &Field<'_>) -> Vec<Oui> {
 
 /// The revocation lists of one glob. A vendor that has not published one yet has revoked nothing.
 fn lists_of<'a>(item: &Field<'a>) -> Vec<(Field<'a>, std::path::PathBuf)> {
-    let found = item.text("a glob of files").map(|pattern| (pattern, find::files(pattern, item.folder())));
+    let found = item.text("a glob of files").map(|pattern| (pattern, item.files(pattern)));
     match found {
         Some((pattern, Ok(files))) if files.is_empty() && find::is_glob(pattern) => {
             item.warn("no file is there, so nothing of this trust set is revoked");
@@ -149,7 +178,7 @@ fn lists_of<'a>(item: &Field<'a>) -> Vec<(Field<'a>, std::path::PathBuf)> {
 /// The files of one glob, each with the field that names it.
 fn files_of<'a>(item: &Field<'a>) -> Vec<(Field<'a>, std::path::PathBuf)> {
     let Some(pattern) = item.text("a glob of files, such as \"trust/poly/*.pem\"") else { return Vec::new() };
-    match find::files(pattern, item.folder()) {
+    match item.files(pattern) {
         Ok(files) if files.is_empty() => item.refuse("no file is there"),
         Ok(files) => return files.into_iter().map(|file| (item.clone(), file)).collect(),
         Err(error) => item.refuse(error),

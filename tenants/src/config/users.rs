@@ -3,8 +3,10 @@
 use jiff::civil::Date;
 use provost_core::Mac;
 
+use super::contents;
 use super::field::Field;
 use super::section::Section;
+use super::spot::Named;
 use super::tls::warn_readable;
 use crate::passwords::{Costs, Form, Stored, raise};
 use crate::users::Credential;
@@ -13,8 +15,8 @@ use crate::users::Credential;
 /// since the work must not tell which user exists.
 const MAX_ARGON2: usize = 4;
 
-/// The credentials, and the fields that name files with secrets. `realm` is the tenant's name.
-pub(super) fn read<'a>(sections: Vec<Section<'a>>, realm: &str, today: Date) -> (Vec<Credential>, Vec<Field<'a>>) {
+/// The credentials, and the files with secrets. `realm` is the tenant's name.
+pub(super) fn read(sections: Vec<Section<'_>>, realm: &str, today: Date) -> (Vec<Credential>, Vec<Named>) {
     let (mut secrets, mut credentials, mut costs) = (Vec::new(), Vec::new(), Costs::new());
     for mut section in sections {
         let fields = [section.take("password"), section.take("password_file")];
@@ -44,12 +46,7 @@ fn is_laborious(costs: &mut Costs, credentials: &[Credential]) -> bool {
     is_too_much
 }
 
-fn credential<'a>(
-    mut section: Section<'a>,
-    realm: &str,
-    today: Date,
-    secrets: &mut Vec<Field<'a>>,
-) -> Option<Credential> {
+fn credential(mut section: Section<'_>, realm: &str, today: Date, secrets: &mut Vec<Named>) -> Option<Credential> {
     let name = section.need("name", "the user's name, such as \"PlcmSpIp\"").and_then(|field| user_name(&field));
     let stands = match (section.take("password"), section.take("password_file")) {
         (Some(_), Some(file)) => {
@@ -58,7 +55,7 @@ fn credential<'a>(
         }
         (Some(field), None) => field.text("a password").map(str::to_owned).zip(Some(field)),
         (None, Some(field)) => {
-            secrets.push(field.clone());
+            secrets.extend(field.named());
             password_in(&field).zip(Some(field))
         }
         (None, None) => {
@@ -96,7 +93,7 @@ fn user_name(field: &Field<'_>) -> Option<String> {
 fn password_in(field: &Field<'_>) -> Option<String> {
     let path = field.path()?;
     warn_readable(&path, field);
-    let text = std::fs::read_to_string(&path);
+    let text = contents::text(&path);
     let text = text.map_err(|error| field.refuse(format!("cannot read the password: {error}"))).ok()?;
     Some(text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned())
 }

@@ -17,7 +17,7 @@ pub use file::DeviceFileError;
 pub use refresh::{Refresh, Removals, Unrenewed};
 
 use crate::passwords::{Algorithm, Costs, Stored};
-use refresh::Fingerprint;
+use refresh::LastRead;
 use set::DeviceSet;
 pub use set::PasswordForms;
 
@@ -26,8 +26,8 @@ pub use set::PasswordForms;
 pub struct Devices {
     settings: DevicesSettings,
     set: ArcSwap<DeviceSet>,
-    /// What the file was when it was last read; `None` where it must be read again. Whoever refreshes holds the lock.
-    read: Mutex<Option<Fingerprint>>,
+    /// Whoever refreshes holds the lock.
+    read: Mutex<LastRead>,
 }
 
 /// Where the devices of one tenant are listed.
@@ -55,14 +55,19 @@ impl Devices {
     pub fn load(settings: DevicesSettings) -> Result<Self, Vec<DeviceFileError>> {
         let Some(path) = &settings.file else {
             let set = DeviceSet::of(&settings.list, Vec::new());
-            return Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::new(None) });
+            return Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::default() });
         };
         let (fingerprint, reading) = refresh::read(path, &settings.realm).map_err(|error| vec![error])?;
         if !reading.errors.is_empty() {
             return Err(reading.errors);
         }
         let set = DeviceSet::of(&settings.list, reading.rows);
-        Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::new(fingerprint) })
+        Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::new(LastRead { fingerprint, kept: None }) })
+    }
+
+    /// Whether these settings are those that it was made with.
+    pub(crate) fn is_of(&self, settings: &DevicesSettings) -> bool {
+        self.settings == *settings
     }
 
     /// How many devices are listed.

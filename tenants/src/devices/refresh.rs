@@ -82,25 +82,31 @@ pub(super) struct Fingerprint {
     inode: (u64, u64),
 }
 
+/// What is known of the device file.
+#[derive(Debug, Default)]
+pub(super) struct LastRead {
+    /// What it was when it was last read; `None` where it must be read again.
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// Why the former set is served, as long as the file stays what it was.
+    pub(super) kept: Option<Refresh>,
+}
+
 impl Devices {
-    /// Reads the device file again where it has changed. It blocks.
+    /// Reads the device file again where it has changed. Where it is as it was and the former set is served for what is wrong
+    /// with it, that is told again. It blocks.
     pub fn refresh(&self, removals: Removals) -> Refresh {
         let Some(path) = &self.settings.file else { return Refresh::Unchanged };
         let mut last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let now = std::fs::metadata(path).ok().map(|facts| Fingerprint::of(&facts));
-        if removals == Removals::Refuse && now.is_some() && now == *last {
-            return Refresh::Unchanged;
+        if removals == Removals::Refuse && now.is_some() && now == last.fingerprint {
+            return last.kept.clone().unwrap_or(Refresh::Unchanged);
         }
-        match read(path, &self.settings.realm) {
-            Ok((fingerprint, reading)) => {
-                *last = fingerprint;
-                self.take(reading, removals)
-            }
-            Err(error) => {
-                *last = None;
-                Refresh::KeptForErrors { errors: vec![error], blocked: 0 }
-            }
-        }
+        let (fingerprint, refresh) = match read(path, &self.settings.realm) {
+            Ok((fingerprint, reading)) => (fingerprint, self.take(reading, removals)),
+            Err(error) => (None, Refresh::KeptForErrors { errors: vec![error], blocked: 0 }),
+        };
+        *last = LastRead { fingerprint, kept: refresh.is_kept().then(|| refresh.clone()) };
+        refresh
     }
 
     /// The devices under changed settings; `None` where the settings are the same, and [`Devices::refresh`] is all there
@@ -144,6 +150,16 @@ impl Devices {
             self.set.store(Arc::new(set));
         }
         fresh
+    }
+}
+
+impl Refresh {
+    /// Whether the former set is served for what is wrong with the file.
+    pub const fn is_kept(&self) -> bool {
+        match self {
+            Self::Unchanged | Self::Replaced { .. } => false,
+            Self::KeptForErrors { .. } | Self::KeptForRemovals { .. } => true,
+        }
     }
 }
 

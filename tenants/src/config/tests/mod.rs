@@ -10,6 +10,7 @@ mod sharing;
 mod shipped;
 mod trust_sets;
 mod vendors;
+mod warm;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

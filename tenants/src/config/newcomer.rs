@@ -1,0 +1,215 @@
+//! One tenant's file within a load: read anew, or known from the last load where nothing that it was read from has changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::civil::Date;
+
+use super::canonical::Canonical;
+use super::contents;
+use super::digest;
+use super::material::Basis;
+use super::memory::Memory;
+use super::node::{self, Place};
+use super::overlay;
+use super::problem::{Collector, Origin, Problem};
+use super::sight::{Look, Sight, Sights};
+use super::spot::Named;
+use super::tenant::{self, Claims, Common, TenantRead};
+use super::trust::{TrustSets, Trusted};
+use crate::deployment::Source;
+use crate::trust::TrustSet;
+
+/// What all tenants of one load are read with.
+pub(super) struct Context {
+    pub(super) basis: Arc<Basis>,
+    pub(super) trust: Arc<Trusted>,
+    pub(super) sets: TrustSets,
+    pub(super) memory: Memory,
+    pub(super) now: SystemTime,
+    pub(super) today: Date,
+}
+
+/// One tenant's file.
+pub(super) struct Newcomer {
+    pub(super) file: PathBuf,
+    pub(super) reading: Arc<Reading>,
+    /// Absent where the reading is of an earlier load, or where the file is not TOML: then there is nothing more to say of it.
+    pub(super) fresh: Option<Fresh>,
+    pub(super) places: Places,
+    /// What is wrong with it beside the others, or with what its folders and its inventory hold.
+    pub(super) problems: Collector,
+}
+
+/// What is kept of a file that was read, and what that depends on.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) claims: Claims,
+    pub(super) problems: Vec<Problem>,
+    /// Of all that the tenant was read from; absent where there is an error.
+    pub(super) digest: Option<[u8; 32]>,
+    /// The file itself.
+    sight: Sight,
+    sights: Arc<Sights>,
+    sets: Vec<(String, Option<Arc<TrustSet>>)>,
+}
+
+/// What a tenant is made of.
+pub(super) struct Fresh {
+    pub(super) read: TenantRead,
+    pub(super) source: Source,
+}
+
+/// What the tenant claims, as the system names it.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) file: PathBuf,
+    pub(super) root: Option<PathBuf>,
+    pub(super) shared: Vec<PathBuf>,
+    pub(super) secrets: Vec<PathBuf>,
+}
+
+impl Context {
+    fn common(&self) -> Common<'_> {
+        Common { trust: &self.sets, now: self.now, today: self.today }
+    }
+}
+
+impl Newcomer {
+    /// Reads the file, or knows it again. It blocks.
+    pub(super) fn meet(file: &Path, context: &Context, (look, canonical): (&mut Look, &mut Canonical)) -> Self {
+        let known = context.memory.reading(file).filter(|reading| reading.holds(context, look));
+        let (reading, fresh) = if let Some(known) = known {
+            (Arc::clone(known), None)
+        } else {
+            let (reading, fresh) = read(file, context);
+            (Arc::new(reading), fresh)
+        };
+        let places = Places::of(file, &reading.claims, canonical);
+        let problems = Collector::for_tenant(Origin::file(file));
+        Self { file: file.to_path_buf(), reading, fresh, places, problems }
+    }
+
+    /// A file with a text that is known already.
+    pub(super) fn of_text(file: &Path, text: Arc<str>, context: &Context) -> Self {
+        let (reading, fresh) = read_text(file, text, Sight::of(file), context);
+        let problems = Collector::for_tenant(Origin::file(file));
+        Self { file: file.to_path_buf(), reading: Arc::new(reading), fresh, places: Places::default(), problems }
+    }
+
+    pub(super) fn claims(&self) -> &Claims {
+        &self.reading.claims
+    }
+
+    /// The folders that its phones read, as the system names them.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (&Path, &Named)> {
+        let root = self.places.root.iter().zip(&self.claims().root);
+        let shared = self.places.shared.iter().zip(&self.claims().shared);
+        root.chain(shared).map(|(folder, named)| (folder.as_path(), named))
+    }
+
+    /// Whether it has errors up to here.
+    pub(super) fn has_errors(&self) -> bool {
+        self.reading.digest.is_none() || self.problems.errors() > 0
+    }
+
+    /// The errors up to here, one line each.
+    pub(super) fn error_texts(&self) -> Vec<String> {
+        let of_file = self.reading.problems.iter().filter(|problem| problem.is_error());
+        of_file.map(ToString::to_string).chain(self.problems.error_texts()).collect()
+    }
+
+    pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
+        let of_file = match Arc::try_unwrap(self.reading) {
+            Ok(reading) => reading.problems,
+            Err(reading) => reading.problems.clone(),
+        };
+        of_file.into_iter().chain(self.problems.into_problems())
+    }
+
+    /// What the tenant is made of. A file that was known from an earlier load is read after all. It blocks.
+    pub(super) fn take(&mut self, context: &Context) -> Option<Fresh> {
+        if self.fresh.is_none() && self.reading.digest.is_some() {
+            let (reading, fresh) = read(&self.file, context);
+            if reading.digest == self.reading.digest {
+                self.fresh = fresh;
+            } else {
+                let place = Place::whole(&Origin::file(&self.file));
+                self.problems.push(place.error("", "changed while it was read: reload once more".to_owned()));
+            }
+        }
+        self.fresh.take()
+    }
+}
+
+impl Reading {
+    fn holds(&self, context: &Context, look: &mut Look) -> bool {
+        let is_same = |(name, then): &(String, Option<Arc<TrustSet>>)| match (then, context.sets.get(name)) {
+            (Some(then), Some(Some(now))) => Arc::ptr_eq(then, now),
+            (None, Some(None) | None) => true,
+            (Some(_), Some(None) | None) | (None, Some(Some(_))) => false,
+        };
+        self.sight.holds(look) && self.sights.hold(look, context.now) && self.sets.iter().all(is_same)
+    }
+}
+
+impl Places {
+    fn of(file: &Path, claims: &Claims, canonical: &mut Canonical) -> Self {
+        let mut all = |named: &Named| canonical.of(&named.path);
+        let (root, shared) = (claims.root.as_ref().map(&mut all), claims.shared.iter().map(&mut all).collect());
+        let secrets = claims.secrets.iter().map(all).collect();
+        Self { file: canonical.of(file), root, shared, secrets }
+    }
+}
+
+fn read(file: &Path, context: &Context) -> (Reading, Option<Fresh>) {
+    let sight = Sight::of(file);
+    match contents::text(file) {
+        Ok(text) => read_text(file, text.into(), sight, context),
+        Err(error) => {
+            let problem = Place::whole(&Origin::file(file)).error("", format!("cannot read the file: {error}"));
+            (Reading::failed(vec![problem], sight), None)
+        }
+    }
+}
+
+/// A tenant's file with this text, over `[defaults]`.
+fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (Reading, Option<Fresh>) {
+    let origin = Origin::file(file);
+    let document = match node::parse(&text, &origin) {
+        Ok(document) => document,
+        Err(problems) => return (Reading::failed(problems, sight), None),
+    };
+    let document = match context.basis.defaults() {
+        Some(defaults) => overlay::over_defaults(defaults, document),
+        None => document,
+    };
+    let problems = Collector::for_tenant(origin);
+    let (read, claims) = tenant::read(&document, &problems, &context.common());
+    let is_right = problems.errors() == 0;
+    let (problems, sights, sets) = problems.into_parts();
+    let text_digest = digest::of([text.as_bytes()]);
+    let digest = digest::of_tenant(&read, &context.basis.digest, &text_digest, &sights);
+    let sights = Arc::new(sights);
+    let source = Source {
+        file: file.to_path_buf(),
+        digest,
+        text,
+        basis: Some(Arc::clone(&context.basis)),
+        sights: Arc::clone(&sights),
+        sets: sets.iter().filter_map(|name| context.trust.sights(name).cloned()).collect(),
+        has_former_devices: false,
+    };
+    let sets = sets.into_iter().map(|name| (context.sets.get(&name).cloned().flatten(), name));
+    let sets = sets.map(|(set, name)| (name, set)).collect();
+    let reading = Reading { claims, problems, digest: is_right.then_some(digest), sight, sights, sets };
+    (reading, Some(Fresh { read, source }))
+}
+
+impl Reading {
+    fn failed(problems: Vec<Problem>, sight: Sight) -> Self {
+        let (sights, sets) = (Arc::default(), Vec::new());
+        Self { claims: Claims::default(), problems, digest: None, sight, sights, sets }
+    }
+}
