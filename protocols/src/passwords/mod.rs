@@ -70,6 +70,12 @@ impl Default for Passwords {
 }
 
 impl Passwords {
+    /// Takes every place for checks that take time.
+    #[cfg(test)]
+    pub(crate) fn fill(&self) {
+        self.workers.fill();
+    }
+
     /// Something was let be had with this password.
     pub(crate) fn note(&self, proof: &PasswordProof, device: Option<Mac>) {
         if proof.holds() {

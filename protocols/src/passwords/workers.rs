@@ -59,6 +59,12 @@ impl Workers {
         computed.await.map_err(|_| Busy)
     }
 
+    /// Takes every place in the queue.
+    #[cfg(test)]
+    pub(super) fn fill(&self) {
+        self.waiting.store(WAITING, Ordering::Relaxed);
+    }
+
     fn place(&self) -> Result<Place<'_>, Busy> {
         let place = Place(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) < WAITING { Ok(place) } else { Err(Busy) }

@@ -101,6 +101,30 @@ async fn without_tls_no_password_is_asked_for_as_it_is() {
 }
 
 #[tokio::test]
+async fn where_too_many_passwords_wait_a_phone_is_told_to_come_again_and_who_was_right_before_is_served() {
+    use provost_tenants::passwords::{Cost, Slow};
+    let site = Site::new(provost_core::Protocol::Https, &["password"], provost_tenants::Limits::default());
+    site.file("0004f2aabbcc.cfg", FILE);
+    let stored = Slow::store(b"secret", Cost { memory: 16, passes: 1, lanes: 1 }).unwrap();
+    site.devices(&format!("mac,password\n0004f2aabbcc,\"{stored}\"\n"));
+    let with = |credentials: &str| format!("GET /0004f2aabbcc.cfg\nAuthorization: Basic {credentials}");
+    // 0004f2aabbcc:secret and 0004f2aabbcc:wrong
+    let [right, wrong] = ["MDAwNGYyYWFiYmNjOnNlY3JldA==", "MDAwNGYyYWFiYmNjOndyb25n"].map(with);
+    assert_eq!(site.ask(Who::Nobody, &right, "").await.status, 200);
+    site.fill_password_checks();
+    assert_eq!(site.ask(Who::Nobody, &right, "").await.status, 200);
+    for credentials in [&wrong, &with("bm9ib2R5Ong="), &with("MDAwNGYyZGRlZWZmOng=")] {
+        let answer = site.ask(Who::Nobody, credentials, "").await;
+        // Users that are no MAC have no password that takes time here.
+        let is_mac = !credentials.contains("bm9ib2R5Ong=");
+        assert_eq!(answer.status, if is_mac { 503 } else { 401 }, "{credentials}");
+        let again = answer.field("Retry-After").map(|seconds| seconds.parse::<u64>().unwrap());
+        assert!(again.map_or(!is_mac, |seconds| (1..=10).contains(&seconds)), "{again:?}");
+    }
+    assert!(site.records().contains(&"refused/passwords".to_owned()));
+}
+
+#[tokio::test]
 async fn head_says_what_get_says() {
     let site = site();
     for path in ["/0004f2aabbcc.cfg", "/site.xml", "/empty.cfg", "/missing.cfg", "/0004f2ddeeff.cfg", "/%2f"] {

@@ -94,6 +94,17 @@ impl Site {
         std::fs::write(self.directory.path().join("root").join(name), bytes).unwrap();
     }
 
+    /// Replaces the device file.
+    pub(super) fn devices(&self, text: &str) {
+        std::fs::write(self.directory.path().join("devices.csv"), text).unwrap();
+        self.front.tenant().devices.refresh(provost_tenants::devices::Removals::Accept);
+    }
+
+    /// Takes every place for checks of passwords that take time.
+    pub(super) fn fill_password_checks(&self) {
+        self.front.shares().passwords.fill();
+    }
+
     /// What an upload holds now.
     pub(super) fn upload(&self, name: &str) -> Option<String> {
         std::fs::read_to_string(self.directory.path().join("uploads").join(name)).ok()
