@@ -141,6 +141,8 @@ pub struct Listener {
     pub arrival: Arrival,
     /// What is of ftp alone.
     pub ftp: FtpSettings,
+    /// What is of tftp alone.
+    pub tftp: TftpSettings,
 }
 
 /// How peers come to an https or http listener.
@@ -172,6 +174,25 @@ impl Settings {
         use std::os::unix::fs::DirBuilderExt;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state)
     }
+}
+
+/// What is of tftp listeners alone.
+#[derive(Debug, Clone, Default)]
+pub struct TftpSettings {
+    /// The ports that transfers answer from; the system picks one where they are absent.
+    pub transfer_ports: Option<RangeInclusive<u16>>,
+    /// Which number a block has behind 65,535.
+    pub rollover: Rollover,
+}
+
+/// Which number a block of TFTP has behind 65,535: no RFC says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rollover {
+    /// 0, as almost every client counts.
+    #[default]
+    Zero,
+    /// 1.
+    One,
 }
 
 /// What is of ftp listeners alone.

@@ -21,7 +21,7 @@ pub mod uploads;
 pub mod users;
 
 pub use deployment::{
-    Arrival, Arrivals, Deployment, FtpSettings, FtpTls, Listener, LogFormat, ServerCertificate, Settings, Source,
-    Tenant, TlsSettings, Unnamed,
+    Arrival, Arrivals, Deployment, FtpSettings, FtpTls, Listener, LogFormat, Rollover, ServerCertificate, Settings,
+    Source, Tenant, TftpSettings, TlsSettings, Unnamed,
 };
 pub use limits::Limits;

@@ -39,6 +39,7 @@ impl Site {
             prefer,
             gap,
             max_size,
+            tftp_options: provost_core::rules::TftpOption::ALL.to_vec(),
             origin: Origin::Operator,
         };
         let rules = vec![

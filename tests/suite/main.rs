@@ -51,6 +51,7 @@ mod status;
 mod stored_passwords;
 mod tenants;
 mod tftp;
+mod tftp_weather;
 mod tftp_wire;
 mod trust;
 mod walkthrough;

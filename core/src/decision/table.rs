@@ -198,6 +198,7 @@ fn rule(pattern: &str, read: Readers) -> Rule {
         prefer: Prefer::Uploads,
         gap: Gap::Append,
         max_size: None,
+        tftp_options: crate::rules::TftpOption::ALL.to_vec(),
         origin: Origin::Operator,
     }
 }

@@ -3,7 +3,7 @@
 //! They say what phones may write; reading ends with two rules for everything: a name with a device's MAC is read
 //! by its own device, any other by every device of the tenant.
 
-use super::{Gap, Kind, Origin, Pattern, Prefer, Readers, Rule, Writers};
+use super::{Gap, Kind, Origin, Pattern, Prefer, Readers, Rule, TftpOption, Writers};
 
 /// What phones send: pattern and kind. All of it is read and written by its own device alone.
 const UPLOADS: [(&str, Kind); 12] = [
@@ -45,6 +45,7 @@ fn rule(pattern: Pattern, read: Readers, write: Option<Writers>, kind: Kind) -> 
         prefer: Prefer::Uploads,
         gap: Gap::Append,
         max_size: None,
+        tftp_options: TftpOption::ALL.to_vec(),
         origin: Origin::BuiltIn,
     }
 }

@@ -66,6 +66,24 @@ pub enum Gap {
     Refuse,
 }
 
+/// An option of TFTP (RFC 2348, 2349, 7440).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TftpOption {
+    /// `blksize`.
+    BlockSize,
+    /// `timeout`.
+    Timeout,
+    /// `tsize`.
+    TransferSize,
+    /// `windowsize`.
+    WindowSize,
+}
+
+impl TftpOption {
+    /// Every option.
+    pub const ALL: [Self; 4] = [Self::BlockSize, Self::Timeout, Self::TransferSize, Self::WindowSize];
+}
+
 /// One rule. An operation that it does not name is denied.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -83,6 +101,8 @@ pub struct Rule {
     pub gap: Gap,
     /// The size in bytes past which a log rotates; the tenant's setting where it is absent.
     pub max_size: Option<u64>,
+    /// The options that a TFTP transfer of these files may be granted: some models ask for what they cannot do.
+    pub tftp_options: Vec<TftpOption>,
     /// Whether the operator wrote the rule, or it is built in.
     pub origin: Origin,
 }
@@ -246,6 +266,7 @@ mod tests {
             prefer: Prefer::Uploads,
             gap: Gap::Append,
             max_size: None,
+            tftp_options: TftpOption::ALL.to_vec(),
             origin: Origin::Operator,
         }
     }

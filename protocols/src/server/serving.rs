@@ -130,9 +130,10 @@ impl Listening {
 
 /// A listener that is no more.
 fn retired(tenant: &Arc<Tenant>, closing: &Listening) -> Generation {
-    let Listener { policy, address, tls: _, arrival, ftp } = &*closing.front.listener();
+    let Listener { policy, address, tls: _, arrival, ftp, tftp } = &*closing.front.listener();
     let policy = ListenerPolicy { enabled: false, ..policy.clone() };
-    let listener = Listener { policy, address: *address, tls: None, arrival: arrival.clone(), ftp: ftp.clone() };
+    let (arrival, ftp, tftp) = (arrival.clone(), ftp.clone(), tftp.clone());
+    let listener = Listener { policy, address: *address, tls: None, arrival, ftp, tftp };
     Generation { tenant: Arc::clone(tenant), listener: Arc::new(listener), tls: None }
 }
 

@@ -10,6 +10,7 @@ mod cache;
 mod image;
 mod listening;
 pub mod netascii;
+pub mod numbers;
 pub mod options;
 pub mod packet;
 mod read;

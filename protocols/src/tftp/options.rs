@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use provost_core::Operation;
+use provost_core::rules::TftpOption;
 use provost_tenants::Limits;
 
 use super::packet::text;
@@ -68,6 +69,18 @@ impl Asked {
             }
         }
         asked
+    }
+
+    /// Those of the options that the rule of the file lets be granted.
+    #[must_use]
+    pub fn within(self, granted: &[TftpOption]) -> Self {
+        let may = |option| granted.contains(&option);
+        Self {
+            block: self.block.filter(|_| may(TftpOption::BlockSize)),
+            timeout: self.timeout.filter(|_| may(TftpOption::Timeout)),
+            size: self.size.filter(|_| may(TftpOption::TransferSize)),
+            window: self.window.filter(|_| may(TftpOption::WindowSize)),
+        }
     }
 
     /// What is granted within the limits, and the body of the OACK that says so: `None` where nothing was asked for
@@ -162,6 +175,22 @@ mod tests {
     fn tsize_is_echoed_to_a_writer_and_told_to_a_reader_where_it_is_known() {
         assert_eq!(negotiate(Operation::Write, "tsize=99", None), "tsize=99");
         assert_eq!(negotiate(Operation::Read, "tsize=0", None), "");
+    }
+
+    #[test]
+    fn a_rule_keeps_options_from_being_granted() {
+        let tail = b"blksize\x00900\0timeout\x003\0tsize\x000\0windowsize\x004\0";
+        for (rule, granted) in [
+            (&TftpOption::ALL[..], "blksize 900 timeout 3 tsize 5 windowsize 4 "),
+            (&[TftpOption::TransferSize], "tsize 5 "),
+            (&[TftpOption::BlockSize, TftpOption::Timeout], "blksize 900 timeout 3 "),
+            (&[TftpOption::WindowSize], "windowsize 4 "),
+            (&[], ""),
+        ] {
+            let asked = Asked::of(pairs(tail)).within(rule);
+            let answer = asked.grant(Operation::Read, Some(5), &Limits::default()).1.unwrap_or_default();
+            assert_eq!(String::from_utf8_lossy(&answer).replace('\0', " "), granted);
+        }
     }
 
     #[test]

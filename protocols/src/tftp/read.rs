@@ -9,6 +9,7 @@ use provost_tenants::Limits;
 use provost_tenants::files::OpenFile;
 
 use super::cache::{Cache, Disk, ReadError};
+use super::numbers::Numbers;
 use super::options::{Asked, Granted};
 use super::packet::{Mode, Packet, Request};
 use super::refuse::{self, TftpError};
@@ -30,7 +31,10 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
         return exchange.finish(Outcome::Refused, Some("unanswered"));
     }
     let opened = match decide(&front, exchange).await {
-        Ok((exchange, permit)) => open(&front, Wanted { exchange, permit, asked: request.asked, mode }).await,
+        Ok((exchange, permit)) => {
+            let asked = request.asked.within(&permit.rule().tftp_options);
+            open(&front, Wanted { exchange, permit, asked, mode }).await
+        }
         Err(answer) => Err(answer),
     };
     match opened {
@@ -171,7 +175,9 @@ enum Failure {
 impl Reading {
     fn new(front: &Front, transfer: Transfer, opened: Opened) -> Self {
         let Opened { exchange, source, asked: _, granted, option_ack } = opened;
-        let sender = Sender::new(granted.window, option_ack.is_some());
+        let numbers = Numbers(front.listener().tftp.rollover);
+        let source = source.numbered(numbers);
+        let sender = Sender::new(granted.window, option_ack.is_some()).numbered(numbers);
         let pace = Pace::new(granted.timeout, &front.limits(), Instant::now());
         Self { transfer, exchange, source: Some(source), option_ack, sender, pace }
     }

@@ -1,7 +1,7 @@
 //! The state of a file that is being written: which blocks to take and when to acknowledge (RFC 1350, RFC 7440). It
 //! does no I/O and knows no time.
 
-use super::sender::on_wire;
+use super::numbers::Numbers;
 
 /// The receiving side of a transfer.
 #[derive(Debug, Clone)]
@@ -14,6 +14,7 @@ pub struct Receiver {
     taken: u16,
     /// Whether the block that is missing has been named to the peer.
     gap_told: bool,
+    numbers: Numbers,
 }
 
 /// What to do with a DATA packet.
@@ -34,12 +35,18 @@ pub enum Taken {
 impl Receiver {
     /// A file in windows of `window` blocks of `block_bytes`.
     pub fn new(block_bytes: usize, window: u16) -> Self {
-        Self { block_bytes, window: window.max(1), expected: 1, taken: 0, gap_told: false }
+        Self { block_bytes, window: window.max(1), expected: 1, taken: 0, gap_told: false, numbers: Numbers::default() }
+    }
+
+    /// The same with blocks that are numbered so.
+    #[must_use]
+    pub fn numbered(self, numbers: Numbers) -> Self {
+        Self { numbers, ..self }
     }
 
     /// The number of the last block that arrived in order; 0 before the first.
     pub fn arrived(&self) -> u16 {
-        on_wire(self.expected - 1)
+        self.numbers.of(self.expected - 1)
     }
 
     /// A DATA packet came in. One that is longer than a block is no part of this transfer.
@@ -47,7 +54,7 @@ impl Receiver {
         if bytes > self.block_bytes {
             return Taken::Nothing;
         }
-        if number == on_wire(self.expected) {
+        if number == self.numbers.of(self.expected) {
             return self.take(bytes);
         }
         if number == self.arrived() && self.expected > 1 {
@@ -55,8 +62,8 @@ impl Receiver {
             self.acknowledged();
             return Taken::Acknowledge;
         }
-        let ahead = number.wrapping_sub(on_wire(self.expected));
-        if ahead >= self.window || self.gap_told {
+        let ahead = self.numbers.ahead(self.expected, number);
+        if ahead.is_none_or(|ahead| ahead >= self.window.into()) || self.gap_told {
             return Taken::Nothing;
         }
         self.acknowledged();
@@ -134,7 +141,7 @@ mod tests {
     fn a_block_behind_65535_is_0() {
         let mut receiver = Receiver::new(8, 1);
         for block in 1..=131_073 {
-            assert_eq!(receiver.received(on_wire(block), 8), Taken::KeepAndAcknowledge);
+            assert_eq!(receiver.received(Numbers::default().of(block), 8), Taken::KeepAndAcknowledge);
         }
         assert_eq!(receiver.arrived(), 1);
     }

@@ -1,15 +1,11 @@
 //! The state of a file that is being read: which blocks to send when (RFC 1350, RFC 7440). It does no I/O and knows
 //! no time.
 //!
-//! Blocks are counted without rolling over; number 0 is the OACK, which ACK 0 acknowledges. On the wire a number rolls
-//! over to 0 behind 65,535, as every client does.
+//! Blocks are counted without rolling over; number 0 is the OACK, which ACK 0 acknowledges.
 
 use std::ops::Range;
 
-/// Which block stands on the wire for a number.
-pub fn on_wire(block: u64) -> u16 {
-    u16::try_from(block % (1 << 16)).unwrap_or_default()
-}
+use super::numbers::Numbers;
 
 /// The sending side of a transfer.
 #[derive(Debug, Clone)]
@@ -23,6 +19,7 @@ pub struct Sender {
     last: Option<u64>,
     /// Whether the window is on its way again because the peer missed a block of it.
     restarted: bool,
+    numbers: Numbers,
 }
 
 /// What an ACK means.
@@ -57,7 +54,20 @@ impl Sender {
     /// A file in windows of `window` blocks. With `oack`, the OACK is block 0.
     pub fn new(window: u16, oack: bool) -> Self {
         let base = u64::from(!oack);
-        Self { window: window.max(1).into(), base, next: base, last: None, restarted: false }
+        Self {
+            window: window.max(1).into(),
+            base,
+            next: base,
+            last: None,
+            restarted: false,
+            numbers: Numbers::default(),
+        }
+    }
+
+    /// The same with blocks that are numbered so.
+    #[must_use]
+    pub fn numbered(self, numbers: Numbers) -> Self {
+        Self { numbers, ..self }
     }
 
     /// The blocks that are due. Until the last block is known, it may reach past the end.
@@ -119,7 +129,7 @@ impl Sender {
     /// The block that a number on the wire stands for: the one before the window, or one that is on its way.
     fn meant(&self, number: u16) -> Option<u64> {
         let before = self.base.saturating_sub(1);
-        let ahead = u64::from(number.wrapping_sub(on_wire(before)));
+        let ahead = self.numbers.ahead(before, number)?;
         Some(before + ahead).filter(|block| *block < self.next)
     }
 }

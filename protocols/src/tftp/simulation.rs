@@ -1,9 +1,11 @@
 //! Sender and receiver against each other, over a wire that loses, doubles and reorders packets.
 
 use proptest::prelude::*;
+use provost_tenants::Rollover;
 
+use super::numbers::Numbers;
 use super::receiver::{Receiver, Taken};
-use super::sender::{Acked, Sender, on_wire};
+use super::sender::{Acked, Sender};
 
 /// What may happen to a packet, in percent.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,7 @@ struct Simulation<'a> {
     block_bytes: usize,
     sender: Sender,
     receiver: Receiver,
+    numbers: Numbers,
     data: Wire<(u16, &'a [u8])>,
     acks: Wire<u16>,
     arrived: Vec<u8>,
@@ -63,19 +66,26 @@ struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     fn new(file: &'a [u8], block_bytes: usize, window: u16, weather: Weather, seed: u64) -> Self {
-        let mut sender = Sender::new(window, false);
+        let numbers = Numbers(Rollover::Zero);
+        let mut sender = Sender::new(window, false).numbered(numbers);
         sender.end_at((file.len() / block_bytes) as u64 + 1);
         Self {
             file,
             block_bytes,
             sender,
             receiver: Receiver::new(block_bytes, window),
+            numbers,
             data: Wire::new(weather, seed),
             acks: Wire::new(weather, seed.rotate_left(32)),
             arrived: Vec::new(),
             sent: 0,
             done: false,
         }
+    }
+
+    fn numbered(self, numbers: Numbers) -> Self {
+        let (sender, receiver) = (self.sender.numbered(numbers), self.receiver.numbered(numbers));
+        Self { sender, receiver, numbers, ..self }
     }
 
     /// Runs until the sender knows that the file arrived, or `false` after too many timeouts.
@@ -133,7 +143,7 @@ impl<'a> Simulation<'a> {
         for block in blocks {
             let begin = usize::try_from(block - 1).unwrap_or(usize::MAX) * self.block_bytes;
             let end = (begin + self.block_bytes).min(self.file.len());
-            self.data.send((on_wire(block), self.file.get(begin..end).unwrap_or_default()));
+            self.data.send((self.numbers.of(block), self.file.get(begin..end).unwrap_or_default()));
             self.sent += 1;
         }
     }
@@ -181,8 +191,10 @@ fn doubled_packets_are_no_sorcerers_apprentice() {
 fn a_file_may_have_more_blocks_than_numbers() {
     let file = file(140_000 * 8 + 3);
     for (window, weather) in [(1, FAIR), (64, Weather { lost: 1, doubled: 1, overtaken: 1 })] {
-        let mut simulation = Simulation::new(&file, 8, window, weather, 7);
-        assert!(simulation.run());
-        assert!(simulation.arrived == file, "window {window}");
+        for rollover in [Rollover::Zero, Rollover::One] {
+            let mut simulation = Simulation::new(&file, 8, window, weather, 7).numbered(Numbers(rollover));
+            assert!(simulation.run());
+            assert!(simulation.arrived == file, "window {window} {rollover:?}");
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::cache::{Cache, Disk, ReadError};
 use super::image::Image;
+use super::numbers::Numbers;
 use super::packet::{Mode, Packet};
-use super::sender::on_wire;
 use super::text::Text;
 
 /// A file up to this size, in bytes, is read when it is opened.
@@ -18,6 +18,7 @@ pub(super) const SMALL_BYTES: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Source {
     block_bytes: usize,
+    numbers: Numbers,
     content: Content,
 }
 
@@ -37,7 +38,13 @@ impl Source {
             Mode::Octet => Content::Image(Image::new(file, disk, cache)?),
             Mode::Netascii => Content::Text(Text::new(file)?),
         };
-        Ok(Self { block_bytes, content })
+        Ok(Self { block_bytes, numbers: Numbers::default(), content })
+    }
+
+    /// The same with blocks that are numbered so.
+    #[must_use]
+    pub(super) fn numbered(self, numbers: Numbers) -> Self {
+        Self { numbers, ..self }
     }
 
     /// The bytes of a full block.
@@ -84,7 +91,7 @@ impl Source {
 
     /// Appends the DATA packet of a block that is at hand.
     pub(super) fn append(&self, block: u64, buffer: &mut Vec<u8>) {
-        Packet::Data { block: on_wire(block), bytes: b"" }.append(buffer);
+        Packet::Data { block: self.numbers.of(block), bytes: b"" }.append(buffer);
         let bytes = self.bytes(&(block..block + 1));
         match &self.content {
             Content::Image(image) => image.append(bytes, buffer),

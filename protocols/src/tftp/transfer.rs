@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -35,6 +36,10 @@ const GRACE: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_millis(20);
 /// What the kernel adds to each packet that waits, in bytes.
 const KERNEL_PACKET_BYTES: usize = 1024;
+/// How many ports of a range are tried.
+const PORTS: u64 = 1024;
+/// How many packets of strangers one transfer answers: their source may be forged.
+const STRANGERS: u32 = 16;
 /// How long receiving rests after an error of the socket.
 const REST: Duration = Duration::from_millis(100);
 /// How long a full socket is left alone, and how often before its packet counts as lost.
@@ -57,6 +62,8 @@ pub(super) struct Transfer {
     payload: Range<usize>,
     flow: Flow,
     alarm: Alarm,
+    /// How many packets of strangers are still answered.
+    strangers: u32,
     /// When the transfer ends because another one took its place.
     ending: Option<Instant>,
 }
@@ -99,7 +106,14 @@ impl Transfer {
         entry: Entry,
         offload: Arc<Offload>,
     ) -> io::Result<Self> {
-        let socket = Socket::new(front.network().datagram_socket(local)?, peer, offload)?;
+        let network = front.network();
+        let socket = match &front.listener().tftp.transfer_ports {
+            Some(ports) => {
+                network.datagram_socket_among(local, from_anywhere(ports, RandomState::new().hash_one(())))?
+            }
+            None => network.datagram_socket(local)?,
+        };
+        let socket = Socket::new(socket, peer, offload)?;
         let received = vec![0; SMALL_PACKET_BYTES];
         Ok(Self {
             front: Arc::clone(front),
@@ -110,6 +124,7 @@ impl Transfer {
             payload: 0..0,
             flow: Flow::default(),
             alarm: Alarm::default(),
+            strangers: STRANGERS,
             ending: None,
         })
     }
@@ -194,7 +209,13 @@ impl Transfer {
         let datagram = self.received.get(..length)?;
         let packet = Packet::parse(datagram);
         if (from.ip(), from.port()) != (self.peer.ip(), self.peer.port()) {
-            self.turn_away(from, packet);
+            let is_answered = match packet {
+                Some(Packet::Ack(_) | Packet::Data { .. } | Packet::OptionAck(_)) => true,
+                Some(Packet::Error { .. }) | None => false,
+            };
+            if is_answered {
+                self.turn_away(from);
+            }
             return None;
         }
         match packet? {
@@ -212,13 +233,11 @@ impl Transfer {
 
     /// A packet from elsewhere is answered and does not disturb the transfer (RFC 1350 section 4). An ERROR is not
     /// answered, and neither is who may not speak to the listener at all.
-    fn turn_away(&self, from: SocketAddr, packet: Option<Packet<'_>>) {
-        match packet {
-            Some(Packet::Ack(_) | Packet::Data { .. } | Packet::OptionAck(_)) => {}
-            Some(Packet::Error { .. }) | None => return,
-        }
+    fn turn_away(&mut self, from: SocketAddr) {
+        let Some(left) = self.strangers.checked_sub(1) else { return };
         let present = self.front.present();
         if admit(&present.tenant.policy, &present.listener.policy, ClientAddr::from(from)).is_ok() {
+            self.strangers = left;
             // The answer may be lost.
             let _ = self.socket.try_send_to(&refuse::UNKNOWN_TRANSFER.to_bytes(), from);
         }
@@ -269,6 +288,13 @@ impl Transfer {
         }
         true
     }
+}
+
+/// Ports of the range, from one that `random` picks and around (RFC 1350 section 4: chosen at random).
+fn from_anywhere(ports: &RangeInclusive<u16>, random: u64) -> impl Iterator<Item = u16> + use<> {
+    let first = u64::from(*ports.start());
+    let count = (u64::from(*ports.end()) + 1).saturating_sub(first).max(1);
+    (0..count.min(PORTS)).filter_map(move |step| u16::try_from(first + (random % count + step) % count).ok())
 }
 
 impl Over {

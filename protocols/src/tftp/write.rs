@@ -7,6 +7,8 @@ use provost_core::{ClientAddr, Operation, Proofs};
 use provost_tenants::uploads::{Spool, Stored, Target, UploadError};
 
 use super::netascii::Decoder;
+use super::numbers::Numbers;
+use super::options::Asked;
 use super::packet::{Mode, Packet, Request};
 use super::receiver::{Receiver, Taken};
 use super::refuse::{self, TftpError};
@@ -34,18 +36,18 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         Mode::Netascii => None,
     };
     // It ends early only if it panics, and then the exchange has written its record.
-    let begun = front.off_runtime(move || begin(exchange, expected)).await;
-    let (exchange, spool) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
+    let begun = front.off_runtime(move || begin(exchange, request.asked, expected)).await;
+    let (exchange, spool, asked) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
         Ok(begun) => begun,
         Err(Some(error)) => return transfer.send(&error).await,
         Err(None) => return,
     };
-    let (granted, option_ack) = request.asked.grant(Operation::Write, None, &front.limits());
+    let (granted, option_ack) = asked.grant(Operation::Write, None, &front.limits());
     transfer.expect_blocks(&granted);
     let writing = Writing {
         transfer,
         option_ack,
-        receiver: Receiver::new(granted.block, granted.window),
+        receiver: Receiver::new(granted.block, granted.window).numbered(Numbers(front.listener().tftp.rollover)),
         pace: Pace::new(granted.timeout, &front.limits(), Instant::now()),
         body: Body {
             front: Arc::clone(&front),
@@ -59,10 +61,15 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
 }
 
 /// Decides and begins the upload, in one hop off the runtime.
-fn begin(mut exchange: Exchange, expected: Option<u64>) -> Result<(Exchange, Spool), Option<TftpError>> {
+fn begin(
+    mut exchange: Exchange,
+    asked: Asked,
+    expected: Option<u64>,
+) -> Result<(Exchange, Spool, Asked), Option<TftpError>> {
     let permit = exchange.decide(Operation::Write, &Proofs::none()).map_err(refuse::of_refusal)?;
+    let asked = asked.within(&permit.rule().tftp_options);
     match exchange.tenant().uploads.begin(permit, expected) {
-        Ok(spool) => Ok((exchange, spool)),
+        Ok(spool) => Ok((exchange, spool, asked)),
         Err(error) => Err(Some(refused(&mut exchange, &error))),
     }
 }

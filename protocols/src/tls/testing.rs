@@ -116,6 +116,7 @@ pub(super) fn tenant_policy(anyone: Option<&str>) -> TenantPolicy {
         prefer: Prefer::Uploads,
         gap: Gap::Append,
         max_size: None,
+        tftp_options: provost_core::rules::TftpOption::ALL.to_vec(),
         origin: Origin::Operator,
     };
     TenantPolicy {
@@ -185,6 +186,7 @@ impl Own {
             tls: Some(self.settings(trust, hints)),
             arrival: Arrival::default(),
             ftp: FtpSettings::default(),
+            tftp: provost_tenants::TftpSettings::default(),
         };
         TlsFront::with_clock(&tenant_policy(None), &listener, &["http/1.1"], Arc::clone(clock) as Arc<_>).unwrap()
     }

@@ -145,6 +145,16 @@ impl<'a> Field<'a> {
         self.otherwise(flag, "true or false")
     }
 
+    /// `true` or `false`, where the value may be something else.
+    pub(super) fn maybe_flag(&self) -> Option<bool> {
+        match &self.node.value {
+            Value::Flag(flag) => Some(*flag),
+            Value::Text(_) | Value::Integer(_) | Value::Float | Value::Date(_) | Value::List(_) | Value::Table(_) => {
+                None
+            }
+        }
+    }
+
     /// A whole number within `range`.
     pub(super) fn number<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(&self, least: T, most: T) -> Option<T> {
         let number = match &self.node.value {

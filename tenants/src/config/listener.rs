@@ -14,6 +14,7 @@ use super::ftp;
 use super::require::{self, Terms};
 use super::section::Section;
 use super::spot::{Named, Spot};
+use super::tftp;
 use super::tls::{self, Tls};
 use super::trust::TrustSets;
 use crate::deployment::Listener;
@@ -65,6 +66,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let has_tls = tls.as_ref().is_none_or(|Tls(settings)| settings.is_some());
     let standing = arrival::read(&mut section, protocol);
     let ftp = ftp::read(&mut section, protocol, &terms, has_tls);
+    let tftp = tftp::read(&mut section, protocol);
     if enabled {
         warn_unbound(&section, unbound, unbound_write, surroundings.devices);
     }
@@ -74,7 +76,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let listener = name.clone().map(policy).zip(address).zip(tls);
     let arrival = standing.arrival.clone();
     Some(Read {
-        listener: listener.map(|((policy, address), Tls(tls))| Listener { policy, address, tls, arrival, ftp }),
+        listener: listener.map(|((policy, address), Tls(tls))| Listener { policy, address, tls, arrival, ftp, tftp }),
         name: name.zip(name_field.or(protocol_field)),
         address: address.zip(address_field.map(|field| field.spot())),
         protocol,

@@ -41,6 +41,7 @@ mod spot;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod tftp;
 mod tls;
 mod trust;
 mod units;

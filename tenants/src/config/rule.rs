@@ -1,6 +1,6 @@
 //! Rules: `[[rule]]`.
 
-use provost_core::rules::{Gap, Origin, Pattern, Readers, Writers};
+use provost_core::rules::{Gap, Origin, Pattern, Readers, TftpOption, Writers};
 use provost_core::{Kind, Prefer, Rule};
 
 use super::field::Field;
@@ -9,6 +9,13 @@ use super::section::Section;
 const READERS: [(&str, Readers); 4] =
     [("nobody", Readers::Nobody), ("own", Readers::Own), ("device", Readers::Device), ("anyone", Readers::Anyone)];
 const KINDS: [(&str, Kind); 3] = [("file", Kind::File), ("settings", Kind::Settings), ("log", Kind::Log)];
+
+const OPTIONS: [(&str, TftpOption); 4] = [
+    ("blksize", TftpOption::BlockSize),
+    ("timeout", TftpOption::Timeout),
+    ("tsize", TftpOption::TransferSize),
+    ("windowsize", TftpOption::WindowSize),
+];
 
 /// The operator's rules in their order.
 pub(super) fn read(sections: Vec<Section<'_>>) -> Vec<Rule> {
@@ -50,6 +57,7 @@ fn rule(mut section: Section<'_>) -> Option<(Rule, Field<'_>)> {
             (None, None)
         }
     };
+    let tftp_options = section.take("tftp_options").map_or_else(|| TftpOption::ALL.to_vec(), |field| options(&field));
     warn(&section, pattern.as_ref(), read, write);
     section.finish();
     let rule = Rule {
@@ -60,6 +68,7 @@ fn rule(mut section: Section<'_>) -> Option<(Rule, Field<'_>)> {
         prefer: prefer.unwrap_or_default(),
         gap: gap.unwrap_or_default(),
         max_size,
+        tftp_options,
         origin: Origin::Operator,
     };
     Some((rule, path?))
@@ -71,6 +80,14 @@ fn writers(field: &Field<'_>) -> Option<Writers> {
         return None;
     }
     field.choice(&[("nobody", Writers::Nobody), ("own", Writers::Own)])
+}
+
+/// All of them, none, or those of a list.
+fn options(field: &Field<'_>) -> Vec<TftpOption> {
+    if let Some(all) = field.maybe_flag() {
+        return if all { TftpOption::ALL.to_vec() } else { Vec::new() };
+    }
+    field.items().iter().filter_map(|item| item.choice(&OPTIONS)).collect()
 }
 
 fn log(section: &mut Section<'_>) -> (Option<Gap>, Option<u64>) {

@@ -108,8 +108,29 @@ impl Network {
     /// # Errors
     /// - as [`Network::tcp_listener`]
     pub fn datagram_socket(&self, address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+        self.datagram_socket_among(address, [address.port()])
+    }
+
+    /// The same on the first of these ports that is free; the port of `address` does not count.
+    ///
+    /// # Errors
+    /// - as [`Network::tcp_listener`]; what the system says of the last port
+    pub fn datagram_socket_among(
+        &self,
+        mut address: SocketAddr,
+        ports: impl IntoIterator<Item = u16>,
+    ) -> io::Result<std::net::UdpSocket> {
         let (socket, identity) = self.socket(address, Type::DGRAM, Protocol::UDP)?;
-        socket.bind(&address.into())?;
+        let mut bound = Err(io::ErrorKind::AddrNotAvailable.into());
+        for port in ports {
+            address.set_port(port);
+            bound = socket.bind(&address.into());
+            match &bound {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Ok(()) | Err(_) => break,
+            }
+        }
+        bound?;
         self.settle(identity)?;
         Ok(socket.into())
     }

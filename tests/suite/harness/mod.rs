@@ -6,6 +6,7 @@ pub(crate) mod clients;
 pub(crate) mod deployment;
 pub(crate) mod networks;
 pub(crate) mod old_authority;
+pub(crate) mod relay;
 pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod tftp_client;

@@ -80,6 +80,7 @@ impl Server {
             tls: None,
             arrival: Arrival::default(),
             ftp: options.ftp,
+            tftp: provost_tenants::TftpSettings::default(),
         });
         let tenant = Arc::new(Tenant {
             policy: tenant_policy(),

@@ -54,8 +54,8 @@ impl Secured {
         let plain = site.front.listener();
         let (policy, ftp) = (plain.policy.clone(), FtpSettings::default());
         assert_eq!(policy.protocol, Protocol::Https);
-        let listener =
-            Listener { policy, address: plain.address, tls: Some(settings), arrival: Arrival::default(), ftp };
+        let (arrival, tftp) = (Arrival::default(), plain.tftp.clone());
+        let listener = Listener { policy, address: plain.address, tls: Some(settings), arrival, ftp, tftp };
         let tls = TlsFront::new(&site.front.tenant().policy, &listener, ALPN).unwrap();
         let generation =
             Generation { tenant: site.front.tenant(), listener: Arc::new(listener), tls: Some(Arc::new(tls)) };

@@ -17,7 +17,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
-use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant};
+use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant, TftpSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -190,6 +190,7 @@ fn listener(protocol: Protocol, require: &[&str]) -> Listener {
         tls: None,
         arrival: Arrival::default(),
         ftp: FtpSettings::default(),
+        tftp: TftpSettings::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
 use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
-use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant};
+use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant, TftpSettings};
 
 use super::MAC;
 use crate::front::Front;
@@ -28,6 +28,7 @@ pub(super) struct Plan {
     pub(super) allow: &'static str,
     pub(super) limits: Limits,
     pub(super) max_upload: u64,
+    pub(super) tftp: TftpSettings,
 }
 
 /// A tenant that is being served.
@@ -55,7 +56,13 @@ impl Write for Written {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { address: "127.0.0.1:0", allow: "127.0.0.0/8", limits: Limits::default(), max_upload: 1 << 20 }
+        Self {
+            address: "127.0.0.1:0",
+            allow: "127.0.0.0/8",
+            limits: Limits::default(),
+            max_upload: 1 << 20,
+            tftp: TftpSettings::default(),
+        }
     }
 }
 
@@ -151,6 +158,7 @@ fn listener(plan: &Plan) -> Listener {
         tls: None,
         arrival: Arrival::default(),
         ftp: FtpSettings::default(),
+        tftp: plan.tftp.clone(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Files that arrive, and what disturbs them on their way.
 
+use provost_tenants::{Rollover, TftpSettings};
+
 use super::super::packet::Packet;
 use super::MAC;
 use super::phone::{Got, Phone};
@@ -250,4 +252,86 @@ async fn a_file_that_changes_while_it_is_sent_ends_the_transfer_and_one_that_is_
     }
     site.recorded(1, "reason=changed").await;
     site.recorded(1, "outcome=served").await;
+}
+
+#[tokio::test]
+async fn transfers_answer_from_the_ports_that_they_may_take() {
+    // Below the ports that the system picks, where nobody takes it meanwhile.
+    let start = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    let is_free = |port: &u16| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok();
+    let free = (start..32_000).find(is_free).unwrap();
+    let tftp = TftpSettings { transfer_ports: Some(free..=free), ..TftpSettings::default() };
+    let site = Site::planned(&Plan { tftp, ..Plan::default() }, &[("a.cfg", &content(600))]);
+    for _ in 0..3 {
+        let mut phone = Phone::of(site.address).await;
+        assert!(phone.fetch("RRQ a.cfg octet").await == content(600));
+        assert_eq!(phone.transfer.port(), free);
+        site.ended().await;
+    }
+    let (mut holds, mut waits) = (Phone::of(site.address).await, Phone::of(site.address).await);
+    holds.ask("RRQ a.cfg octet").await;
+    holds.get().await;
+    waits.ask("RRQ a.cfg octet").await;
+    site.recorded(1, "outcome=error reason=socket").await;
+    assert!(waits.hears_nothing(), "a phone asks again");
+    holds.send(Packet::Ack(1)).await;
+    holds.get().await;
+    holds.send(Packet::Ack(2)).await;
+    site.ended().await;
+    assert!(waits.fetch("RRQ a.cfg octet").await == content(600));
+}
+
+#[tokio::test]
+async fn a_block_behind_65535_is_0_or_as_the_listener_says_1() {
+    for (rollover, behind) in [(Rollover::Zero, 0), (Rollover::One, 1)] {
+        let tftp = TftpSettings { rollover, ..TftpSettings::default() };
+        let site = Site::planned(&Plan { tftp, ..Plan::default() }, &[("a.ld", &content(65_536 * 8 + 3))]);
+        let mut phone = Phone::of(site.address).await;
+        phone.ask("RRQ a.ld octet blksize=8 windowsize=64").await;
+        assert!(matches!(phone.get().await, Got::OptionAck(_)));
+        phone.send(Packet::Ack(0)).await;
+        let mut numbers = Vec::new();
+        while let Got::Data(number, bytes) = phone.get().await {
+            numbers.push(number);
+            if numbers.len() % 64 == 0 || bytes.len() < 8 {
+                phone.send(Packet::Ack(number)).await;
+            }
+            if bytes.len() < 8 {
+                break;
+            }
+        }
+        assert_eq!(numbers[65_534..], [65535, behind, behind + 1]);
+        site.recorded(1, "outcome=served").await;
+
+        let name = format!("{MAC}-app.log");
+        phone.ask(&format!("WRQ {name} octet blksize=8 windowsize=64")).await;
+        assert!(matches!(phone.get().await, Got::OptionAck(_)));
+        for (at, number) in (1..=65535).chain([behind, behind + 1]).enumerate() {
+            let bytes: &[u8] = if at == 65_536 { b"" } else { b"12345678" };
+            phone.send(Packet::Data { block: number, bytes }).await;
+            if (at + 1) % 64 == 0 || bytes.is_empty() {
+                assert_eq!(phone.get().await, Got::Ack(number), "{rollover:?} {at}");
+            }
+        }
+        assert_eq!(site.upload(&name).map(|log| log.len()), Some(65_536 * 8));
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_is_answered_a_few_times() {
+    let site = Site::with(&[("a.cfg", b"x")]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask("RRQ a.cfg octet").await;
+    phone.get().await;
+    let stranger = Phone::of(phone.transfer).await;
+    for _ in 0..100 {
+        stranger.send(Packet::Ack(1)).await;
+    }
+    phone.send(Packet::Ack(1)).await;
+    site.recorded(1, "outcome=served").await;
+    let mut answers = 0;
+    while !stranger.hears_nothing() {
+        answers += 1;
+    }
+    assert_eq!(answers, 16);
 }

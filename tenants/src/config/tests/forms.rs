@@ -123,6 +123,14 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
             "6: rule[0].path = \"a\": `own` needs `{mac}` in the path: it says whose file it is",
         ),
         (
+            "[[rule]]\npath = \"a\"\nread = \"device\"\ntftp_options = [\"multicast\"]",
+            "8: rule[0].tftp_options[0] = \"multicast\": expected `blksize` or `timeout` or `tsize` or `windowsize`",
+        ),
+        (
+            "[[rule]]\npath = \"a\"\nread = \"device\"\ntftp_options = \"no\"",
+            "8: rule[0].tftp_options = \"no\": expected a list, such as [\"…\"]",
+        ),
+        (
             "[[rule]]\npath = \"a\"\nread = \"all\"",
             "7: rule[0].read = \"all\": expected `nobody` or `own` or `device` or `anyone`",
         ),

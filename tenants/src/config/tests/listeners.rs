@@ -44,6 +44,13 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
             "8: listener[0].allow: an empty list lets nobody in: expected prefixes, such as [\"10.0.0.0/8\"]",
         ),
         (
+            format!("{TFTP}transfer_ports = \"69-70\"\n"),
+            "8: listener[0].transfer_ports = \"69-70\": expected a range of ports from 1024, such as \"40000-40999\"",
+        ),
+        (format!("{HTTP}transfer_ports = \"2000-2001\"\n"), "8: listener[0].transfer_ports: is of tftp listeners only"),
+        (format!("{TFTP}rollover = 2\n"), "8: listener[0].rollover = 2: expected a whole number from 0 to 1"),
+        (format!("{FTP}rollover = 1\n"), "8: listener[0].rollover: is of tftp listeners only"),
+        (
             format!("{TFTP}require = []\n"),
             "8: listener[0].require: an empty list lets nobody in: expected proofs, such as [\"certificate\"]",
         ),

@@ -1,0 +1,26 @@
+//! What is of tftp listeners alone: the ports of transfers, and how blocks are counted.
+
+use provost_core::Protocol;
+
+use super::field::Field;
+use super::section::Section;
+use crate::deployment::{Rollover, TftpSettings};
+
+pub(super) fn read(section: &mut Section<'_>, protocol: Protocol) -> TftpSettings {
+    match protocol {
+        Protocol::Tftp => {}
+        Protocol::Https | Protocol::Http | Protocol::Ftp => {
+            for key in ["transfer_ports", "rollover"] {
+                section.misplaced(key, "is of tftp listeners only");
+            }
+            return TftpSettings::default();
+        }
+    }
+    let transfer_ports = section.take("transfer_ports").and_then(|field| super::ftp::ports(&field, "40000-40999"));
+    let rollover = section.take("rollover").and_then(|field| rollover(&field)).unwrap_or_default();
+    TftpSettings { transfer_ports, rollover }
+}
+
+fn rollover(field: &Field<'_>) -> Option<Rollover> {
+    Some(if field.number(0_i64, 1)? == 0 { Rollover::Zero } else { Rollover::One })
+}
