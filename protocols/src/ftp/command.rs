@@ -7,7 +7,8 @@ use std::fmt;
 /// A verb that this server knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[rustfmt::skip]
-pub(super) enum Verb {
+#[expect(missing_docs, reason = "they are the verbs of the RFCs")]
+pub enum Verb {
     // Login.
     User, Pass, Acct, Smnt, Rein, Quit, Auth, Pbsz, Prot, Ccc,
     // Folders and names.
@@ -47,14 +48,19 @@ const REFUSED: [&str; 12] =
 
 /// One command. Its argument may be a password and is not printed.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Command {
-    pub(super) verb: Verb,
-    pub(super) argument: Vec<u8>,
+pub struct Command {
+    /// What is to be done.
+    pub verb: Verb,
+    /// With what; empty where nothing stands behind the verb.
+    pub argument: Vec<u8>,
 }
 
 impl Command {
     /// Reads a line. One space stands between verb and argument; more belong to the argument, as names may begin with one.
-    pub(super) fn parse(line: &[u8]) -> Self {
+    /// No verb begins with a byte past ASCII: those are what is left of telnet's sequences before ABOR, sent by halves.
+    pub fn parse(line: &[u8]) -> Self {
+        let begin = line.iter().position(u8::is_ascii).unwrap_or(line.len());
+        let line = line.get(begin..).unwrap_or_default();
         let (verb, argument) = match line.iter().position(|byte| *byte == b' ') {
             Some(space) => (line.get(..space), line.get(space + 1..)),
             None => (Some(line), None),
@@ -140,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_verb_and_an_argument() {
-        let rows: [(&[u8], Verb, &[u8]); 14] = [
+        let rows: [(&[u8], Verb, &[u8]); 17] = [
             (b"NOOP", Verb::Noop, b""),
             (b"noop", Verb::Noop, b""),
             (b"NOOP ", Verb::Noop, b""),
@@ -149,6 +155,9 @@ mod tests {
             (b"RETR a b.cfg ", Verb::Retr, b"a b.cfg "),
             (b"RETR \xff\xfe", Verb::Retr, b"\xff\xfe"),
             (b"XPWD", Verb::Pwd, b""),
+            (b"\xf4\xf2abor", Verb::Abor, b""),
+            (b"\xc3\xb4\xc3\xbfABOR", Verb::Abor, b""),
+            (b"LPRT 4,4", Verb::Refused, b"4,4"),
             (b"XCUP", Verb::Cdup, b""),
             (b"", Verb::Unknown, b""),
             (b" NOOP", Verb::Unknown, b"NOOP"),

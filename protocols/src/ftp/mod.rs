@@ -4,7 +4,7 @@
 //! hosts. Whatever names a file becomes an exchange of [`crate::front`]; no rule stands here.
 
 mod ascii;
-mod command;
+pub mod command;
 mod control;
 mod data;
 mod facts;

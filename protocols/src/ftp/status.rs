@@ -54,6 +54,15 @@ impl Session {
         Ok(Reply::lines(211, "Status:", lines, "End of status."))
     }
 
+    /// SITE: nothing of other servers' is here.
+    pub(super) fn site(argument: &[u8]) -> Reply {
+        match argument.to_ascii_uppercase().as_slice() {
+            b"" => Reply::BAD_PARAMETER,
+            b"HELP" => Reply::fixed(214, "There are no SITE commands."),
+            _ => Reply::NOT_IMPLEMENTED,
+        }
+    }
+
     pub(super) fn help(argument: &[u8]) -> Reply {
         if argument.is_empty() {
             let names: Vec<&str> = VERBS.iter().map(|(name, _)| *name).collect();
