@@ -35,6 +35,12 @@ pub(super) enum Failure {
     Data(#[from] DataError),
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// What the command wanted; names that are refused have a code of their own where they would be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aim {

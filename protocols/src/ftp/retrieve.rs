@@ -10,9 +10,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use provost_core::{Operation, Proofs};
+use provost_core::{Operation, Proofs, Refusal};
 use provost_tenants::Tenant;
-use provost_tenants::files::FileFacts;
+use provost_tenants::files::{FileFacts, OpenFile, read_at_once};
 
 use super::ascii::ToNetwork;
 use super::data::{Ends, Plan};
@@ -50,10 +50,7 @@ impl Session {
             Ok(plan) => plan,
             Err(reply) => return Ok(reply),
         };
-        let open = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
-            Body::open(exchange, tenant, proofs, restart, representation)
-        };
-        let (mut exchange, body) = self.off_runtime(exchange, open).await?;
+        let (mut exchange, body) = self.open(exchange, restart, representation).await?;
         let body = match body {
             Ok(body) => body,
             Err(failure) => {
@@ -71,6 +68,54 @@ impl Session {
             exchange.end(Outcome::Served, None);
         }
         self.fail(exchange, carried, Aim::Read).await
+    }
+
+    /// Opens a file: at once where it lies in memory, else off the runtime.
+    async fn open(
+        &self,
+        exchange: Exchange,
+        restart: u64,
+        representation: Representation,
+    ) -> Result<(Exchange, Result<Body, Failure>), End> {
+        let (mut exchange, proofs) = self.proofs(exchange).await?;
+        let permit = match exchange.decide_at_once(Operation::Read, &proofs) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                return self.refuse(exchange, refusal).await.map(|exchange| (exchange, Err(refusal.into())));
+            }
+        };
+        let files = &exchange.tenant().files;
+        if let Some(open) = files.open_at_once(&permit) {
+            let read = |file: &File, offset, length: usize| {
+                Some(Ok(read_at_once(file, offset, u64::try_from(length).unwrap_or(u64::MAX))?))
+            };
+            if let Some(body) = Body::of(open, restart, representation, read) {
+                return Ok((exchange, body));
+            }
+        }
+        let work = move || {
+            let open = exchange.tenant().files.open(&permit).map_err(Failure::from);
+            let body = open.and_then(|open| {
+                let read = |file: &File, offset, length| Some(read(file, Vec::new(), offset, length));
+                // It always reads.
+                Body::of(open, restart, representation, read).unwrap_or(Err(Failure::Restart))
+            });
+            (exchange, body)
+        };
+        self.front.off_runtime(work).await.map_err(|_| End::Failed)
+    }
+
+    /// A refusal that sounds like a missing file takes as long as one, which is looked for in both ways.
+    async fn refuse(&self, exchange: Exchange, refusal: Refusal) -> Result<Exchange, End> {
+        if refusal != Refusal::NotFound {
+            return Ok(exchange);
+        }
+        exchange.feign_at_once();
+        let feign = move || {
+            exchange.feign();
+            exchange
+        };
+        self.front.off_runtime(feign).await.map_err(|_| End::Failed)
     }
 
     pub(super) async fn size(&mut self, argument: &[u8]) -> Result<Reply, End> {
@@ -144,24 +189,21 @@ fn opening(representation: Representation, length: u64) -> Reply {
 }
 
 impl Body {
-    fn open(
-        exchange: &mut Exchange,
-        tenant: &Tenant,
-        proofs: &Proofs,
+    /// A body with its first chunk; `None` where `read` does not have it.
+    fn of(
+        open: OpenFile,
         restart: u64,
         representation: Representation,
-    ) -> Result<Self, Failure> {
-        let permit = exchange.decide(Operation::Read, proofs).map_err(Failure::Refused)?;
-        let open = tenant.files.open(&permit)?;
+        read: impl FnOnce(&File, u64, usize) -> Option<io::Result<Vec<u8>>>,
+    ) -> Option<Result<Self, Failure>> {
         let end = open.facts.size;
         // An offset counts bytes as they are, and in ASCII they are others on the wire.
         if restart > end || (restart > 0 && representation == Representation::Ascii) {
-            return Err(Failure::Restart);
+            return Some(Err(Failure::Restart));
         }
         let mut body = Self { file: Arc::new(open.file), chunk: Vec::new(), offset: restart, end };
         let length = body.advance();
-        body.chunk = read(&body.file, Vec::new(), restart, length).map_err(Failure::Read)?;
-        Ok(body)
+        Some(read(&body.file, restart, length)?.map_err(Failure::Read).map(|chunk| Self { chunk, ..body }))
     }
 
     /// How many bytes are sent in all. It is asked before the first is.
@@ -203,6 +245,11 @@ async fn send_file(
     let mut data = plan.open(&ends).await?;
     let mut ascii = ToNetwork::default();
     let mut spare = Vec::new();
+    if representation == Representation::Image && data.takes_files() {
+        data.send(&body.chunk, &progress).await?;
+        data.send_rest(&body.file, body.offset, body.end, &progress).await?;
+        return Ok(data.finish().await?);
+    }
     loop {
         let ahead = body.read_ahead(&ends.front, spare);
         match representation {

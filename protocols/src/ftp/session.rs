@@ -279,6 +279,22 @@ impl Session {
         self.front.exchange(self.client, verb, &self.folder.join(argument))
     }
 
+    /// What has been shown to the tenant of an exchange, as it counts now.
+    ///
+    /// # Errors
+    /// - [`End::Busy`]: it cannot be told now; the record says so
+    pub(super) async fn proofs(&self, mut exchange: Exchange) -> Result<(Exchange, Proofs), End> {
+        let password = match self.password(exchange.tenant()).await {
+            Ok(password) => password,
+            Err(end) => {
+                exchange.end(Outcome::Refused, Some("passwords"));
+                return Err(end);
+            }
+        };
+        let certificate = self.security.identity(&self.front.present());
+        Ok((exchange, Proofs { certificate, password, link: LinkProof::Absent }))
+    }
+
     /// Does what blocks on the file system where it holds up nobody.
     ///
     /// # Errors
@@ -286,20 +302,12 @@ impl Session {
     /// - [`End::Failed`]: the work panicked
     pub(super) async fn off_runtime<T: Send + 'static>(
         &self,
-        mut exchange: Exchange,
+        exchange: Exchange,
         work: impl FnOnce(&mut Exchange, &Tenant, &Proofs) -> T + Send + 'static,
     ) -> Result<(Exchange, T), End> {
+        let (mut exchange, proofs) = self.proofs(exchange).await?;
         let tenant = Arc::clone(exchange.tenant());
-        let password = match self.password(&tenant).await {
-            Ok(password) => password,
-            Err(end) => {
-                exchange.end(Outcome::Refused, Some("passwords"));
-                return Err(end);
-            }
-        };
-        let (security, front) = (self.security.clone(), Arc::clone(&self.front));
         let work = move || {
-            let proofs = Proofs { certificate: security.identity(&front.present()), password, link: LinkProof::Absent };
             let outcome = work(&mut exchange, &tenant, &proofs);
             (exchange, outcome)
         };

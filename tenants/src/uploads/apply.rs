@@ -45,13 +45,17 @@ pub(super) fn apply(
     }
     let held = facts.map(|facts| facts.size);
     let part = part(target, spool.len(), held)?;
+    let answered = match part.filter(|_| may_repeat(target)) {
+        Some(part) => Some(Answered { part, digest: spool.digest()? }),
+        None => None,
+    };
     let (action, note) = match part {
         None => (Action::Replace, None),
-        Some(part) => plan(spool, root, target, part, held)?,
+        Some(part) => plan(spool, root, answered.as_ref(), part, held)?,
     };
     carry_out(spool, root, action, held)?;
-    match part.filter(|_| may_repeat(target)) {
-        Some(part) => state.recent.remember(&spool.path, Answered { part, digest: spool.digest() }),
+    match answered {
+        Some(answered) => state.recent.remember(&spool.path, answered),
         None => state.recent.forget(&spool.path),
     }
     let size = size(root, &spool.path)?.unwrap_or(0);
@@ -79,10 +83,16 @@ fn may_repeat(target: Target) -> bool {
     }
 }
 
-fn plan(spool: &mut Spool, root: &Dir, target: Target, part: Part, held: Option<u64>) -> Result<Plan, UploadError> {
-    let answered = Answered { part, digest: spool.digest() };
+fn plan(
+    spool: &mut Spool,
+    root: &Dir,
+    answered: Option<&Answered>,
+    part: Part,
+    held: Option<u64>,
+) -> Result<Plan, UploadError> {
+    let is_last = |answered: &Answered| spool.state.recent.is_last(&spool.path, answered);
     // Where the operator has discarded the upload, the phone must be able to send it again.
-    let repeats_last = may_repeat(target) && held.is_some() && spool.state.recent.is_last(&spool.path, &answered);
+    let repeats_last = held.is_some() && answered.is_some_and(is_last);
     let comparable = part.first == 0 && held.is_some_and(|size| size >= part.length);
     let equals_held = comparable && begins_with(root, &spool.path, &mut spool.body.file)?;
     let rule = spool.permit.rule();

@@ -1,6 +1,7 @@
 //! A body on its way.
 
 use std::io::Write;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -26,19 +27,9 @@ pub struct Spool {
     pub(super) device: Mac,
     pub(super) path: String,
     pub(super) body: Temporary,
-    digest: Digest,
     length: u64,
     reserved: u64,
     asked_at: u64,
-}
-
-/// The SHA-256 of what was written so far.
-struct Digest(digest::Context);
-
-impl std::fmt::Debug for Digest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Digest")
-    }
 }
 
 impl Spool {
@@ -69,7 +60,6 @@ impl Spool {
             device,
             path,
             body,
-            digest: Digest(digest::Context::new(&digest::SHA256)),
             length: 0,
             reserved: 0,
             asked_at: 0,
@@ -88,7 +78,6 @@ impl Spool {
         }
         self.reserve(more)?;
         self.body.file.write_all(bytes).map_err(failed("spool the body"))?;
-        self.digest.0.update(bytes);
         self.length += more;
         Ok(())
     }
@@ -124,10 +113,22 @@ impl Spool {
         apply::apply(&mut self, target, holds)
     }
 
-    pub(super) fn digest(&self) -> [u8; 32] {
+    /// The SHA-256 of what was written. It is read back, since of most bodies nobody asks: it would be two fifths of the work of
+    /// a large one. It blocks.
+    pub(super) fn digest(&self) -> Result<[u8; 32], UploadError> {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let (mut buffer, mut offset) = (vec![0; 64 * 1024], 0);
+        while offset < self.length {
+            let read = self.body.file.read_at(&mut buffer, offset).map_err(failed("read the body back"))?;
+            if read == 0 {
+                return Err(failed("read the body back")(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            context.update(buffer.get(..read).unwrap_or_default());
+            offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        }
         let mut sum = [0; 32];
-        sum.copy_from_slice(self.digest.0.clone().finish().as_ref());
-        sum
+        sum.copy_from_slice(context.finish().as_ref());
+        Ok(sum)
     }
 
     pub(super) fn allowance(&self) -> Allowance {

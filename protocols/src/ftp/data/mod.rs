@@ -5,6 +5,7 @@
 //! nobody. All sockets are made in the tenant's network. After PROT P they are encrypted (RFC 4217 section 7).
 
 mod active;
+mod file;
 mod passive;
 mod ports;
 
