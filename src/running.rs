@@ -24,7 +24,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The admin socket where the configuration names none, if its folder exists; systemd makes that.
 pub(crate) const ADMIN_SOCKET: &str = "/run/provost/admin.sock";
 
-/// How often is looked whether another server still answers on the admin socket.
+/// How often is looked whether another server still has the admin socket, or the address of the metrics.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a running server and its operator share.
@@ -130,18 +130,32 @@ fn note(path: &Path, error: &io::Error) {
     tracing::error!(path = %path.display(), %error, "no admin socket");
 }
 
-/// Metrics, where they are to be told and the address can be bound. The server serves without them.
+/// What tells metrics, where they are to be told. The server serves without them. While their address is another server's, or
+/// is not there, they are tried again.
 pub(crate) fn metrics(
     running: &Arc<Running>,
     settings: &Settings,
 ) -> Option<impl Future<Output = ()> + Send + 'static> {
     let address = settings.metrics?;
-    let bound = Metrics::bind(address).and_then(|metrics| Ok((metrics.address()?, metrics)));
-    let bound = bound.map_err(|error| tracing::error!(%address, %error, "no metrics"));
-    let (address, metrics) = bound.ok()?;
-    tracing::info!(%address, "metrics");
+    let bind = move || {
+        let metrics = Metrics::bind(address)?;
+        tracing::info!(address = %metrics.address()?, "metrics");
+        Ok(metrics)
+    };
+    let mut bound: io::Result<Metrics> = bind();
+    if let Err(error) = &bound {
+        tracing::error!(%address, %error, "no metrics, and tries again");
+    }
     let running = Arc::clone(running);
-    Some(metrics.serve(move || running.status()))
+    Some(async move {
+        loop {
+            match bound {
+                Ok(metrics) => return metrics.serve(move || running.status()).await,
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+            bound = bind();
+        }
+    })
 }
 
 /// Tells systemd that the runtime still runs.

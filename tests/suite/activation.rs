@@ -150,7 +150,10 @@ fn what_comes_while_no_server_runs_is_served_after_the_start() {
 fn one_server_ends_what_it_has_begun_while_the_next_one_serves() {
     let (deployment, sockets, at) = passed();
     deployment.write("files/acme/large.bin", vec![b'x'; LARGE]);
+    deployment.replace("provost.toml", "[admin]\n", "[admin]\nmetrics = \"127.0.0.1:0\"\n");
     let former = sockets.start(&deployment.config());
+    let metrics = former.event("metrics")["address"].as_str().unwrap().to_owned();
+    deployment.replace("provost.toml", "127.0.0.1:0", &metrics);
     let mut download = connect(at.http);
     ask(&mut download, "large.bin");
     let mut first = [0];
@@ -196,6 +199,8 @@ fn one_server_ends_what_it_has_begun_while_the_next_one_serves() {
         assert!(Instant::now() < until, "the next server never took the admin socket");
     }
     assert_eq!(status(&deployment)["pid"], next.id());
+    assert_eq!(next.event("metrics")["address"], metrics);
+    assert_eq!(Curl::new(format!("http://{metrics}/metrics")).run().status, 200);
 }
 
 #[test]
