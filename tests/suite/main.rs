@@ -11,6 +11,7 @@ mod harness;
 
 mod activation;
 mod bulk;
+mod certificate_tricks;
 mod certificates;
 mod comings;
 mod command_line;

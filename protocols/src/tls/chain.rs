@@ -141,6 +141,23 @@ impl ExtendedKeyUsageValidator for Usage {
     }
 }
 
+/// What breaks a chain, where the library has no words of its own.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("it is the certificate of a CA")]
+    AuthorityAsLeaf,
+    #[error("a certificate in its chain is no CA's")]
+    LeafAsAuthority,
+    #[error("its chain is longer than a CA in it allows")]
+    TooLong,
+    #[error("a name in it is none that its chain may give")]
+    ForeignName,
+    #[error("a critical extension in its chain is not known")]
+    UnknownExtension,
+    #[error("its chain takes more work than any honest one")]
+    TooMuchWork,
+}
+
 /// Anything that the library has no word for.
 pub(super) fn other(error: impl std::error::Error + Send + Sync + 'static) -> rustls::Error {
     CertificateError::Other(OtherError(Arc::new(error))).into()
@@ -179,6 +196,15 @@ fn error_of(error: webpki::Error) -> rustls::Error {
         | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
             CertRevocationListError::Other(OtherError(Arc::new(SignatureError::UnsupportedAlgorithm))).into()
         }
+        Error::CaUsedAsEndEntity => other(Broken::AuthorityAsLeaf),
+        Error::EndEntityUsedAsCa => other(Broken::LeafAsAuthority),
+        Error::PathLenConstraintViolated => other(Broken::TooLong),
+        Error::NameConstraintViolation => other(Broken::ForeignName),
+        Error::UnsupportedCriticalExtension => other(Broken::UnknownExtension),
+        Error::MaximumSignatureChecksExceeded
+        | Error::MaximumPathBuildCallsExceeded
+        | Error::MaximumPathDepthExceeded
+        | Error::MaximumNameConstraintComparisonsExceeded => other(Broken::TooMuchWork),
         // webpki adds to its errors from one version to the next.
         other_error => other(other_error),
     }

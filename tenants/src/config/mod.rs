@@ -18,6 +18,7 @@ mod field;
 mod find;
 mod ftp;
 mod guard;
+mod hints;
 mod l3mdev;
 mod limits;
 mod listener;

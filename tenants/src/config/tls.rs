@@ -8,6 +8,7 @@ use rustls::pki_types::DnsName;
 
 use super::certificates;
 use super::field::Field;
+use super::hints;
 use super::listener::Surroundings;
 use super::require::Terms;
 use super::section::Section;
@@ -40,16 +41,22 @@ pub(super) fn read(
     }
     let certificates = certificates::read(section, surroundings.now);
     let server_names = section.take("server_names").map(|field| server_names(&field)).unwrap_or_default();
-    let hints = section.take("hints").and_then(|field| field.flag()).unwrap_or(true);
+    let sends_names = section.take("hints").and_then(|field| field.flag()).unwrap_or(true);
     let trust = match section.take("trust") {
-        Some(field) => trust_sets(&field, surroundings),
+        Some(field) => {
+            let sets = trust_sets(&field, surroundings);
+            if sends_names {
+                hints::check(&sets, &field);
+            }
+            sets
+        }
         None if terms.certificate => {
             section.missing("trust", "is missing: a certificate is required, so name the trust sets that verify it");
             Vec::new()
         }
         None => Vec::new(),
     };
-    let settings = TlsSettings { certificates: certificates?, server_names, trust, hints };
+    let settings = TlsSettings { certificates: certificates?, server_names, trust, hints: sends_names };
     Some(Tls(Some(settings)))
 }
 

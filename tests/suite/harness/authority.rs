@@ -95,10 +95,19 @@ impl Authority {
     }
 
     pub(crate) fn expired(&self, name: &str) -> Pair {
+        self.timed(name, 2006, 2016)
+    }
+
+    /// As [`Self::common_name`], valid from the first day of one year to that of the other.
+    pub(crate) fn timed(&self, name: &str, from: i32, to: i32) -> Pair {
         let mut parameters = device_parameters(subject([(DnType::CommonName, name)]));
-        parameters.not_before = date_time_ymd(2006, 1, 1);
-        parameters.not_after = date_time_ymd(2016, 1, 1);
+        (parameters.not_before, parameters.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
         self.sign(&parameters)
+    }
+
+    /// A device with this subject.
+    pub(crate) fn with_subject(&self, subject: rcgen::DistinguishedName) -> Pair {
+        self.device(subject)
     }
 
     /// As [`Self::common_name`], with a serial number by which it can be revoked.

@@ -40,6 +40,11 @@ impl OldAuthority {
         &self.ca.certificate
     }
 
+    /// Its own certificate with its key.
+    pub(crate) fn pair(&self) -> &Pair {
+        &self.ca
+    }
+
     /// A leaf with this subject, such as `/CN=000B82AABBCC`.
     pub(crate) fn leaf(&self, subject: &str, make: Make) -> Pair {
         self.numbered(subject, make, "4711")

@@ -178,3 +178,34 @@ fn a_pattern_that_searches_is_warned_of() {
         assert_eq!(warned, searches, "{pattern}: {said:?}");
     }
 }
+
+#[test]
+fn names_of_cas_that_a_handshake_has_no_room_for_are_refused_and_long_ones_warned_of() {
+    let site = Site::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let authorities = |count: usize| {
+        let authority = |number| {
+            let mut parameters = rcgen::CertificateParams::default();
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            parameters.distinguished_name.push(rcgen::DnType::CommonName, format!("{number:0>1000}"));
+            parameters.self_signed(&key).unwrap().pem()
+        };
+        // Each twice: a name is sent once.
+        (0..count).map(authority).collect::<String>().repeat(2)
+    };
+    let set = format!("[trust.poly]\nanchors = [\"trust/ca.pem\"]\n{MAC}\n");
+    site.write("provost.toml", &format!("state = \"state\"\n{set}"));
+    for (count, hints, expected) in [
+        (10, true, None),
+        (20, true, Some("warning: listener[0].trust: the names of these CAs take 20")),
+        (70, true, Some("10: listener[0].trust: the names of these CAs take 7")),
+        (70, false, None),
+    ] {
+        site.write("trust/ca.pem", &authorities(count));
+        site.acme(&format!("{HTTPS}trust = [\"poly\"]\nhints = {hints}\n"));
+        let loaded = site.load().unwrap();
+        let said = site.lines(loaded.problems.iter());
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{count} {said:?}");
+        assert!(expected.is_none_or(|expected| said[0].contains(expected)), "{count} {said:?}");
+    }
+}
