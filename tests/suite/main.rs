@@ -41,6 +41,7 @@ mod material;
 mod metrics;
 mod operator;
 mod passwords;
+mod proxy;
 mod quotas;
 mod records;
 mod reload;

@@ -25,7 +25,11 @@ pub(crate) fn connect(deployment: &Deployment, server: SocketAddr, certificate: 
 
 /// The same, for the host of that name.
 pub(crate) fn connect_as(deployment: &Deployment, server: SocketAddr, certificate: &str, name: &str) -> Stream {
-    let stream = TcpStream::connect(server).unwrap();
+    handshake_as(deployment, TcpStream::connect(server).unwrap(), certificate, name)
+}
+
+/// The same on a connection that is there.
+pub(crate) fn handshake_as(deployment: &Deployment, stream: TcpStream, certificate: &str, name: &str) -> Stream {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap();

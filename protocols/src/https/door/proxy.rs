@@ -145,3 +145,35 @@ fn first<const N: usize>(rest: &[u8]) -> Result<[u8; N], ProxyError> {
     let is_whole = rest.len() >= whole;
     rest.first_chunk::<N>().filter(|_| is_whole).copied().ok_or(ProxyError::Length(rest.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(rest.len()).unwrap_or(u16::MAX).to_be_bytes();
+        [&SIGNATURE[..], &[command, family], &length, rest].concat()
+    }
+
+    #[tokio::test]
+    async fn a_header_is_read_and_not_a_byte_more() {
+        let v4 = [10, 1, 2, 3, 192, 0, 2, 1, 0x12, 0x67, 0, 80];
+        let peer = SocketAddr::from(([10, 1, 2, 3], 4711));
+        let added = [&v4[..], &[4, 0, 1, 9]].concat();
+        for (bytes, expected) in [
+            (header(0x21, 0x11, &v4), Origin::Peer(peer)),
+            (header(0x21, 0x11, &added), Origin::Peer(peer)),
+            (header(0x20, 0x11, &v4), Origin::Proxy),
+            (header(0x20, 0, &[]), Origin::Proxy),
+        ] {
+            let whole = [&bytes[..], b"GET"].concat();
+            let mut stream = &whole[..];
+            assert_eq!(read(&mut stream).await.ok(), Some(expected));
+            assert_eq!(stream, b"GET");
+            assert_eq!(peer_of(&bytes), (expected == Origin::Peer(peer)).then_some(peer));
+            for short in 0..bytes.len() {
+                assert!(read(&mut bytes.get(..short).unwrap_or_default()).await.is_err(), "{short}");
+            }
+        }
+    }
+}
