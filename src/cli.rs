@@ -130,6 +130,9 @@ pub(crate) struct StatusArgs {
     /// Print all there is to know, as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print whom report-only exceptions let pass: which devices would be refused without them
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) report_only: bool,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,10 @@ pub(crate) fn run(args: &StatusArgs, output: &mut impl Write) -> anyhow::Result<
             bail!(SOMETHING_ELSE)
         }
     };
+    if args.report_only {
+        report_only(&status, output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.json {
         writeln!(output, "{}", serde_json::to_string_pretty(&status)?)?;
     } else {
@@ -108,6 +112,34 @@ fn print_last_errors(tenants: &[TenantStatus], output: &mut impl Write) -> anyho
             writeln!(output, "{heading} {time:.0} {} {}: {text}", tenant.name, listener.name)?;
         }
     }
+    Ok(())
+}
+
+/// Whom report-only exceptions let pass, an exception a row and then its devices.
+fn report_only(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
+    let listeners = status.tenants.iter().flat_map(|tenant| tenant.listeners.iter().map(move |each| (tenant, each)));
+    let reports: Vec<_> = listeners
+        .flat_map(|(tenant, listener)| listener.report_only.iter().map(move |report| (tenant, listener, report)))
+        .collect();
+    if reports.is_empty() {
+        writeln!(output, "no report-only exception has let anybody pass")?;
+        return Ok(());
+    }
+    let rows = reports.iter().map(|(tenant, listener, report)| {
+        let [requests, devices] = [report.requests.to_string(), report.devices.len().to_string()];
+        [tenant.name.clone(), listener.name.clone(), report.exception.clone(), requests, devices]
+    });
+    writeln!(output, "{}", table(["tenant", "listener", "exception", "requests", "devices"], rows))?;
+    let rows = reports.iter().flat_map(|(tenant, listener, report)| {
+        let device = |(device, count): (&String, &u64)| {
+            [tenant.name.clone(), listener.name.clone(), device.clone(), count.to_string()]
+        };
+        let others = (report.of_others > 0).then(|| {
+            [tenant.name.clone(), listener.name.clone(), "further devices".to_owned(), report.of_others.to_string()]
+        });
+        report.devices.iter().map(device).chain(others).collect::<Vec<_>>()
+    });
+    writeln!(output, "\n{}", table(["tenant", "listener", "device", "requests"], rows))?;
     Ok(())
 }
 

@@ -157,6 +157,12 @@ impl TenantPolicy {
 }
 
 impl ListenerPolicy {
+    /// The report-only exception that a request passes by, where nothing else lets it pass: `named` is the device in the path,
+    /// `bound` that of the per-device password or link.
+    pub fn reporting(&self, named: Option<Mac>, bound: Option<Mac>) -> Option<&Exception> {
+        self.exceptions.iter().find(|exception| exception.report_only && exception.covers(named, bound))
+    }
+
     pub(crate) fn admits(&self, client: ClientAddr) -> bool {
         self.allow.as_ref().is_none_or(|prefixes| prefixes.contains(client.ip()))
     }

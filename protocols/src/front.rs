@@ -12,8 +12,8 @@ use provost_core::decision::admit;
 use provost_core::path::link;
 use provost_core::proof::CertificateIdentity;
 use provost_core::{
-    AccessRequest, ClientAddr, Denial, LinkProof, ListPermit, Mac, NamedDevice, NoIdentity, Operation, PathError,
-    Permit, Proofs, Protocol, Refusal, RequestPath, decide, decide_listing,
+    AccessRequest, ClientAddr, Denial, LinkProof, ListPermit, Mac, NamedDevice, NoIdentity, Opening, Operation,
+    PathError, Permit, Proofs, Protocol, Refusal, RequestPath, decide, decide_listing,
 };
 use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
@@ -23,6 +23,7 @@ use crate::guarding::Guarding;
 use crate::life::{Counts, Life, Underway};
 use crate::listen::{Flow, Held, Job, Shares, Slot, Slots, Turn, piece};
 use crate::record::{Flood, Outcome, Record, RecordLog, text_of};
+use crate::reports::Reports;
 use crate::tls::TlsFront;
 
 /// What the peers of one listener meet first. It outlives reloads: what is asked of it is asked of the present generation.
@@ -31,6 +32,7 @@ pub struct Front {
     present: Arc<ArcSwap<Generation>>,
     life: Arc<Life>,
     counts: Arc<Counts>,
+    reports: Arc<Reports>,
     network: Network,
     records: RecordLog,
     turned: Flood,
@@ -66,7 +68,15 @@ impl Front {
     pub fn of(generation: Generation, life: Arc<Life>, records: RecordLog) -> Arc<Self> {
         let network = generation.tenant.network.network();
         let present = Arc::new(ArcSwap::from_pointee(generation));
-        Arc::new(Self { present, life, counts: Arc::default(), network, records, turned: Flood::default() })
+        Arc::new(Self {
+            present,
+            life,
+            counts: Arc::default(),
+            reports: Arc::default(),
+            network,
+            records,
+            turned: Flood::default(),
+        })
     }
 
     /// The front of the same listener for a new socket: a [`Network`] is settled by its first socket, and connections that
@@ -76,6 +86,7 @@ impl Front {
             present: Arc::clone(&self.present),
             life: Arc::clone(&self.life),
             counts: Arc::clone(&self.counts),
+            reports: Arc::clone(&self.reports),
             network: self.network.anew(),
             records: self.records.clone(),
             turned: Flood::default(),
@@ -100,6 +111,11 @@ impl Front {
     /// What has been counted since the listener began.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Whom report-only exceptions let pass since the listener began.
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.reports
     }
 
     /// The tenant as it is now, for its files, uploads, users and network. Whoever has an exchange asks that.
@@ -309,6 +325,7 @@ impl Exchange {
                 self.underway.is_for(self.record.mac);
                 self.record.opening = Some(permit.opening());
                 guarding.allowed(permit.opening());
+                self.report(&generation, &permit, proofs);
                 self.front.shares().passwords.note(&proofs.password, self.record.mac);
                 Ok(permit)
             }
@@ -362,6 +379,17 @@ impl Exchange {
             operation,
             path: self.path.as_ref().map_err(|error| *error),
             throttled,
+        }
+    }
+
+    /// Notes whom a report-only exception let pass.
+    fn report(&self, generation: &Generation, permit: &Permit, proofs: &Proofs) {
+        if permit.opening() != Opening::ReportOnly {
+            return;
+        }
+        let bound = proofs.password.device().or(proofs.link.device());
+        if let Some(exception) = generation.listener.policy.reporting(permit.device(), bound) {
+            self.front.reports.note(exception, self.record.mac);
         }
     }
 

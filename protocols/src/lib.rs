@@ -14,6 +14,7 @@ pub mod listen;
 pub mod metrics;
 pub mod passwords;
 pub mod record;
+mod reports;
 pub mod server;
 pub mod tftp;
 pub mod tls;

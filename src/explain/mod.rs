@@ -3,6 +3,7 @@
 //! It walks the server's own ladder with a witness that prints; nothing here decides, and nothing changes: neither on the disk
 //! nor in what the server knows of a source.
 
+mod arrival;
 mod ladder;
 mod live;
 mod proofs;
@@ -108,7 +109,7 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
         path,
         throttled: served.is_throttled(client, path, &supposed.proofs),
     };
-    for note in &supposed.notes {
+    for note in supposed.notes.iter().chain(&arrival::notes(listener)) {
         writeln!(output, "  {note}")?;
     }
     let mut ladder = Ladder::new(output);

@@ -1,8 +1,8 @@
 //! The same over IPv6: `[::1]` for https, http, TFTP and FTP.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 
-use crate::harness::clients::{Curl, Scratch, ftplib, lftp, run};
+use crate::harness::clients::{Curl, Scratch, ftplib, lftp, run, text};
 use crate::harness::deployment::TLS;
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene, UNLISTED};
 use crate::harness::tftp_client::{Packet, TftpClient};
@@ -67,4 +67,46 @@ fn ftp_serves_by_epsv_and_eprt() {
     let said = ftplib(address, script).succeeded().stdout;
     let codes: Vec<&str> = said.lines().map(|line| line.get(..3).unwrap_or_default()).collect();
     assert!(matches!(codes[..], ["425" | "501" | "502" | "522", "229"]), "{said}");
+}
+
+#[test]
+fn the_wildcard_of_ipv6_serves_both_and_knows_an_ipv4_phone_as_one() {
+    let at = "[::]:0";
+    let scene = Scene::of(&[scene::acme()
+        .listener_at("https", "https", at, TLS)
+        .listener_at("http", "http", at, "")
+        .listener_at("v4", "http", at, "allow = [\"127.0.0.0/8\"]\n")
+        .listener_at("v6", "http", at, "allow = [\"::1\"]\n")
+        .listener_at("tftp", "tftp", at, "")
+        .listener_at("ftp", "ftp", at, "")]);
+    let at = |host: &str, listener: &str| format!("{host}:{}", scene.server.port("acme", listener));
+    let [pem, key] = scene.deployment.pair(POLY);
+    for (round, host, client) in [(1, "127.0.0.1", "127.0.0.1:"), (2, "[::1]", "[::1]:")] {
+        let https = Curl::new(format!("https://{}/{POLY}.cfg", at(host, "https")));
+        let ca = text(&scene.deployment.path("tls/ca.pem"));
+        let reply = https.args(["--cacert", &ca, "--cert", &pem, "--key", &key]).run();
+        assert_eq!(reply.text(), format!("acme file of {POLY}\n"), "{host}: {reply:?}");
+        assert_eq!(Curl::new(format!("http://{}/sip.cfg", at(host, "http"))).run().text(), "acme sip.cfg\n");
+        let ftp = Curl::new(format!("ftp://{}/sip.cfg", at(host, "ftp"))).args(["-u", "a:b"]).run();
+        assert_eq!(ftp.text(), "acme sip.cfg\n", "{host}: {ftp:?}");
+        let local = UdpSocket::bind(if client.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" }).unwrap();
+        let tftp = TftpClient::on(local, at(host, "tftp").parse().unwrap());
+        assert_eq!(tftp.get("sip.cfg", "octet", &[]).unwrap().content, b"acme sip.cfg\n", "{host}");
+        for protocol in ["https", "http", "ftp", "tftp"] {
+            let records = scene.server.records(&[("listener", protocol), ("outcome", "served")], round);
+            let from = |record: &serde_json::Value| record["client"].as_str().unwrap().starts_with(client);
+            assert!(records.iter().any(from), "{protocol} {host}: {records:?}");
+        }
+        let reached = ["v4", "v6"].map(|only| Curl::new(format!("http://{}/sip.cfg", at(host, only))).run().status);
+        assert_eq!(reached, if client.starts_with('[') { [0, 200] } else { [200, 0] }, "{host}");
+    }
+}
+
+#[test]
+fn an_address_of_ipv6_alone_takes_no_ipv4() {
+    let scene = scene();
+    for listener in ["https", "http", "ftp"] {
+        let address = SocketAddr::from(([127, 0, 0, 1], scene.server.port("acme", listener)));
+        TcpStream::connect(address).map(|_| panic!("{listener} answers at {address}")).unwrap_err();
+    }
 }

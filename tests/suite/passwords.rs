@@ -1,8 +1,9 @@
 //! Passwords over https: what an exception opens, what it leaves shut, and how a password is exchanged for the next one.
 
-use crate::harness::clients::{Curl, Reply};
+use crate::harness::clients::{Curl, Reply, run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene, YEALINK};
+use crate::harness::server::BINARY;
 
 /// A Yealink phone that is served by its certificate alone.
 const PINNED: &str = "805ec0445566";
@@ -101,6 +102,20 @@ fn a_report_only_exception_refuses_nobody_and_says_whom_it_would() {
         let reply = ask(&scene, "", &other);
         assert_eq!((reply.status, reply.value("www-authenticate")), (403, None), "{other}");
     }
+    // Who would be refused is told together, across a reload.
+    scene.deployment.replace("tenants.d/acme.toml", "name = \"acme\"", "name = \"acme\"\nlimits.connections = 100");
+    let config = text(&scene.deployment.config());
+    run(BINARY, &["reload", "--config", &config]).succeeded();
+    assert_eq!(ask(&scene, "", &path).status, 200);
+    let said = run(BINARY, &["status", "--json", "--config", &config]).succeeded().stdout;
+    let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let expected = serde_json::json!([
+        { "exception": "80:5e:c0", "requests": 2, "devices": { YEALINK: 2 }, "of_others": 0 }
+    ]);
+    let listeners = status["tenants"][0]["listeners"].as_array().unwrap();
+    assert_eq!(listeners.iter().find(|listener| listener["name"] == "https").unwrap()["report_only"], expected);
+    let table = run(BINARY, &["status", "--report-only", "--config", &config]).succeeded().stdout;
+    assert!(table.contains("80:5e:c0") && table.contains(YEALINK), "{table}");
 }
 
 #[test]

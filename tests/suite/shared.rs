@@ -74,6 +74,14 @@ fn the_server_name_says_whose_phone_asks() {
     let said = run("openssl", &["s_client", "-connect", &address.to_string(), "-noservername"]);
     assert!(said.stderr.contains("unrecognized name"), "{}", said.stderr);
     scene.server.record(&[("reason", "no_server_name"), ("tenant", "")]);
+    let asked =
+        ["explain", "--tenant", "acme", "--listener", "https", "--from", "127.0.0.1", "--mac", POLY, "GET", "/sip.cfg"];
+    let explained = run(BINARY, &[&asked[..1], &["--config", &text(&scene.deployment.config())], &asked[1..]].concat());
+    let says =
+        format!("one of the server names acme.prov.example.net, or for none where no other tenant shares {address}");
+    assert!(explained.stdout.contains(&says), "{}", explained.stdout);
+    let dhcp = provost(&scene, &["dhcp", "--tenant", "globex", "--format", "dnsmasq"]).succeeded().stdout;
+    assert!(dhcp.contains(&format!("https://globex.prov.example.net:{}/", address.port())), "{dhcp}");
     let status: Value = serde_json::from_str(&provost(&scene, &["status", "--json"]).stdout).unwrap();
     for (tenant, name) in [(0, "acme.prov.example.net"), (1, "globex.prov.example.net")] {
         let listener = &status["tenants"][tenant]["listeners"][0];

@@ -230,11 +230,11 @@ fn require(request: &AccessRequest<'_>, named: Option<Mac>) -> Result<Admission,
         return Ok(Admission::Listener);
     }
     let bound = proofs.password.device().or(proofs.link.device());
-    let covering = || listener.exceptions.iter().filter(|exception| exception.covers(named, bound));
-    if covering().any(|exception| exception.require.met_by(proofs)) {
+    let mut covering = listener.exceptions.iter().filter(|exception| exception.covers(named, bound));
+    if covering.any(|exception| exception.require.met_by(proofs)) {
         return Ok(Admission::Exception);
     }
-    if covering().any(|exception| exception.report_only) {
+    if listener.reporting(named, bound).is_some() {
         return Ok(Admission::ReportOnly);
     }
     Err(Reason::RequireNotMet {

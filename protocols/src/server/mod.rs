@@ -38,7 +38,9 @@ use material::Watch;
 pub use post::State;
 pub use renewal::{Changed, Kept, Renewal};
 use serving::{Prepared, Serving, Sockets};
-pub use status::{AlarmStatus, LastError, ListenerState, ListenerStatus, SocketOrigin, Status, TenantStatus, Unserved};
+pub use status::{
+    AlarmStatus, LastError, ListenerState, ListenerStatus, ReportStatus, SocketOrigin, Status, TenantStatus, Unserved,
+};
 
 /// The tenants that are served. Dropped, their listeners end.
 #[derive(Debug)]

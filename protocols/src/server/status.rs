@@ -14,6 +14,7 @@ use super::serving::Serving;
 use super::{Server, State, staples};
 use crate::life::Mishap;
 use crate::passwords::PasswordReport;
+use crate::reports::Reported;
 
 /// The server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +126,9 @@ pub struct ListenerStatus {
     /// How often requests ended so, by outcome.
     #[serde(default)]
     pub outcomes: BTreeMap<String, u64>,
+    /// What report-only exceptions let pass.
+    #[serde(default)]
+    pub report_only: Vec<ReportStatus>,
     /// How often each reason for a denial was given.
     pub denials: BTreeMap<String, u64>,
     /// What the server itself failed at of late, such as a file that cannot be read; oldest first, at most five.
@@ -139,6 +143,19 @@ pub struct LastError {
     pub time: Timestamp,
     /// What.
     pub text: String,
+}
+
+/// What a report-only exception let pass that would have been refused without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportStatus {
+    /// The exception: vendors, and what they show instead.
+    pub exception: String,
+    /// How many requests.
+    pub requests: u64,
+    /// Of which devices, each with its requests; the first 1,024.
+    pub devices: BTreeMap<String, u64>,
+    /// Requests of further devices.
+    pub of_others: u64,
 }
 
 /// Whether a listener listens.
@@ -256,6 +273,7 @@ fn listener(listening: &Listening) -> ListenerStatus {
         denied: counted.denied,
         bytes: counted.bytes,
         outcomes: counted.outcomes.into_iter().map(|(outcome, count)| (outcome.to_owned(), count)).collect(),
+        report_only: listening.front.reports().now().into_iter().map(report).collect(),
         denials: counted.denials.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
         last_errors: listening.front.counts().mishaps().into_iter().map(LastError::from).collect(),
     }
@@ -265,4 +283,10 @@ impl From<Mishap> for LastError {
     fn from(Mishap { time, text }: Mishap) -> Self {
         Self { time, text }
     }
+}
+
+fn report((exception, reported): (String, Reported)) -> ReportStatus {
+    let Reported { requests, devices, of_others } = reported;
+    let devices = devices.into_iter().map(|(device, count)| (device.to_string(), count)).collect();
+    ReportStatus { exception, requests, devices, of_others }
 }
