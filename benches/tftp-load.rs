@@ -14,10 +14,15 @@ use clap::Parser;
 use provost_protocols::tftp::options::{Asked, pairs};
 use provost_protocols::tftp::packet::Packet;
 use provost_protocols::tftp::receiver::{Receiver, Taken};
+use relay::{Relay, Weather};
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+#[path = "../tests/suite/harness/relay.rs"]
+#[expect(clippy::expect_used, reason = "it is of the tests, too")]
+mod relay;
 
 /// How long an answer is waited for before the last packet is sent again.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -45,11 +50,30 @@ struct Plan {
     /// Blocks in a window.
     #[arg(default_value_t = 1)]
     window: u16,
+    /// Thousandths of the packets that are lost.
+    #[arg(long, default_value_t = 0)]
+    lost: u64,
+    /// Thousandths that are doubled.
+    #[arg(long, default_value_t = 0)]
+    doubled: u64,
+    /// Thousandths that others overtake.
+    #[arg(long, default_value_t = 0)]
+    overtaken: u64,
+    /// How long each packet is on its way; with 0 there is no relay, and none of the three above.
+    #[arg(long, default_value_t = 0)]
+    delay_ms: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let plan = Arc::new(Plan::parse());
+    let mut plan = Plan::parse();
+    let Plan { lost, doubled, overtaken, delay_ms, .. } = plan;
+    let weather = Weather { lost, doubled, overtaken, delay: Duration::from_millis(delay_ms) };
+    let relay = (delay_ms > 0).then(|| std::thread::spawn(move || Relay::start(plan.server, weather, 1)));
+    let relay = relay.map(std::thread::JoinHandle::join).transpose();
+    let relay = relay.map_err(|_| anyhow::anyhow!("cannot start the relay"))?;
+    plan.server = relay.as_ref().map_or(plan.server, |relay| relay.address);
+    let plan = Arc::new(plan);
     let expected: Arc<[u8]> = std::fs::read(&plan.expected).context("cannot read the expected file")?.into();
     let places = Arc::new(Semaphore::new(plan.at_once));
     let began = Instant::now();

@@ -30,6 +30,7 @@ mod transfer;
 mod write;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub use self::cache::keep_at_most;
 use self::listening::{BATCH, Datagram, Listening};
 use self::packet::{NoRequest, Request};
 use self::socket::Offload;
-use self::table::{Arrival, Table};
+use self::table::{Arrival, Entry, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
 use crate::listen::{Begins, Room, Slot};
@@ -105,10 +106,17 @@ fn arrived(
     match Request::parse(datagram.bytes) {
         Ok(request) => {
             let Some(slot) = place(front, table, datagram) else { return };
-            let entry = Table::enter(table, datagram.peer, datagram.bytes, slot);
-            let transfer = Transfer::new(front, datagram.local, datagram.peer, entry, Arc::clone(offload));
-            let serving = serve_request(Arc::clone(front), client, request, transfer);
-            tokio::spawn(room.begin(Arc::clone(front.life()).hold(serving)));
+            let asked = Asked {
+                front: Arc::clone(front),
+                table: Arc::clone(table),
+                offload: Arc::clone(offload),
+                client,
+                ends: [datagram.local, datagram.peer],
+                datagram: datagram.bytes.into(),
+                request,
+            };
+            let running = asked.enter(slot);
+            tokio::spawn(room.begin(Arc::clone(front.life()).hold(asked.serve(running))));
         }
         Err(NoRequest::Stray) if admit(&front.tenant().policy, &front.listener().policy, client).is_ok() => {
             listening.answer(datagram, &refuse::ILLEGAL_OPERATION);
@@ -126,16 +134,52 @@ fn place(front: &Arc<Front>, table: &Table, datagram: &Datagram<'_>) -> Option<S
     }
 }
 
-async fn serve_request(front: Arc<Front>, client: ClientAddr, request: Request, transfer: io::Result<Transfer>) {
-    match transfer {
-        Ok(transfer) => match request.operation {
-            Operation::Read => read::read(front, client, request, transfer).await,
-            Operation::Write => write::write(front, client, request, transfer).await,
-        },
-        Err(error) => {
-            let mut exchange = front.exchange(client, request.method(), &request.name);
-            exchange.detail(&error);
-            exchange.finish(Outcome::Error, Some("socket"));
+/// A request that has its place.
+struct Asked {
+    front: Arc<Front>,
+    table: Arc<Table>,
+    offload: Arc<Offload>,
+    client: ClientAddr,
+    /// The address that was asked, and the peer.
+    ends: [SocketAddr; 2],
+    datagram: Box<[u8]>,
+    request: Request,
+}
+
+impl Asked {
+    fn enter(&self, slot: Slot) -> Entry {
+        let [_, peer] = self.ends;
+        Table::enter(&self.table, peer, &self.datagram, slot)
+    }
+
+    /// Serves the request, and once more where it came again so late that the transfer had ended before it heard of it: a phone
+    /// that asks for the same file from the same port, as soon as it has it or was told that there is none, overtakes
+    /// its own last ACK here. Otherwise it would hear nothing until it asks a third time.
+    async fn serve(self, mut entry: Entry) {
+        loop {
+            let running = entry.shared();
+            self.serve_once(entry).await;
+            if !running.was_asked_again() {
+                return;
+            }
+            let Ok(slot) = self.front.admit(self.client) else { return };
+            entry = self.enter(slot);
+        }
+    }
+
+    async fn serve_once(&self, entry: Entry) {
+        let (front, request) = (Arc::clone(&self.front), self.request.clone());
+        let [local, peer] = self.ends;
+        match Transfer::new(&front, local, peer, entry, Arc::clone(&self.offload)) {
+            Ok(transfer) => match request.operation {
+                Operation::Read => read::read(front, self.client, request, transfer).await,
+                Operation::Write => write::write(front, self.client, request, transfer).await,
+            },
+            Err(error) => {
+                let mut exchange = front.exchange(self.client, request.method(), &request.name);
+                exchange.detail(&error);
+                exchange.finish(Outcome::Error, Some("socket"));
+            }
         }
     }
 }

@@ -88,6 +88,11 @@ impl Table {
 }
 
 impl Entry {
+    /// What the listener tells, for longer than the entry lives.
+    pub(super) fn shared(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
+    }
+
     /// What the listener tells.
     pub(super) fn running(&self) -> &Running {
         &self.running
@@ -117,6 +122,11 @@ impl Running {
         }
         let told = |signal: &Signal| self.flag(*signal).swap(false, Ordering::Acquire);
         [Signal::Replaced, Signal::Again].into_iter().find(told)
+    }
+
+    /// Whether the request came again and the transfer ended before it heard of it. It is settled once the entry is dropped.
+    pub(super) fn was_asked_again(&self) -> bool {
+        self.again.swap(false, Ordering::AcqRel)
     }
 
     /// Forgets that the request came again: the answer to it is about to be sent.

@@ -335,3 +335,37 @@ async fn a_flood_of_strangers_is_answered_a_few_times() {
     }
     assert_eq!(answers, 16);
 }
+
+#[tokio::test]
+async fn the_same_request_from_the_same_port_is_answered_though_it_overtakes_the_last_ack() {
+    let site = Site::with(&[("a.cfg", b"x")]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask("RRQ a.cfg octet").await;
+    for _ in 0..200 {
+        assert_eq!(phone.get().await, Got::Data(1, b"x".to_vec()));
+        let former = phone.transfer;
+        // Both stand there before the server looks: the transfer sees its end, and the listener a request that it knows.
+        phone.ask("RRQ a.cfg octet").await;
+        phone.send(Packet::Ack(1)).await;
+        let again = tokio::time::timeout(std::time::Duration::from_millis(900), phone.get()).await;
+        assert_eq!(again.ok(), Some(Got::Data(1, b"x".to_vec())), "silence");
+        // A repeated block of the former transfer is no answer to the new request.
+        if phone.transfer == former {
+            assert_eq!(phone.get().await, Got::Data(1, b"x".to_vec()));
+        }
+        phone.send(Packet::Ack(1)).await;
+        site.ended().await;
+        phone.ask("RRQ a.cfg octet").await;
+    }
+}
+
+#[tokio::test]
+async fn a_missing_file_that_is_asked_for_again_and_again_is_answered_each_time() {
+    let site = Site::with(&[]);
+    let mut phone = Phone::of(site.address).await;
+    for _ in 0..200 {
+        phone.ask("RRQ none.cfg octet").await;
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(5), phone.get()).await;
+        assert_eq!(answer.ok(), Some(Got::Error(1)), "silence");
+    }
+}
