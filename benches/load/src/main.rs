@@ -4,12 +4,9 @@
 //!     load keep    ADDRESS PATH --seconds 3 --at-once 16 [TLS…]   connections that are kept
 //!     load bulk    ADDRESS PATH --seconds 3 --at-once 4  [TLS…]   whole files; MiB/s
 //!     load hold    ADDRESS PATH --at-once 2000 TLS…               one GET each, then idle until standard input ends
-//!     load storm   ADDRESS FOLDER --phones 5000 --at-once 500 --first 1 --over 1000 --tls 1.3   phones boot: 20 requests each on a connection
 //!
-//! TLS… is `--tls 1.2` or `--tls 1.3`, `--cert` and `--key` (DER). FOLDER has `ca.pem` and `ca.key`, which certify each phone of a storm. The
-//! result is one line of `key=value`.
+//! TLS… is `--tls 1.2` or `--tls 1.3`, `--cert` and `--key` (DER). The result is one line of `key=value`.
 
-mod phones;
 mod wire;
 
 use std::collections::HashMap;
@@ -30,22 +27,11 @@ fn main() {
     }
     let number = |name: &str, default: usize| options.get(name).map_or(default, |text| text.parse().unwrap());
     let (at_once, seconds) = (number("--at-once", 16), number("--seconds", 3));
-    let storm = (mode == "storm").then(|| phones::Storm {
-        phones: number("--phones", 1000),
-        at_once,
-        over: Duration::from_millis(number("--over", 0) as u64),
-        targets: phones::certify(&path, &address, number("--first", 1), number("--phones", 1000)),
-    });
-    let target = Rc::new(Target::new(&address, if storm.is_some() { None } else { wire::identity(&options) }));
+    let target = Rc::new(Target::new(&address, wire::identity(&options)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async move {
         let time = Duration::from_secs(seconds as u64);
         match mode.as_str() {
-            "storm" => {
-                if let Some(storm) = storm {
-                    storm.run().await;
-                }
-            }
             "hold" => hold(target, path, at_once).await,
             mode => run(mode.to_owned(), target, path, time, at_once).await,
         }
@@ -102,7 +88,7 @@ async fn hold(target: Rc<Target>, path: String, count: usize) {
 }
 
 /// Median and 99th percentile in milliseconds.
-pub(crate) fn spread(times: &mut [Duration]) -> String {
+fn spread(times: &mut [Duration]) -> String {
     times.sort();
     let at = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |time| time.as_secs_f64() * 1e3);
     format!("p50={:.2} p99={:.2} max={:.2}", at(0.5), at(0.99), at(0.999_999))
