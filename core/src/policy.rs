@@ -163,6 +163,22 @@ impl ListenerPolicy {
         self.exceptions.iter().find(|exception| exception.report_only && exception.covers(named, bound))
     }
 
+    /// Whether its requirement, or that of an exception, has this proof in some alternative.
+    pub fn mentions(&self, kind: ProofKind) -> bool {
+        let exceptions = self.exceptions.iter().map(|exception| &exception.require);
+        std::iter::once(&self.require).chain(exceptions).any(|require| require.mentions(kind))
+    }
+
+    /// Whether a password that devices share opens anything that is shut without it.
+    pub fn gains_by_shared_password(&self) -> bool {
+        let by_address = self.require.iter().any(Alternative::is_address_alone);
+        let reads = match self.unbound {
+            Unbound::Refuse => by_address,
+            Unbound::Listed => false,
+        };
+        reads || self.mentions(ProofKind::Password)
+    }
+
     pub(crate) fn admits(&self, client: ClientAddr) -> bool {
         self.allow.as_ref().is_none_or(|prefixes| prefixes.contains(client.ip()))
     }

@@ -139,6 +139,17 @@ fn guesses_are_slowed_and_a_right_password_is_taken_after_them() {
 }
 
 #[test]
+fn where_no_password_is_asked_for_phones_that_send_their_default_are_not_slowed() {
+    let users = "[[users]]\nname = \"PlcmSpIp\"\npassword = \"secret\"";
+    let scene = Scene::of(&[scene::acme().listener("ftp", "").table(users)]);
+    let script = "import time\nbegan = time.monotonic()\nfor n in range(12):\n    ftp.login('PlcmSpIp', 'PlcmSpIp')\n\
+                  print(time.monotonic() - began)";
+    let took = ftplib(scene.server.address("acme", "ftp"), script).succeeded().stdout;
+    // Slowed they would take 15 seconds.
+    assert!(took.trim().parse::<f64>().unwrap() < 10.0, "{took}");
+}
+
+#[test]
 fn a_stored_form_is_refused_by_line_and_key_and_plain_passwords_are_warned_of() {
     let deployment = Deployment::new();
     scene::write_files(&deployment);

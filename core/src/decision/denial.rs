@@ -6,7 +6,7 @@
 use super::{AccessRequest, Step};
 use crate::mac::Mac;
 use crate::path::PathError;
-use crate::policy::{ListenerPolicy, Operation};
+use crate::policy::Operation;
 use crate::proof::{NoIdentity, PasswordProof};
 use crate::require::ProofKind;
 
@@ -165,7 +165,7 @@ fn refusal(reason: &Reason, request: &AccessRequest<'_>) -> Refusal {
         | Reason::OutsideTenantPrefixes
         | Reason::OutsideListenerPrefixes => Refusal::Silence,
         Reason::Path(_) => Refusal::Malformed,
-        Reason::RequireNotMet { .. } if password_would_help(request.listener) => Refusal::Unauthenticated,
+        Reason::RequireNotMet { .. } if request.listener.mentions(ProofKind::Password) => Refusal::Unauthenticated,
         Reason::RequireNotMet { .. }
         | Reason::RuleDenies { .. }
         | Reason::ProofsDisagree
@@ -187,11 +187,6 @@ fn refusal(reason: &Reason, request: &AccessRequest<'_>) -> Refusal {
             Operation::Write => Refusal::Forbidden,
         },
     }
-}
-
-fn password_would_help(listener: &ListenerPolicy) -> bool {
-    let exceptions = listener.exceptions.iter().map(|exception| &exception.require);
-    std::iter::once(&listener.require).chain(exceptions).any(|require| require.mentions(ProofKind::Password))
 }
 
 impl Reason {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jiff::Timestamp;
-use provost_core::{ClientAddr, Mac, PasswordProof};
+use provost_core::{ClientAddr, ListenerPolicy, Mac, PasswordProof};
 use provost_tenants::Tenant;
 use provost_tenants::passwords::{Memo, Tag, tag};
 use provost_tenants::users::today;
@@ -153,7 +153,7 @@ impl Front {
     ) -> Result<PasswordProof, Busy> {
         let passwords = &self.shares().passwords;
         let check = check(passwords, tenant, presented);
-        let guesser = guesser(tenant, client, &presented.user);
+        let guesser = guesser(tenant, &self.listener().policy, client, &presented.user);
         passwords.slowed(guesser, known, &presented.user, check).await
     }
 
@@ -172,15 +172,20 @@ impl Front {
         let passwords = &self.shares().passwords;
         let listener = self.listener();
         let check = async { Ok(answered(passwords, tenant, &listener.policy.name, digest, method)) };
-        passwords.slowed(guesser(tenant, client, &digest.user), known, &digest.user, check).await
+        let guesser = guesser(tenant, &listener.policy, client, &digest.user);
+        passwords.slowed(guesser, known, &digest.user, check).await
     }
 }
 
-/// Whom a guess is held against; nobody where there is nothing to be guessed. Phones send the passwords that they were shipped
-/// with where none is asked for, and are not to be slowed for it.
-fn guesser(tenant: &Tenant, client: ClientAddr, user: &[u8]) -> Option<ClientAddr> {
+/// Whom a guess is held against; nobody where there is nothing to be gained by one. Phones send the passwords that they were shipped
+/// with where none is asked for, and are not to be slowed for it. It does not depend on whether the user exists.
+fn guesser(tenant: &Tenant, listener: &ListenerPolicy, client: ClientAddr, user: &[u8]) -> Option<ClientAddr> {
     let is_mac = std::str::from_utf8(user).is_ok_and(|user| user.parse::<Mac>().is_ok());
-    let is_something = if is_mac { tenant.devices.have_passwords() } else { !tenant.users.is_empty() };
+    let is_something = if is_mac {
+        tenant.devices.have_passwords()
+    } else {
+        listener.gains_by_shared_password() && !tenant.users.is_empty()
+    };
     is_something.then_some(client)
 }
 
