@@ -51,6 +51,20 @@ pub struct Settings {
     pub arrivals: Arrivals,
 }
 
+impl Tenant {
+    /// Why its devices are not those of its configuration; nothing where they are.
+    pub fn device_errors(&self) -> Vec<String> {
+        let mut errors = self.devices.errors();
+        if self.source.has_former_devices {
+            errors.push(format!(
+                "{}: [devices] would lose more than a tenth of the devices: `provost reload --accept-removals` takes that",
+                self.source.file.display()
+            ));
+        }
+        errors
+    }
+}
+
 impl Settings {
     /// The default of [`Settings::cache_bytes`].
     pub const CACHE_BYTES: usize = 32 * 1024 * 1024;

@@ -186,6 +186,33 @@ fn a_server_that_is_told_to_end_lets_a_download_end_first() {
 }
 
 #[test]
+fn a_server_that_is_told_to_end_twice_waits_for_nobody() {
+    let scene = with_large_file("large.bin");
+    let download = begin(&scene, "large.bin");
+    scene.server.signal(rustix::process::Signal::TERM);
+    scene.server.event("ending");
+    scene.server.signal(rustix::process::Signal::TERM);
+    scene.server.event("requests are cut");
+    scene.server.event("ended");
+    assert!(rest(download) < LARGE);
+    let (ended, _) = scene.server.ended();
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_tenants_file_keeps_nobody_waiting() {
+    let scene = Scene::of(&[scene::acme().https(""), scene::globex().https("")]);
+    let file = scene.deployment.path("tenants.d/acme.toml");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(run("mkfifo", &[&text(&file)]).code, 0);
+    std::fs::remove_file(scene.deployment.path("tenants.d/globex.toml")).unwrap();
+    let reloaded = provost(&scene, &["reload"]);
+    assert!(reloaded.stdout.contains("removed globex"), "{reloaded:?}");
+    assert!(reloaded.stdout.contains("error: tenant acme is served as it was before:\n"), "{reloaded:?}");
+    assert_eq!(scene.phone("sip.cfg").run().status, 200);
+}
+
+#[test]
 fn the_service_manager_hears_how_the_server_stands() {
     let deployment = Deployment::new();
     scene::write_files(&deployment);

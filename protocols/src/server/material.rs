@@ -5,18 +5,21 @@
 //! certificate whose key has not come yet, leaves everything as it was.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use provost_tenants::Tenant;
 use provost_tenants::config::{Look, Reread, Seen, reread};
-use tokio::time::MissedTickBehavior;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use super::serving::{Prepared, Sockets};
-use super::{Failure, Tenants, Turn, lock, staples};
+use super::{Failure, Tenants, Turn, keeping, lock, staples};
 
 /// How often.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a look may take before the others are looked at without the tenant that it has come to.
+const HANGS: Duration = Duration::from_secs(20);
 
 /// What is known of the tenants' files.
 pub(super) struct Watch {
@@ -25,13 +28,15 @@ pub(super) struct Watch {
     sockets: Sockets,
     /// What was found when the tenant was read again last. It counts for that generation of the tenant alone.
     last: Last,
+    /// Looks that hang, by the tenant that they hang at.
+    hanging: Vec<(String, JoinHandle<Looked>)>,
     /// Of how many overdue revocation lists was told, by tenant.
     overdue: HashMap<String, usize>,
 }
 
 impl Watch {
     pub(super) fn new(tenants: Tenants, turn: Turn, sockets: Sockets) -> Self {
-        Self { tenants, turn, sockets, last: Last::new(), overdue: HashMap::new() }
+        Self { tenants, turn, sockets, last: Last::new(), hanging: Vec::new(), overdue: HashMap::new() }
     }
 
     /// Looks until it is dropped.
@@ -47,21 +52,42 @@ impl Watch {
 
     /// Looks at the files of all tenants, and renews those of which one changed.
     async fn look(&mut self) {
-        let present: Vec<_> = lock(&self.tenants).values().map(|serving| Arc::clone(&serving.tenant)).collect();
-        let last = std::mem::take(&mut self.last);
-        let looked = tokio::task::spawn_blocking(move || look(&present, &last)).await;
-        let Ok((last, changed)) = looked else { return };
-        self.last = last;
+        let changed = self.changed().await;
         if changed.is_empty() {
             return;
         }
         // No reload meanwhile: it would be undone. One that came before has other tenants, and these are left.
         let turn = Arc::clone(&self.turn);
         let _turn = turn.lock().await;
-        let reread = tokio::task::spawn_blocking(move || reread(&changed)).await;
-        for reread in reread.into_iter().flatten() {
+        let reread = timeout(HANGS, tokio::task::spawn_blocking(move || reread(&changed))).await;
+        for reread in reread.into_iter().flatten().flatten() {
             self.take(reread).await;
         }
+    }
+
+    /// The tenants of which a file changed. One whose files hang is left out until they have answered.
+    async fn changed(&mut self) -> Vec<Arc<Tenant>> {
+        self.hanging.retain(|(_, task)| !task.is_finished());
+        let mut present = keeping::present(&self.tenants);
+        present.retain(|tenant| !self.hanging.iter().any(|(name, _)| *name == tenant.policy.name));
+        let last = std::mem::take(&mut self.last);
+        let at = At::default();
+        let reached = Arc::clone(&at);
+        let mut task = tokio::task::spawn_blocking(move || look(&present, &last, &reached));
+        match timeout(HANGS, &mut task).await {
+            Ok(Ok((last, changed))) => {
+                self.last = last;
+                return changed;
+            }
+            // It panicked.
+            Ok(Err(_)) => {}
+            Err(_) => {
+                let tenant = at.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                tracing::error!(tenant, "a certificate, key or other file hangs: the former ones are served");
+                self.hanging.push((tenant, task));
+            }
+        }
+        Vec::new()
     }
 
     /// Lists become overdue by themselves, while nothing on the disk changes.
@@ -126,12 +152,18 @@ impl Watch {
 
 type Last = HashMap<String, (Weak<Tenant>, Seen)>;
 
-fn look(present: &[Arc<Tenant>], last: &Last) -> (Last, Vec<Arc<Tenant>>) {
+/// Which tenant's files are looked at.
+type At = Arc<Mutex<String>>;
+
+type Looked = (Last, Vec<Arc<Tenant>>);
+
+fn look(present: &[Arc<Tenant>], last: &Last, at: &At) -> Looked {
     let mut look = Look::default();
     let mut now = Last::new();
     let mut changed = Vec::new();
     for tenant in present {
         let name = &tenant.policy.name;
+        at.lock().unwrap_or_else(PoisonError::into_inner).clone_from(name);
         let known = last.get(name).filter(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(tenant)));
         let before = known.map_or_else(|| tenant.seen(), |(_, seen)| seen.clone());
         let seen = if before.holds(&mut look) {

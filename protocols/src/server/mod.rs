@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use provost_core::Protocol;
-use provost_tenants::config::Memory;
+use provost_tenants::config::{Loaded, Memory, Problems};
 use provost_tenants::network::Passed;
 use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
@@ -53,6 +53,8 @@ pub struct Server {
     failures: Vec<Failure>,
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
+    /// A load that took too long, and that the next reload does not wait for.
+    hanging: tokio::sync::Mutex<Option<JoinHandle<Result<Loaded, Problems>>>>,
     /// Of the last load, for the next.
     memory: Mutex<Memory>,
     /// Sockets of the service manager that no listener has.
@@ -135,6 +137,7 @@ impl Server {
             since,
             failures,
             errors: Mutex::default(),
+            hanging: tokio::sync::Mutex::default(),
             memory: Mutex::new(deployment.memory.clone()),
             unused: Mutex::default(),
             refresh,

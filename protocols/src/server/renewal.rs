@@ -2,16 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use provost_tenants::Tenant;
 use provost_tenants::config::{Loaded, Memory, Problems};
 use provost_tenants::devices::Refresh;
 use serde::{Deserialize, Serialize};
 
+use tokio::time::timeout;
+
 use super::listening::{Listening, Place};
 use super::serving::Prepared;
 use super::{Failure, Server};
 use crate::front::Generation;
+
+/// How long a load may take. One of 2,000 tenants and a million devices takes a few seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a reload changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,9 +77,10 @@ impl Server {
         let _turn = self.turn.lock().await;
         let former = self.present();
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let loaded = tokio::task::spawn_blocking(move || load(&former, &memory)).await;
+        let loaded = self.loaded(move || load(&former, &memory)).await;
         let errors = match loaded {
             _ if self.is_stopped() => vec!["the server is ending".to_owned()],
+            Err(error) => vec![error],
             Ok(Ok(loaded)) => {
                 self.note(Vec::new());
                 self.sockets.doors.bound(loaded.deployment.settings.arrivals.clone());
@@ -81,10 +88,26 @@ impl Server {
                 return self.take(&loaded).await;
             }
             Ok(Err(problems)) => problems.errors().map(ToString::to_string).collect(),
-            Err(error) => vec![format!("reading the configuration failed: {error}")],
         };
         self.note(errors.clone());
         Renewal { errors, ..Renewal::default() }
+    }
+
+    /// Loads off the runtime. What hangs is left behind, one at a time: the next reload need not wait for it.
+    async fn loaded(
+        &self,
+        load: impl FnOnce() -> Result<Loaded, Problems> + Send + 'static,
+    ) -> Result<Result<Loaded, Problems>, String> {
+        let mut hanging = self.hanging.lock().await;
+        if hanging.as_ref().is_some_and(|former| !former.is_finished()) {
+            return Err("the reload before this one hangs still: a disk does not answer".to_owned());
+        }
+        let mut task = tokio::task::spawn_blocking(load);
+        if let Ok(loaded) = timeout(PATIENCE, &mut task).await {
+            return loaded.map_err(|error| format!("reading the configuration failed: {error}"));
+        }
+        *hanging = Some(task);
+        Err(format!("reading the configuration takes longer than {} s: a disk does not answer", PATIENCE.as_secs()))
     }
 
     async fn take(&self, loaded: &Loaded) -> Renewal {

@@ -63,7 +63,7 @@ pub struct TenantStatus {
     /// What transfers hold of files in memory, in bytes.
     #[serde(default)]
     pub memory_held: usize,
-    /// Why its present file, or a certificate, a key or a revocation list, is not what is served.
+    /// Why its present file, its device file, or a certificate, a key or a revocation list, is not what is served.
     #[serde(default)]
     pub errors: Vec<String>,
     /// What is not as it should be and keeps nobody from being served: OCSP responses that are of no use.
@@ -221,6 +221,17 @@ impl Server {
     }
 }
 
+/// Each once: a reload notes those of the device file, too.
+fn errors(serving: &Serving) -> Vec<String> {
+    let mut errors = [&serving.errors[..], &serving.stale].concat();
+    for error in serving.tenant.device_errors() {
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+    }
+    errors
+}
+
 fn tenant(serving: &Serving) -> TenantStatus {
     let counts = serving.tenant.guard.alarm_counts();
     TenantStatus {
@@ -229,7 +240,7 @@ fn tenant(serving: &Serving) -> TenantStatus {
         connections: serving.life.shares().taken(),
         underway: serving.life.underway(),
         memory_held: serving.life.shares().memory_held(),
-        errors: [&serving.errors[..], &serving.stale].concat(),
+        errors: errors(serving),
         warnings: staples::flaws(&serving.tenant, SystemTime::now()),
         overdue_revocation_lists: serving.tenant.overdue_lists(SystemTime::now()),
         alarms: alarms(serving),

@@ -33,7 +33,11 @@ pub(super) fn files(pattern: &str, folder: &Path) -> Result<Vec<PathBuf>, FindEr
             _ => found.iter_mut().for_each(|path| path.push(component)),
         }
     }
-    found.retain(|path| path.is_file());
+    // What is no regular file, or a link that leads nowhere, is told where it is read: passed over, its tenant would be gone.
+    found.retain(|path| match path.metadata() {
+        Ok(found) => !found.is_dir(),
+        Err(_) => path.symlink_metadata().is_ok(),
+    });
     found.sort();
     Ok(found)
 }

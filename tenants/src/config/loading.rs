@@ -11,6 +11,8 @@ use super::canonical::Canonical;
 use super::digest;
 use super::main_file;
 use super::material::Basis;
+use super::meeting::{self, Hanging};
+use super::memory::Memory;
 use super::newcomer::{Context, Newcomer};
 use super::overlay;
 use super::problem::{Collector, Problems};
@@ -22,7 +24,7 @@ use crate::devices::Refresh;
 
 /// A configuration of which provost.toml has been read.
 pub(super) struct Loading<'a> {
-    pub(super) context: Context,
+    pub(super) context: Arc<Context>,
     main_file: &'a Path,
     /// Of the tenants, in order.
     files: Vec<PathBuf>,
@@ -31,6 +33,7 @@ pub(super) struct Loading<'a> {
 /// The tenants: as their files have them, as they can be served, and what became of their devices.
 pub(super) struct Found {
     pub(super) newcomers: Vec<Newcomer>,
+    pub(super) hanging: Vec<Hanging>,
     pub(super) tenants: Vec<Arc<Tenant>>,
     pub(super) refreshed: Vec<(String, Refresh)>,
 }
@@ -58,16 +61,21 @@ impl<'a> Loading<'a> {
         let memory = former.memory.map(|memory| memory.under(&digest, today())).unwrap_or_default();
         let trust = Arc::new(trust::read(&document, Some(memory.trust()), &mut Look::default(), now));
         let basis = basis(former.tenants, digest, || Basis { document, digest, settings });
-        let context = Context { basis, sets: trust.sets(), trust, memory, now, today: today() };
+        let context = Arc::new(Context { basis, sets: trust.sets(), trust, memory, now, today: today() });
         Ok(Self { context, main_file: path, files })
     }
 
     /// Reads the tenants, and makes those that have no error. It blocks.
     pub(super) fn finish(&self, former: Former<'_>) -> Found {
-        let (mut look, mut canonical) = (Look::default(), Canonical::default());
-        let meet = |file: &PathBuf| Newcomer::meet(file, &self.context, (&mut look, &mut canonical));
-        let mut newcomers: Vec<_> = self.files.iter().map(meet).collect();
+        let begin = || {
+            let (context, mut look, mut canonical) = (Arc::clone(&self.context), Look::default(), Canonical::default());
+            move |file: &Path| Newcomer::meet(file, &context, (&mut look, &mut canonical))
+        };
+        let still = former.memory.map(Memory::hanging).unwrap_or_default();
+        let hanging = |file: &Path| Newcomer::hanging(file, &self.context.memory);
+        let (mut newcomers, hanging) = meeting::meet(&self.files, meeting::PATIENCE, still, begin, hanging);
         let settings = &self.context.basis.settings;
+        let mut canonical = Canonical::default();
         let (state_canonical, main_file) = (canonical.of(&settings.state), canonical.of(self.main_file));
         beside::check(&newcomers, &Held { state: &settings.state, state_canonical, main_file });
         let mut refreshed = Vec::new();
@@ -79,7 +87,7 @@ impl<'a> Loading<'a> {
             refreshed: &mut refreshed,
         };
         let tenants = newcomers.iter_mut().filter_map(|newcomer| assemble::tenant(newcomer, &mut around)).collect();
-        Found { newcomers, tenants, refreshed }
+        Found { newcomers, hanging, tenants, refreshed }
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::newcomer::{Newcomer, Reading};
+use super::loading::Found;
+use super::meeting::Hanging;
+use super::newcomer::{Context, Reading};
 use super::trust::Trusted;
 
 /// What a load found, for the next one.
@@ -22,19 +24,34 @@ struct Kept {
     today: Date,
     trust: Arc<Trusted>,
     readings: HashMap<PathBuf, Arc<Reading>>,
+    hanging: Vec<Hanging>,
 }
 
 impl Memory {
-    /// What was found of tenants under the provost.toml of this digest.
-    pub(super) fn of(basis: [u8; 32], today: Date, trust: Arc<Trusted>, newcomers: &[Newcomer]) -> Self {
-        let right = newcomers.iter().filter(|newcomer| newcomer.reading.digest.is_some());
-        let readings = right.map(|newcomer| (newcomer.file.clone(), Arc::clone(&newcomer.reading))).collect();
-        Self(Arc::new(Kept { basis, today, trust, readings }))
+    /// What was found of tenants.
+    pub(super) fn of(context: &Context, found: &Found) -> Self {
+        let mut readings = HashMap::with_capacity(found.newcomers.len());
+        for newcomer in &found.newcomers {
+            // Of one that hangs is known what was known before.
+            let known = context
+                .memory
+                .reading(&newcomer.file)
+                .filter(|_| found.hanging.iter().any(|one| one.file == newcomer.file));
+            let reading = Some(&newcomer.reading).filter(|reading| reading.digest.is_some()).or(known);
+            readings.extend(reading.map(|reading| (newcomer.file.clone(), Arc::clone(reading))));
+        }
+        let (basis, today, trust) = (context.basis.digest, context.today, Arc::clone(&context.trust));
+        Self(Arc::new(Kept { basis, today, trust, readings, hanging: found.hanging.clone() }))
     }
 
     /// What counts under a provost.toml: nothing where that is another one.
     pub(super) fn under(&self, basis: &[u8; 32], today: Date) -> Self {
         if self.0.basis == *basis && self.0.today == today { self.clone() } else { Self::default() }
+    }
+
+    /// Files that hung in the last load.
+    pub(super) fn hanging(&self) -> Vec<Hanging> {
+        self.0.hanging.clone()
     }
 
     pub(super) fn trust(&self) -> &Trusted {

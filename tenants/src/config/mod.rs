@@ -25,6 +25,7 @@ mod listener;
 mod loading;
 mod main_file;
 mod material;
+mod meeting;
 mod memory;
 mod nesting;
 mod network;
@@ -128,11 +129,12 @@ pub fn reload(
 ) -> Result<Loaded, Problems> {
     let problems = Collector::default();
     let loading = Loading::begin(path, environment, former, &problems)?;
-    let Found { newcomers, tenants, refreshed } = loading.finish(former);
-    let failed = newcomers.iter().filter(|newcomer| newcomer.has_errors()).map(Failed::of).collect();
+    let found = loading.finish(former);
+    let failed = found.newcomers.iter().filter(|newcomer| newcomer.has_errors()).map(Failed::of).collect();
     let Loading { context, .. } = loading;
     let settings = context.basis.settings.clone();
-    let memory = Memory::of(context.basis.digest, context.today, Arc::clone(&context.trust), &newcomers);
+    let memory = Memory::of(&context, &found);
+    let Found { newcomers, tenants, refreshed, .. } = found;
     let deployment = Deployment { settings, tenants, memory };
     let refused = problems.errors() > 0;
     let of_main = problems.into_problems().into_iter().chain(context.trust.problems().cloned());

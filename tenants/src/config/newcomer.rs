@@ -45,12 +45,12 @@ pub(super) struct Newcomer {
 /// What is kept of a file that was read, and what that depends on.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) claims: Claims,
+    pub(super) claims: Arc<Claims>,
     pub(super) problems: Vec<Problem>,
     /// Of all that the tenant was read from; absent where there is an error.
     pub(super) digest: Option<[u8; 32]>,
-    /// The file itself.
-    sight: Sight,
+    /// The file itself; absent where nothing is known of it.
+    sight: Option<Sight>,
     sights: Arc<Sights>,
     sets: Vec<(String, Option<Arc<TrustSet>>)>,
 }
@@ -89,6 +89,18 @@ impl Newcomer {
         let places = Places::of(file, &reading.claims, canonical);
         let problems = Collector::for_tenant(Origin::file(file));
         Self { file: file.to_path_buf(), reading, fresh, places, problems }
+    }
+
+    /// A file that hangs, or one that it names. The tenant has what it had: nobody else gets it meanwhile.
+    pub(super) fn hanging(file: &Path, memory: &Memory) -> Self {
+        let origin = Origin::file(file);
+        let message = "hangs, or a file or folder that it names: its disk does not answer";
+        let mut reading = Reading::failed(vec![Place::whole(&origin).error("", message.to_owned())], None);
+        if let Some(known) = memory.reading(file) {
+            reading.claims = Arc::clone(&known.claims);
+        }
+        let problems = Collector::for_tenant(origin);
+        Self { file: file.to_path_buf(), reading: Arc::new(reading), fresh: None, places: Places::default(), problems }
     }
 
     /// A file with a text that is known already.
@@ -150,7 +162,9 @@ impl Reading {
             (None, Some(None) | None) => true,
             (Some(_), Some(None) | None) | (None, Some(Some(_))) => false,
         };
-        self.sight.holds(look) && self.sights.hold(look, context.now) && self.sets.iter().all(is_same)
+        self.sight.as_ref().is_some_and(|sight| sight.holds(look))
+            && self.sights.hold(look, context.now)
+            && self.sets.iter().all(is_same)
     }
 }
 
@@ -169,7 +183,7 @@ fn read(file: &Path, context: &Context) -> (Reading, Option<Fresh>) {
         Ok(text) => read_text(file, text.into(), sight, context),
         Err(error) => {
             let problem = Place::whole(&Origin::file(file)).error("", format!("cannot read the file: {error}"));
-            (Reading::failed(vec![problem], sight), None)
+            (Reading::failed(vec![problem], Some(sight)), None)
         }
     }
 }
@@ -179,7 +193,7 @@ fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (R
     let origin = Origin::file(file);
     let document = match node::parse(&text, &origin) {
         Ok(document) => document,
-        Err(problems) => return (Reading::failed(problems, sight), None),
+        Err(problems) => return (Reading::failed(problems, Some(sight)), None),
     };
     let document = match context.basis.defaults() {
         Some(defaults) => overlay::over_defaults(defaults, document),
@@ -203,13 +217,14 @@ fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (R
     };
     let sets = sets.into_iter().map(|name| (context.sets.get(&name).cloned().flatten(), name));
     let sets = sets.map(|(set, name)| (name, set)).collect();
+    let (claims, sight) = (Arc::new(claims), Some(sight));
     let reading = Reading { claims, problems, digest: is_right.then_some(digest), sight, sights, sets };
     (reading, Some(Fresh { read, source }))
 }
 
 impl Reading {
-    fn failed(problems: Vec<Problem>, sight: Sight) -> Self {
+    fn failed(problems: Vec<Problem>, sight: Option<Sight>) -> Self {
         let (sights, sets) = (Arc::default(), Vec::new());
-        Self { claims: Claims::default(), problems, digest: None, sight, sights, sets }
+        Self { claims: Arc::default(), problems, digest: None, sight, sights, sets }
     }
 }

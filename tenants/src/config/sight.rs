@@ -63,7 +63,7 @@ pub struct Look {
     facts: HashMap<PathBuf, (Result<Facts, Option<i32>>, bool)>,
     bytes: HashMap<PathBuf, Option<[u8; 32]>>,
     /// By their address; whoever looks holds them.
-    shared: HashMap<*const Sights, bool>,
+    shared: HashMap<usize, bool>,
 }
 
 impl Sight {
@@ -169,7 +169,7 @@ impl Listing {
 impl Look {
     /// Whether what many have in common holds; it is looked at once.
     pub(super) fn holds(&mut self, shared: &Arc<Sights>) -> bool {
-        let address = Arc::as_ptr(shared);
+        let address = Arc::as_ptr(shared).addr();
         if let Some(holds) = self.shared.get(&address) {
             return *holds;
         }

@@ -10,7 +10,7 @@ mod set;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use provost_core::{DeviceRow, Inventory, Mac};
 
 pub use file::DeviceFileError;
@@ -28,6 +28,8 @@ pub struct Devices {
     set: ArcSwap<DeviceSet>,
     /// Whoever refreshes holds the lock.
     read: Mutex<LastRead>,
+    /// Why the former set is served, for whoever does not wait for a file.
+    kept: ArcSwapOption<Refresh>,
 }
 
 /// Where the devices of one tenant are listed.
@@ -55,19 +57,43 @@ impl Devices {
     pub fn load(settings: DevicesSettings) -> Result<Self, Vec<DeviceFileError>> {
         let Some(path) = &settings.file else {
             let set = DeviceSet::of(&settings.list, Vec::new());
-            return Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::default() });
+            return Ok(Self {
+                settings,
+                set: ArcSwap::from_pointee(set),
+                read: Mutex::default(),
+                kept: ArcSwapOption::empty(),
+            });
         };
         let (fingerprint, reading) = refresh::read(path, &settings.realm).map_err(|error| vec![error])?;
         if !reading.errors.is_empty() {
             return Err(reading.errors);
         }
         let set = DeviceSet::of(&settings.list, reading.rows);
-        Ok(Self { settings, set: ArcSwap::from_pointee(set), read: Mutex::new(LastRead { fingerprint, kept: None }) })
+        Ok(Self {
+            settings,
+            set: ArcSwap::from_pointee(set),
+            read: Mutex::new(LastRead { fingerprint, kept: None }),
+            kept: ArcSwapOption::empty(),
+        })
     }
 
     /// Whether these settings are those that it was made with.
     pub(crate) fn is_of(&self, settings: &DevicesSettings) -> bool {
         self.settings == *settings
+    }
+
+    /// Why the former devices are served instead of those of the file; nothing where they are not. It does not block.
+    pub fn errors(&self) -> Vec<String> {
+        match self.kept.load().as_deref() {
+            None | Some(Refresh::Unchanged | Refresh::Replaced { .. }) => Vec::new(),
+            Some(Refresh::KeptForErrors { errors, .. }) => errors.iter().map(ToString::to_string).collect(),
+            Some(Refresh::KeptForRemovals { devices, removed, .. }) => {
+                let file = self.settings.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+                vec![format!(
+                    "{file}: {removed} devices would be removed and {devices} be left: `provost reload --accept-removals` takes that"
+                )]
+            }
+        }
     }
 
     /// How many devices are listed.

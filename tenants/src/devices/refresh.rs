@@ -106,6 +106,7 @@ impl Devices {
             Err(error) => (None, Refresh::KeptForErrors { errors: vec![error], blocked: 0 }),
         };
         *last = LastRead { fingerprint, kept: refresh.is_kept().then(|| refresh.clone()) };
+        self.kept.store(last.kept.clone().map(Arc::new));
         refresh
     }
 
