@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// `RUST_LOG` the level of events. A tenant whose file has errors is left out, with its errors in the log, and never stops
     /// the others. A listener whose address or network is not there waits for it.
     ///
-    /// Sockets that systemd passes (sd_listen_fds(3)) are taken by the listeners of their addresses; others are closed, and told by
+    /// Sockets that systemd passes (`sd_listen_fds(3)`) are taken by the listeners of their addresses; others are closed, and told by
     /// `provost status`.
     ///
     /// SIGHUP reads the configuration anew, as `provost reload` does. SIGINT and SIGTERM let requests under way end first, for as

@@ -1,7 +1,7 @@
 //! Passwords: the one way from a user and a password to what they prove, for every protocol that has them.
 //!
 //! What is right or wrong is told by the tenant's users and devices. Here stands how that is asked: slowed after wrong ones
-//! ([`brake`]), with what takes time off the runtime and within the tenant's share ([`workers`]), and counted ([`usage`]).
+//! (`brake`), with what takes time off the runtime and within the tenant's share (`workers`), and counted (`usage`).
 
 mod brake;
 mod nonces;
