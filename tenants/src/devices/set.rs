@@ -26,7 +26,7 @@ const PINNED: u32 = 1 << 30;
 const PLACE: u32 = PINNED - 1;
 
 /// A label, cut from the text of all labels, and a password, by its place from 1.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Extra {
     label_start: u32,
     label_length: u16,
@@ -34,7 +34,7 @@ struct Extra {
 }
 
 /// The devices of one tenant.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct DeviceSet {
     devices: HashMap<Mac, Packed>,
     extras: Vec<Extra>,
