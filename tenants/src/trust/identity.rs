@@ -16,14 +16,46 @@ use x509_parser::prelude::{FromDer, RelativeDistinguishedName, X509Certificate, 
 /// Reads the device from a leaf, in DER, whose chain has been verified.
 ///
 /// # Errors
-/// - [`NoIdentity::Malformed`]: not a certificate, or bytes behind its end
+/// - [`NoIdentity::Malformed`]: not a certificate, bytes behind its end, or a subject that cannot be read to its end
 /// - what [`MacRule::device`] says of its subject
 pub fn device_of(leaf: &[u8], rule: &MacRule) -> Result<Mac, NoIdentity> {
     let Ok((rest, certificate)) = X509Certificate::from_der(leaf) else { return Err(NoIdentity::Malformed) };
-    if !rest.is_empty() {
+    if !rest.is_empty() || !is_read_whole(certificate.subject()) {
         return Err(NoIdentity::Malformed);
     }
     rule.device(&attributes(certificate.subject()))
+}
+
+/// Whether no attribute was overlooked. x509-parser ends a name at the first RDN that it cannot read, and an RDN at the first
+/// attribute, without a word: a second name might stand behind.
+fn is_read_whole(subject: &X509Name<'_>) -> bool {
+    attributes_in(subject.as_raw()) == Some(subject.iter_attributes().count())
+}
+
+/// How many attributes the DER of a name has, each of a type and a value, in RDNs of one or more (RFC 5280 section 4.1.2.4).
+fn attributes_in(name: &[u8]) -> Option<usize> {
+    let [ref name] = parts(name)?[..] else { return None };
+    let mut count = 0;
+    for rdn in parts(name.data)? {
+        let attributes = parts(rdn.data)?;
+        let is_pair = |attribute: &Any<'_>| parts(attribute.data).is_some_and(|parts| parts.len() == 2);
+        if attributes.is_empty() || !attributes.iter().all(is_pair) {
+            return None;
+        }
+        count += attributes.len();
+    }
+    Some(count)
+}
+
+/// What stands one behind another. `None` where something else stands among it.
+fn parts(mut der: &[u8]) -> Option<Vec<Any<'_>>> {
+    let mut parts = Vec::new();
+    while !der.is_empty() {
+        let (rest, part) = Any::from_der(der).ok()?;
+        parts.push(part);
+        der = rest;
+    }
+    Some(parts)
 }
 
 /// Every occurrence of an attribute that may hold a MAC, in multi-valued RDNs too: an occurrence that is overlooked
@@ -147,6 +179,33 @@ mod tests {
         }
         let other = DnValue::UniversalString(UniversalString::try_from(mac).unwrap());
         assert_eq!(device(CN, vec![(DnType::CommonName, other)]), Err(NoIdentity::NotText(CN)));
+    }
+
+    /// Else the second name would be overlooked.
+    #[test]
+    fn a_subject_that_cannot_be_read_to_its_end_is_no_identity() {
+        let second = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        let subject = vec![
+            (DnType::CommonName, "0004F2AABBCC".into()),
+            (DnType::OrganizationName, "x12345678".into()),
+            (second, "0004F2DDEEFF".into()),
+        ];
+        let der = self_signed(subject).to_vec();
+        let organization = b"\x31\x12\x30\x10\x06\x03\x55\x04\x0a\x0c\x09x12345678";
+        let at = der.windows(organization.len()).rposition(|window| window == organization).unwrap();
+        assert_eq!(device_of(&der, &rule(CN)), Err(NoIdentity::Repeated(CN)));
+        let rows: [(&str, &[u8]); 5] = [
+            ("an RDN that is no set", b"\x30\x12\x30\x10"),
+            ("an empty RDN", b"\x31\x00\x31\x10"),
+            ("an attribute that is no sequence", b"\x31\x12\x04\x10"),
+            ("bytes behind an attribute", b"\x31\x12\x30\x08\x06\x03\x55\x04\x0a\x0c\x01"),
+            ("bytes behind a value", b"\x31\x12\x30\x10\x06\x03\x55\x04\x0a\x0c\x01"),
+        ];
+        for (what, bytes) in rows {
+            let mut der = der.clone();
+            der[at..at + bytes.len()].copy_from_slice(bytes);
+            assert_eq!(device_of(&der, &rule(CN)), Err(NoIdentity::Malformed), "{what}");
+        }
     }
 
     #[test]
