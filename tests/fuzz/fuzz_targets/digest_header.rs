@@ -14,7 +14,9 @@ fuzz_target!(|text: &[u8]| {
     };
     assert!(digest.response.len() == length && digest.count() > 0 && !digest.cnonce.is_empty());
     let response = digest.expected("a", "GET");
-    assert!(response.len() == length && response != digest.expected("b", "GET") && response != digest.expected("a", "PUT"));
+    assert!(
+        response.len() == length && response != digest.expected("b", "GET") && response != digest.expected("a", "PUT")
+    );
     assert_eq!(Digest::parse(&written(&digest)).as_ref(), Ok(&digest));
     if let Ok(uri) = std::str::from_utf8(&digest.uri) {
         assert!(digest.is_for(uri));

@@ -24,6 +24,7 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         let junk: Vec<u8> = junk.iter().map(|byte| byte | 0x80).collect();
         assert_eq!(Command::parse(&[&junk, &*line].concat()), command);
         // A password never shows.
-        assert!(!format!("{command:?}").contains("argument:"));
+        let without = Command { verb: command.verb, argument: Vec::new() };
+        assert_eq!(format!("{command:?}"), format!("{without:?}"));
     }
 });
