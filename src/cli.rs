@@ -252,7 +252,7 @@ pub(crate) enum PasswordCommand {
     /// Print the form in which a password is stored
     ///
     /// It reads the password from the terminal without echo, or the first line of standard input. What it prints stands as
-    /// `password` in `[[users]]`, or in the `password` column of the device file. Without --argon2 it is the form that Digest
+    /// `password` in `[[users]]`, or in the `password` column of the device file, there in double quotes if it holds commas. Without --argon2 it is the form that Digest
     /// needs, for one user in one realm: the realm is the tenant's name, and the user of a device its MAC. That form is worth as much as
     /// the password on that tenant's listeners, and nowhere else. With --argon2 it is of use to nobody, but takes a phone that
     /// sends its password as it is: over https by Basic, or by FTP.

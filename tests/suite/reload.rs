@@ -136,7 +136,8 @@ fn a_removed_device_is_refused_at_its_next_request_and_its_transfer_ends() {
     let download = begin(&scene, &large);
     let others = [scene::NEIGHBOUR, scene::CISCO, scene::YEALINK];
     scene.deployment.add(&Tenant::new("acme", &others).https("").listener("http", ""));
-    let kept = provost(&scene, &["reload"]).succeeded();
+    let kept = provost(&scene, &["reload"]);
+    assert_eq!(kept.code, 1, "{kept:?}");
     assert!(kept.stdout.contains("--accept-removals"), "{kept:?}");
     assert_eq!(status(&ask(&mut phone, request)), 200);
     let taken = provost(&scene, &["reload", "--accept-removals"]).succeeded();

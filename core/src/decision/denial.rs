@@ -105,7 +105,9 @@ pub enum Reason {
         proven: Mac,
     },
     /// Nothing proves the device, and the listener's `unbound` is `refuse`.
-    #[error("nothing proves the device, and the listener's `unbound` refuses that")]
+    #[error(
+        "nothing proves the device (a shared password or an address does not), and the listener's `unbound` refuses that"
+    )]
     UnboundRead,
     /// Nothing proves the device, and the listener's `unbound_write` does not allow this file.
     #[error("nothing proves the device, and the listener's `unbound_write` does not allow this file")]

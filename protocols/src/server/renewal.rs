@@ -47,6 +47,9 @@ pub struct Changed {
     pub closed: Vec<String>,
     /// What became of its devices, where they changed or would have.
     pub devices: Option<String>,
+    /// Whether its former devices are served on, for what is wrong with the file.
+    #[serde(default)]
+    pub devices_kept: bool,
 }
 
 /// A tenant that did not load.
@@ -63,7 +66,7 @@ pub struct Kept {
 impl Renewal {
     /// Whether something is wrong.
     pub fn has_errors(&self) -> bool {
-        !self.kept.is_empty() || !self.errors.is_empty()
+        !self.kept.is_empty() || !self.errors.is_empty() || self.changed.iter().any(|changed| changed.devices_kept)
     }
 }
 
@@ -201,6 +204,7 @@ impl Server {
     ) -> (Vec<Listening>, Vec<Generation>) {
         let name = tenant.policy.name.clone();
         let devices = refresh.and_then(describe);
+        let devices_kept = refresh.is_some_and(Refresh::is_kept);
         let mut tenants = self.tenants();
         let mut former = tenants.get_mut(&name);
         if let Some(serving) = former.as_deref_mut().filter(|serving| Arc::ptr_eq(&serving.tenant, tenant)) {
@@ -208,7 +212,7 @@ impl Server {
             match devices {
                 Some(_) => {
                     serving.withdraw();
-                    renewal.changed.push(Changed { tenant: name, devices, ..Changed::default() });
+                    renewal.changed.push(Changed { tenant: name, devices, devices_kept, ..Changed::default() });
                 }
                 None => renewal.unchanged += 1,
             }
@@ -241,6 +245,7 @@ impl Server {
             bound: fresh.iter().map(|fresh| fresh.listener.policy.name.clone()).collect(),
             closed: closed.iter().map(Listening::name).filter(|name| !is_fresh(name)).collect(),
             devices,
+            devices_kept,
         });
         (closed, fresh)
     }

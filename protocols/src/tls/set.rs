@@ -42,6 +42,11 @@ enum Signer {
     Other,
 }
 
+/// The leaf has no extensions, and its trust set does not tolerate that.
+#[derive(Debug, thiserror::Error)]
+#[error("it is of X.509 version {0}, and version 3 is expected: an own CA has to issue it with extensions")]
+struct UnsupportedVersion(u32);
+
 /// The key of a leaf is one that its trust set does not tolerate.
 #[derive(Debug, thiserror::Error)]
 #[error("its key, {0}, is not supported")]
@@ -88,7 +93,7 @@ impl Set {
             self.chains.verify_without_extensions(leaf, &parsed, at)?;
             self.check_lists_by_serial(leaf, &parsed)
         } else {
-            Err(CertificateError::BadEncoding.into())
+            Err(other(UnsupportedVersion(parsed.version().0.saturating_add(1))))
         }
     }
 

@@ -202,7 +202,9 @@ fn wrong(column: &str, value: &str, expected: &str) -> String {
 fn describe(error: csv::Error) -> String {
     match error.into_kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("the row has {len} fields; expected {expected_len}, as the header has")
+            format!(
+                "the row has {len} fields; expected {expected_len}, as the header has; one that holds a comma stands in double quotes"
+            )
         }
         csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8".into(),
         csv::ErrorKind::Io(error) => format!("the file cannot be read: {error}"),
@@ -257,7 +259,7 @@ mod tests {
                 "d.csv:3: `link` is [redacted]; expected 16 to 128 of a-z, A-Z, 0-9, - and _, random ones, or an empty field",
                 "d.csv:3: `proof` is `password`; expected `certificate` or an empty field",
                 "d.csv:3: `blocked` is `maybe`; expected `yes`, `no` or an empty field",
-                "d.csv:5: the row has 3 fields; expected 5, as the header has",
+                "d.csv:5: the row has 3 fields; expected 5, as the header has; one that holds a comma stands in double quotes",
                 "d.csv:6: `mac` is `0004f2aabb02`, which line 4 has already",
                 "d.csv:7: `mac` is `000000000001`; expected the address of a device",
             ]
