@@ -18,6 +18,7 @@ use rustls::pki_types::CertificateDer;
 
 pub use exchange::{Exchange, without_link};
 
+use crate::guarding::asker;
 use crate::life::{Counts, Life};
 use crate::listen::{Flow, Held, Job, Shares, Slot, Slots, Turn, piece};
 use crate::record::{Flood, Outcome, RecordLog};
@@ -232,7 +233,10 @@ impl Generation {
     /// Whether such a request would be throttled now. Asking leaves no trace.
     pub fn is_throttled(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
         match exchange::device_of(&self.tenant, path, proofs) {
-            Some((device, "path")) => self.tenant.guard.is_throttled(client, device, Instant::now()),
+            Some((device, "path")) => {
+                let asker = asker(self.listener.policy.protocol, client);
+                self.tenant.guard.is_throttled(asker, device, Instant::now())
+            }
             Some(_) | None => false,
         }
     }

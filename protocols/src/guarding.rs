@@ -12,6 +12,15 @@ use provost_tenants::guard::{Alarm, Asker, Reach, Turn};
 /// How long a datagram waits for its source to answer another. Phones expect a first answer within two seconds.
 const WAIT: Duration = Duration::from_millis(1500);
 
+/// Whether the address is certain depends on the protocol.
+pub(crate) fn asker(protocol: Protocol, client: ClientAddr) -> Asker {
+    let reach = match protocol {
+        Protocol::Tftp => Reach::Claimed,
+        Protocol::Https | Protocol::Http | Protocol::Ftp => Reach::Proven,
+    };
+    Asker { client, reach }
+}
+
 /// One request before the guard.
 pub(crate) struct Guarding<'a> {
     tenant: &'a Tenant,
@@ -30,11 +39,7 @@ impl<'a> Guarding<'a> {
         device: Option<Mac>,
         proof: Option<&'static str>,
     ) -> Self {
-        let reach = match protocol {
-            Protocol::Tftp => Reach::Claimed,
-            Protocol::Https | Protocol::Http | Protocol::Ftp => Reach::Proven,
-        };
-        Self { tenant, asker: Asker { client, reach }, device, is_named: proof == Some("path") }
+        Self { tenant, asker: asker(protocol, client), device, is_named: proof == Some("path") }
     }
 
     fn named(&self) -> Option<Mac> {
@@ -100,6 +105,6 @@ impl<'a> Guarding<'a> {
 
     /// There was no such file.
     pub(crate) fn missing(&self) -> Option<Alarm> {
-        self.tenant.guard.missed(self.asker.client.source(), Instant::now())
+        self.tenant.guard.missed(self.asker, Instant::now())
     }
 }

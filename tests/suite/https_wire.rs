@@ -217,3 +217,40 @@ fn a_full_disk_refuses_an_upload_and_keeps_what_stands() {
     drop(disk);
     drop(deployment);
 }
+
+/// The statuses of what comes until the connection ends or says nothing more for a moment.
+fn statuses(stream: &mut Stream) -> Vec<u16> {
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(read @ 1..) = std::io::Read::read(stream, &mut piece) {
+        answer.extend_from_slice(&piece[..read]);
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let lines = answer.match_indices("HTTP/1.1 ").filter_map(|(at, _)| answer.get(at + 9..at + 12));
+    lines.map(|status| status.parse().unwrap()).collect()
+}
+
+#[test]
+fn the_beginning_of_a_next_request_outlives_a_rest_of_the_connection() {
+    let scene = scene();
+    let mut stream = connect(&scene);
+    stream.write_all(b"GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nDELETE /x HTTP/1.1\r\nX: ").unwrap();
+    stream.flush().unwrap();
+    // The rest itself: longer than a connection keeps its buffers.
+    std::thread::sleep(std::time::Duration::from_millis(1600));
+    stream.write_all(b"GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    assert_eq!(statuses(&mut stream), [200, 405]);
+}
+
+#[test]
+fn two_lengths_are_refused_in_a_request_that_comes_with_another_too() {
+    let scene = scene();
+    let mut stream = connect(&scene);
+    let get = "GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let put = format!(
+        "PUT /{SETTINGS} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    );
+    stream.write_all(format!("{get}{put}{get}").as_bytes()).unwrap();
+    assert_eq!(statuses(&mut stream), [200, 400]);
+    assert!(!scene.deployment.upload("acme", SETTINGS).exists());
+}

@@ -37,22 +37,30 @@ pub fn cut(raw: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// The path as a record may show it: a token that stands where it is no link, as behind a folder that `..` leads out of, is hidden.
+/// The path as a record may show it: a token that stands where it is no link, as behind a folder that `..` leads out of, or that has
+/// something too much behind it, is hidden.
 pub fn hide(raw: &[u8]) -> Cow<'_, [u8]> {
     let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
-    if !raw.split(is_separator).any(|segment| segment == FOLDER) {
+    let is_folder = |segment: &[u8]| segment.eq_ignore_ascii_case(FOLDER);
+    if !raw.split(is_separator).any(is_folder) {
         return Cow::Borrowed(raw);
     }
     let segments: Vec<&[u8]> = raw.split(is_separator).collect();
     let is_hidden = |index: usize| {
         let before = segments.iter().take(index).rev().find(|segment| !matches!(**segment, b"" | b"."));
-        before.is_some_and(|before| *before == FOLDER) && segments.get(index).is_some_and(|segment| is_token(segment))
+        before.is_some_and(|before| is_folder(before))
+            && segments.get(index).is_some_and(|segment| begins_like_a_token(segment))
     };
     if !(0..segments.len()).any(is_hidden) {
         return Cow::Borrowed(raw);
     }
     let shown = segments.iter().enumerate().map(|(index, segment)| if is_hidden(index) { HIDDEN } else { segment });
     Cow::Owned(shown.collect::<Vec<_>>().join(&b'/'))
+}
+
+/// Whether a token may stand there with something too much behind it: a URL without its slash, or with a comma.
+fn begins_like_a_token(segment: &[u8]) -> bool {
+    segment.get(..*TOKEN_LENGTHS.start()).is_some_and(is_token)
 }
 
 /// The first segment, and what follows its separator.
@@ -110,7 +118,18 @@ mod tests {
 
     #[test]
     fn no_record_shows_a_token_wherever_it_stands() {
-        for path in ["/k/T/a", "/a/../k/T/a", "/x/k//T", "/k/./T/a", "\\k\\T", "/k/T/k/T/a"] {
+        for path in [
+            "/k/T/a",
+            "/a/../k/T/a",
+            "/x/k//T",
+            "/k/./T/a",
+            "\\k\\T",
+            "/k/T/k/T/a",
+            "/k/T0004f2aabbcc.cfg",
+            "/K/T/a",
+            "/k/T,/a",
+            "/k/T /a",
+        ] {
             let path = path.replace('T', TOKEN);
             assert!(!String::from_utf8_lossy(&hide(path.as_bytes())).contains(TOKEN), "{path}");
         }

@@ -65,8 +65,11 @@ where
     let outcome = tokio::select! {
         biased;
         outcome = &mut connection => outcome,
-        // Between two requests hyper holds nothing but empty buffers.
-        () = pace.rested(REST) => return Some(connection.into_parts().io.into_inner()),
+        // Between two requests hyper holds nothing, or the beginning of the next.
+        () = pace.rested(REST) => {
+            let parts = connection.into_parts();
+            return Some(parts.io.into_inner().beginning(parts.read_buf));
+        }
     };
     let Err(error) = outcome else { return None };
     note(front, peer, pace.phase(), &error);

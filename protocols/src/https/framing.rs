@@ -13,6 +13,9 @@ pub(super) enum FramingError {
     /// Both a Content-Length and a Transfer-Encoding (RFC 9112 section 6.3).
     #[error("the request has both Content-Length and Transfer-Encoding")]
     TwoLengths,
+    /// A Transfer-Encoding, where it cannot be seen any more whether a Content-Length stood beside it.
+    #[error("the request has a Transfer-Encoding and was sent before the answer to the one before it")]
+    UnseenLengths,
     /// An Expect other than `100-continue` (RFC 9110 section 10.1.1).
     #[error("the request expects something other than `100-continue`")]
     Expectation,
@@ -22,7 +25,7 @@ impl FramingError {
     /// What the peer is told.
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::TwoLengths => StatusCode::BAD_REQUEST,
+            Self::TwoLengths | Self::UnseenLengths => StatusCode::BAD_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
         }
     }
@@ -31,6 +34,7 @@ impl FramingError {
     pub(super) const fn code(self) -> &'static str {
         match self {
             Self::TwoLengths => "two_lengths",
+            Self::UnseenLengths => "unseen_lengths",
             Self::Expectation => "expectation",
         }
     }
@@ -41,8 +45,13 @@ impl FramingError {
 /// # Errors
 /// - [`FramingError`]
 pub(super) fn check(request: &Parts, head: &[u8]) -> Result<(), FramingError> {
-    if request.headers.contains_key(TRANSFER_ENCODING) && says_length(head) {
-        return Err(FramingError::TwoLengths);
+    if request.headers.contains_key(TRANSFER_ENCODING) {
+        if head.is_empty() {
+            return Err(FramingError::UnseenLengths);
+        }
+        if says_length(head) {
+            return Err(FramingError::TwoLengths);
+        }
     }
     // HTTP/1.0 knows no Expect.
     if request.version >= Version::HTTP_11 && !expects_continue_at_most(&request.headers) {

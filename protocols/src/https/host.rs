@@ -65,6 +65,10 @@ fn written(headers: &HeaderMap, version: Version) -> Result<Option<Authority>, H
     if host.is_empty() {
         return Ok(None);
     }
+    // A user is no part of a Host (RFC 9112 section 3.2).
+    if host.as_bytes().contains(&b'@') {
+        return Err(HostError::Malformed);
+    }
     Authority::try_from(host.as_bytes()).map(Some).map_err(|_| HostError::Malformed)
 }
 

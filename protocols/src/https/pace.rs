@@ -183,6 +183,15 @@ impl<S> Paced<S> {
         Self { stream, first: Bytes::new(), pace, taking, reading, writing, blocked: None, closing: Closing::Open }
     }
 
+    /// The same stream, of which these bytes are read first: they came behind the last request, and begin the next.
+    pub(super) fn beginning(mut self, bytes: Bytes) -> Self {
+        if !bytes.is_empty() {
+            self.pace.heard(&bytes);
+        }
+        self.first = bytes;
+        self
+    }
+
     /// Waits for the next bytes of a connection that rests; they will be read first.
     ///
     /// # Errors
@@ -191,6 +200,9 @@ impl<S> Paced<S> {
     where
         S: AsyncRead + Unpin,
     {
+        if !self.first.is_empty() {
+            return Ok(());
+        }
         let mut first = [0; FIRST_BYTES];
         let read = self.read(&mut first).await?;
         self.first = Bytes::copy_from_slice(first.get(..read).unwrap_or_default());

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use provost_core::Source;
+use provost_core::{Mac, Source};
 use provost_tenants::passwords::{Tag, tag};
 
 /// The wait after the first wrong password. It doubles with each.
@@ -55,6 +55,9 @@ pub(super) struct Guess {
 
 impl Guess {
     pub(super) fn new(source: Source, user: &[u8]) -> Self {
+        // A device's user is its MAC in any spelling: all of them are one account.
+        let mac = std::str::from_utf8(user).ok().and_then(|user| user.parse::<Mac>().ok()).map(|mac| mac.to_string());
+        let user = mac.as_ref().map_or(user, String::as_bytes);
         Self { source, pair: tag(&[b"guess", source.to_string().as_bytes(), user]) }
     }
 }
@@ -193,5 +196,15 @@ mod tests {
         }
         let tables = brake.0.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!((tables.pairs.len(), tables.sources.len()), (PAIRS.get(), SOURCES.get()));
+    }
+
+    #[test]
+    fn a_device_is_one_account_however_its_mac_is_written() {
+        let source = Source::from(IpAddr::from([10, 0, 0, 1]));
+        let pair = |user: &str| Guess::new(source, user.as_bytes()).pair;
+        for spelling in ["0004F2AABBCC", "00:04:f2:aa:bb:cc", "0004.f2aa.bbcc"] {
+            assert_eq!(pair(spelling), pair("0004f2aabbcc"), "{spelling}");
+        }
+        assert_ne!(pair("PlcmSpIp"), pair("plcmspip"));
     }
 }

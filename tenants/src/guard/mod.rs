@@ -3,14 +3,16 @@
 //!
 //! It counts, for each source, the distinct devices that are *not* listed. A source that asked for too many within the window is
 //! told of no device that is new to it; what it had before it keeps, across restarts too. A source that claims its
-//! address, as UDP does, counts once it has answered, so that nobody can have another throttled by forging its address. Until
-//! then it is told of as many devices as would throttle it, and the next wait for its answer. Sums and misses raise
+//! address, as UDP does, counts once it has answered, and then for datagrams alone: who forges its address closes none of its
+//! connections. Until it answers it is told of as many devices as would throttle it, half of them at once and the others through
+//! the window, and the next wait for its answer. Sums and misses raise
 //! alarms, and never refuse anything. The guard decides nothing by itself: the ladder asks it.
 
 mod alarms;
 mod pairs;
 mod recent;
 mod settings;
+mod sources;
 mod watch;
 
 use std::collections::HashMap;
@@ -21,14 +23,10 @@ pub use alarms::{Alarm, Raised};
 pub use settings::{GuardSettings, Site};
 
 use alarms::Alarms;
-use lru::LruCache;
 use pairs::Pairs;
 use provost_core::{ClientAddr, Mac, Source};
+use sources::Sources;
 use tokio::sync::Notify;
-use watch::Watched;
-
-/// How many sources of one tenant are watched; the one that asked longest ago is forgotten first.
-const SOURCES: usize = 4096;
 
 /// The guard of one tenant. It goes on across reloads.
 #[derive(Debug)]
@@ -39,7 +37,7 @@ pub struct Guard {
 
 #[derive(Debug)]
 struct State {
-    watched: Mutex<LruCache<Source, Watched>>,
+    sources: Mutex<Sources>,
     pairs: Pairs,
     alarms: Mutex<Alarms>,
     answers: Notify,
@@ -78,7 +76,7 @@ impl Guard {
     /// The guard of a tenant, with the pairs that were kept.
     pub fn new(settings: GuardSettings) -> Self {
         let state = State {
-            watched: Mutex::new(LruCache::unbounded()),
+            sources: Mutex::default(),
             pairs: Pairs::load(&settings.file, settings.pairs),
             alarms: Mutex::default(),
             answers: Notify::new(),
@@ -103,26 +101,23 @@ impl Guard {
             return Turn::Go;
         }
         let (window, most) = (self.settings.window, self.settings.unlisted_of(asker.client.ip()));
-        self.watch(source, |watched| match asker.reach {
-            _ if watched.unlisted.count(window, now) >= most => Turn::Throttled,
+        self.sources().watch(source, asker.reach, |watched| match asker.reach {
+            _ if watched.is_throttled(asker.reach, most, window, now) => Turn::Throttled,
             Reach::Proven => Turn::Go,
             Reach::Claimed if watched.has_answered(window, now) => Turn::Go,
-            Reach::Claimed if watched.unanswered.holds(device) => Turn::Go,
-            Reach::Claimed if watched.unanswered.count(window, now) >= most => Turn::Wait,
-            Reach::Claimed => {
-                watched.unanswered.note(device, now, most);
-                Turn::Go
-            }
+            Reach::Claimed if watched.may_be_told(device, most, window, now) => Turn::Go,
+            Reach::Claimed => Turn::Wait,
         })
     }
 
-    /// Whether the client would not be told of the device now. It leaves no trace.
-    pub fn is_throttled(&self, client: ClientAddr, device: Mac, now: Instant) -> bool {
-        let (window, most) = (self.settings.window, self.settings.unlisted_of(client.ip()));
-        let mut watched = self.state.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let watched = watched.peek_mut(&client.source());
-        watched.is_some_and(|watched| watched.unlisted.count(window, now) >= most)
-            && !self.state.pairs.holds(client.source(), device)
+    /// Whether the asker would not be told of the device now. It leaves no trace.
+    pub fn is_throttled(&self, asker: Asker, device: Mac, now: Instant) -> bool {
+        let source = asker.client.source();
+        let (window, most) = (self.settings.window, self.settings.unlisted_of(asker.client.ip()));
+        let mut sources = self.sources();
+        let watched = sources.peek_mut(source);
+        watched.is_some_and(|watched| watched.is_throttled(asker.reach, most, window, now))
+            && !self.state.pairs.holds(source, device)
     }
 
     /// Is notified whenever a source answers for the first time: those that wait ask again.
@@ -132,7 +127,7 @@ impl Guard {
 
     /// A source that had claimed its address has answered.
     pub fn answered(&self, source: Source, now: Instant) {
-        let first = self.watch(source, |watched| watched.answered(self.settings.window, now));
+        let first = self.sources().answered(source, self.settings.window, now);
         if first {
             self.state.answers.notify_waiters();
         }
@@ -147,12 +142,13 @@ impl Guard {
     pub fn unlisted(&self, asker: Asker, device: Mac, now: Instant) -> Option<Alarm> {
         let source = asker.client.source();
         let (window, most) = (self.settings.window, self.settings.unlisted_of(asker.client.ip()));
-        let new = self.watch(source, |watched| {
+        let new = self.sources().watch(source, asker.reach, |watched| {
             if asker.reach == Reach::Claimed && !watched.has_answered(window, now) {
                 return None;
             }
-            let before = watched.unlisted.count(window, now);
-            watched.unlisted.note(device, now, most).then(|| before + 1 == most)
+            let was_throttled = watched.is_throttled(asker.reach, most, window, now);
+            let is_new = watched.unlisted_of(asker.reach).note(device, now, most);
+            is_new.then(|| !was_throttled && watched.is_throttled(asker.reach, most, window, now))
         });
         match new {
             Some(true) => Some(self.alarms().raise(Alarm::Throttled, Some(source), most, now)),
@@ -162,9 +158,10 @@ impl Guard {
     }
 
     /// The source may have the file, and there is none. Phones ask for many such files; this never refuses anything.
-    pub fn missed(&self, source: Source, now: Instant) -> Option<Alarm> {
+    pub fn missed(&self, asker: Asker, now: Instant) -> Option<Alarm> {
+        let source = asker.client.source();
         let (window, most) = (self.settings.window, self.settings.misses);
-        let many = self.watch(source, |watched| watched.misses.add(window, most, now));
+        let many = self.sources().watch(source, asker.reach, |watched| watched.misses.add(window, most, now));
         many.then(|| self.alarms().raise(Alarm::Misses, Some(source), most, now))
     }
 
@@ -183,13 +180,8 @@ impl Guard {
         self.state.pairs.save();
     }
 
-    fn watch<T>(&self, source: Source, look: impl FnOnce(&mut Watched) -> T) -> T {
-        let mut watched = self.state.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = look(watched.get_or_insert_mut(source, Watched::default));
-        if watched.len() > SOURCES {
-            watched.pop_lru();
-        }
-        found
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.state.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn alarms(&self) -> MutexGuard<'_, Alarms> {

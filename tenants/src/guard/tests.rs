@@ -62,31 +62,51 @@ fn a_scanner_that_goes_on_stays_throttled() {
 }
 
 #[test]
-fn an_address_that_may_be_forged_is_not_counted_before_it_answers() {
+fn an_address_that_may_be_forged_counts_once_it_answers_and_never_for_connections() {
     let Place { settings, _folder } = place();
     let (guard, now) = (Guard::new(settings), Instant::now());
     let [claimed, proven] = [Reach::Claimed, Reach::Proven].map(|reach| asker("10.0.0.1", reach));
     for number in 0..1000 {
         assert_eq!(guard.unlisted(claimed, device(number), now), None);
     }
-    assert_eq!(guard.turn(proven, device(5000), now), Turn::Go);
+    assert_eq!(guard.turn(claimed, device(5000), now), Turn::Go);
     guard.answered(claimed.client.source(), now);
     for number in 0..32 {
         guard.unlisted(claimed, device(number), now);
     }
-    assert_eq!(guard.turn(proven, device(5000), now), Turn::Throttled);
+    assert_eq!(guard.turn(claimed, device(5001), now), Turn::Throttled);
+    assert_eq!(guard.turn(proven, device(5001), now), Turn::Go, "who forges datagrams closes no connection");
 }
 
 #[test]
-fn who_does_not_answer_is_told_of_32_devices_whether_listed_or_not_and_then_waits() {
+fn who_does_not_answer_is_told_of_16_devices_at_once_and_of_as_many_through_the_window() {
     let Place { settings, _folder } = place();
     let (guard, now) = (Guard::new(settings), Instant::now());
     let scanner = asker("10.0.0.1", Reach::Claimed);
-    let told = (0..10_000).filter(|number| guard.turn(scanner, device(*number), now) == Turn::Go).count();
-    assert_eq!(told, 32);
+    let told = |from: u32, at| {
+        (from..from + 1000).filter(|number| guard.turn(scanner, device(*number), at) == Turn::Go).count()
+    };
+    assert_eq!(told(0, now), 16);
     assert_eq!(guard.turn(scanner, device(3), now), Turn::Go, "the same again is no news");
+    let later: usize = (1..600).map(|second| told(1000 * (second + 1), now + Duration::from_secs(second.into()))).sum();
+    assert_eq!(later, 16, "one now and then comes through, so that a phone can answer");
     guard.answered(scanner.client.source(), now);
     assert!((0..5000).all(|number| guard.turn(scanner, device(number), now) == Turn::Go), "a site that boots");
+}
+
+#[test]
+fn addresses_that_are_only_claimed_push_nobody_out_who_is_throttled() {
+    let Place { settings, _folder } = place();
+    let (guard, now) = (Guard::new(settings), Instant::now());
+    let scanner = asker("10.0.0.1", Reach::Proven);
+    for number in 0..32 {
+        guard.unlisted(scanner, device(number), now);
+    }
+    for number in 0..10_000_u32 {
+        let [_, _, high, low] = number.to_be_bytes();
+        guard.turn(asker(&format!("10.1.{high}.{low}"), Reach::Claimed), device(7), now);
+    }
+    assert_eq!(guard.turn(scanner, device(999), now), Turn::Throttled);
 }
 
 #[test]
@@ -151,8 +171,7 @@ fn misses_and_sums_raise_alarms_and_refuse_nothing() {
     let Place { settings, _folder } = place();
     let guard = Guard::new(GuardSettings { alarm: 50, misses: 10, ..settings });
     let now = Instant::now();
-    let source = asker("10.0.0.1", Reach::Proven).client.source();
-    let raised: Vec<_> = (0..25).filter_map(|_| guard.missed(source, now)).collect();
+    let raised: Vec<_> = (0..25).filter_map(|_| guard.missed(asker("10.0.0.1", Reach::Proven), now)).collect();
     assert_eq!(raised, [Alarm::Misses]);
     let askers: Vec<Asker> = (1..=60).map(|last| asker(&format!("10.0.1.{last}"), Reach::Proven)).collect();
     let raised: Vec<_> = askers.iter().filter_map(|asker| guard.unlisted(*asker, device(1), now)).collect();

@@ -2,15 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use provost_core::Mac;
+
+use super::Reach;
 use super::recent::Recent;
 
 /// One source.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    /// Devices that are not listed.
-    pub(super) unlisted: Recent,
+    /// Devices that are not listed, asked for over connections.
+    unlisted: Recent,
+    /// The same, asked for by datagrams. Whoever forges those shall not close the connections.
+    claimed: Recent,
     /// Devices that it was told of while nothing showed that it is there.
-    pub(super) unanswered: Recent,
+    unanswered: Recent,
+    /// When it was last told of one of those.
+    told: Option<Instant>,
     /// Files that it might have had, and that there are not.
     pub(super) misses: Misses,
     answered: Option<Instant>,
@@ -24,6 +31,41 @@ pub(super) struct Misses {
 }
 
 impl Watched {
+    /// Whether it asked for so many devices that are not listed that it is told of no new one.
+    pub(super) fn is_throttled(&mut self, reach: Reach, most: usize, window: Duration, now: Instant) -> bool {
+        let proven = self.unlisted.count(window, now);
+        match reach {
+            Reach::Proven => proven >= most,
+            Reach::Claimed => proven + self.claimed.count(window, now) >= most,
+        }
+    }
+
+    /// Where a device that is not listed is noted.
+    pub(super) fn unlisted_of(&mut self, reach: Reach) -> &mut Recent {
+        match reach {
+            Reach::Proven => &mut self.unlisted,
+            Reach::Claimed => &mut self.claimed,
+        }
+    }
+
+    /// Whether it may be told of a device though it has not answered: of half of `most` at once, and of the rest one by one
+    /// through the window. So a phone comes through, answers, and opens the way for all, even where somebody forges its
+    /// address.
+    pub(super) fn may_be_told(&mut self, device: Mac, most: usize, window: Duration, now: Instant) -> bool {
+        if self.unanswered.holds(device) {
+            return true;
+        }
+        let at_once = most.div_ceil(2);
+        let pace = window / u32::try_from(most - at_once + 1).unwrap_or(u32::MAX);
+        let is_early = self.told.is_some_and(|last| now.saturating_duration_since(last) < pace);
+        if is_early && self.unanswered.count(window, now) >= at_once {
+            return false;
+        }
+        self.told = Some(now);
+        self.unanswered.note(device, now, most);
+        true
+    }
+
     /// Whether it has answered of late.
     pub(super) fn has_answered(&self, window: Duration, now: Instant) -> bool {
         self.answered.is_some_and(|last| now.saturating_duration_since(last) < window)
