@@ -151,6 +151,14 @@ impl Server {
         self.records.wait(&format!("record {wanted:?}"), found).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Waits for the first of these records whose client is written so at its beginning.
+    pub(crate) fn record_from(&self, client: &str, wanted: &[(&str, &str)]) -> Value {
+        let from = |record: &&Value| record["client"].as_str().is_some_and(|text| text.starts_with(client));
+        let found = |records: &[Value]| records.iter().filter(from).find(|record| has(record, wanted)).cloned();
+        let what = format!("record {wanted:?} from {client}");
+        self.records.wait(&what, found).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Waits until there are `count` such records, and gives all there are by then.
     pub(crate) fn records(&self, wanted: &[(&str, &str)], count: usize) -> Vec<Value> {
         let found = |records: &[Value]| {
