@@ -211,7 +211,7 @@ fn a_request_that_comes_twice_begins_one_transfer() {
     client.acknowledge(1, peer);
     client.acknowledge(1, peer);
     // The Sorcerer's Apprentice (RFC 1123, 4.2.3.1): a second acknowledgement sends no second block 2.
-    assert!(matches!(client.receive().0, Packet::Data(2, _)));
+    assert!(matches!(client.receive_after(&first).0, Packet::Data(2, _)));
     client.acknowledge(2, peer);
     let Packet::Data(3, last) = client.receive().0 else { panic!("the empty last block") };
     assert!(last.is_empty());
@@ -226,13 +226,13 @@ fn a_stranger_in_a_transfer_is_told_so_and_disturbs_nothing() {
     let scene = scene();
     let client = TftpClient::new(address(&scene));
     client.read_request("exact.bin", "octet", &[]);
-    let (_, peer) = client.receive();
+    let (first, peer) = client.receive();
     let stranger = TftpClient::new(peer);
     stranger.acknowledge(1, peer);
     // RFC 1350 section 4: error 5, and the transfer goes on.
     assert!(matches!(stranger.receive().0, Packet::Error(5, _)));
     client.acknowledge(1, peer);
-    assert!(matches!(client.receive().0, Packet::Data(2, _)));
+    assert!(matches!(client.receive_after(&first).0, Packet::Data(2, _)));
 }
 
 #[test]

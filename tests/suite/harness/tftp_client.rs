@@ -84,6 +84,16 @@ impl TftpClient {
         self.try_receive(DEADLINE).unwrap_or_else(|error| panic!("no packet from {}: {error}", self.server))
     }
 
+    /// The next packet that is not this one again: a loaded machine may answer so late that the server repeats itself.
+    pub(crate) fn receive_after(&self, former: &Packet) -> (Packet, SocketAddr) {
+        loop {
+            match self.receive() {
+                (packet, _) if packet == *former => {}
+                received => return received,
+            }
+        }
+    }
+
     /// The next packet within a time.
     pub(crate) fn try_receive(&self, within: Duration) -> io::Result<(Packet, SocketAddr)> {
         self.socket.set_read_timeout(Some(within))?;
