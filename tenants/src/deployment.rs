@@ -193,10 +193,22 @@ impl Settings {
 /// What is of tftp listeners alone.
 #[derive(Debug, Clone, Default)]
 pub struct TftpSettings {
-    /// The ports that transfers answer from; the system picks one where they are absent.
-    pub transfer_ports: Option<RangeInclusive<u16>>,
+    /// The ports that transfers answer from.
+    pub transfer_ports: TransferPorts,
     /// Which number a block has behind 65,535.
     pub rollover: Rollover,
+}
+
+/// The ports that transfers of TFTP answer from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TransferPorts {
+    /// One that the system picks for each (RFC 1350 section 4).
+    #[default]
+    Any,
+    /// One of these for each.
+    Among(RangeInclusive<u16>),
+    /// The listening port for all: some firewalls let nothing else pass.
+    Listening,
 }
 
 /// Which number a block of TFTP has behind 65,535: no RFC says.

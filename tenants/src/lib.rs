@@ -22,6 +22,6 @@ pub mod users;
 
 pub use deployment::{
     Arrival, Arrivals, Deployment, FtpSettings, FtpTls, Listener, LogFormat, Rollover, ServerCertificate, Settings,
-    Source, Tenant, TftpSettings, TlsSettings, Unnamed,
+    Source, Tenant, TftpSettings, TlsSettings, TransferPorts, Unnamed,
 };
 pub use limits::Limits;

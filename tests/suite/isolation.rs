@@ -240,6 +240,8 @@ fn deployment(family: Family, networks: [&str; 3]) -> Deployment {
         let listener = |protocol: &str, port: u16, more: &str| {
             format!("[[listener]]\nprotocol = {protocol:?}\naddress = \"{}:{port}\"\n{more}", family.server())
         };
+        // One that answers from the listening port is as much in its own network.
+        let ports = if tenant == TENANTS[2] { "transfer_ports = \"listening\"\n" } else { "" };
         deployment.write(&format!("files/{tenant}/{POLY}.cfg"), content(tenant, "file"));
         deployment.write(
             &format!("tenants.d/{tenant}.toml"),
@@ -247,7 +249,7 @@ fn deployment(family: Family, networks: [&str; 3]) -> Deployment {
                 "name = {tenant:?}\nnetwork = {{ {network} }}\nallow = [\"10.0.0.0/24\", \"fd00::/64\"]\nfiles.root = \"../files/{tenant}\"\n\
                  uploads.min_free = \"0MiB\"\ndevices.list = [{POLY:?}]\n{patience}{}{}{}",
                 listener("https", 443, tls),
-                listener("tftp", 69, ""),
+                listener("tftp", 69, ports),
                 listener("ftp", 21, ""),
             ),
         );

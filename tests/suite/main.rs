@@ -53,6 +53,7 @@ mod status;
 mod stored_passwords;
 mod tenants;
 mod tftp;
+mod tftp_listening;
 mod tftp_weather;
 mod tftp_wire;
 mod trust;

@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::front::Front;
-use crate::listen;
+use crate::listen::{self, Ports};
 
 /// What is spoken inside TLS is not negotiated: RFC 4217 knows no ALPN, and clients offer anything or nothing.
 pub const ALPN: &[&str] = &[];
@@ -43,7 +43,7 @@ struct Shared {
     /// Turns to make lists.
     listings: Arc<Semaphore>,
     /// Ports at which data connections are awaited.
-    ports: Arc<data::PassivePorts>,
+    ports: Arc<Ports>,
 }
 
 /// Serves FTP on a listening socket until the task is dropped.

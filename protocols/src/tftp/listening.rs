@@ -1,31 +1,37 @@
-//! The listening socket: datagrams with the address that each was sent to. It is the one place that knows `quinn_udp`.
+//! The listening socket: datagrams with the address that each was sent to.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::outlet::{Outlet, Watched};
 use super::packet::Packet;
-use super::socket::Offload;
+use super::socket::watch;
 
-/// What the kernel may hold for the socket, in bytes. The default overflows when 2,000 phones boot at once; the
-/// system may grant less (`net.core.rmem_max`).
-const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// What the kernel may hold for the socket each way, in bytes. The default overflows when 2,000 phones boot at once; the
+/// system may grant less (`net.core.rmem_max`, `net.core.wmem_max`).
+const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Datagrams that are taken at once.
 pub(super) const BATCH: usize = 16;
 /// Room for one datagram, or for several of one peer that the kernel has joined. What is longer is no request.
-const DATAGRAM_BYTES: usize = 4096;
+const REQUEST_BYTES: usize = 4096;
+/// The same where blocks of uploads come in, too: no datagram is longer.
+const DATAGRAM_BYTES: usize = 65536;
 
-/// A socket on which requests arrive.
+/// A socket on which requests arrive, and where transfers answer from its port, all that their peers send.
 pub(super) struct Listening {
-    socket: Arc<UdpSocket>,
-    state: UdpSocketState,
-    /// The address it is bound to; the unspecified one where it listens on all.
-    local: IpAddr,
-    room: Vec<[u8; DATAGRAM_BYTES]>,
+    socket: Arc<Watched>,
+    outlet: Arc<Outlet>,
+    /// Of the kernel's capabilities none matters here.
+    state: Arc<UdpSocketState>,
+    room: Vec<u8>,
+    /// How much of the room is for one datagram.
+    each: usize,
     facts: [RecvMeta; BATCH],
     filled: usize,
 }
@@ -42,19 +48,34 @@ pub(super) struct Datagram<'a> {
 }
 
 impl Listening {
-    /// Makes a bound socket ready; and what its transfers know of the kernel.
+    /// Makes a bound socket ready. It must be called inside a tokio runtime.
     ///
     /// # Errors
     /// - what the system says
-    pub(super) fn new(socket: UdpSocket) -> io::Result<(Self, Arc<Offload>)> {
-        let socket = Arc::new(socket);
-        let offload = Offload::new(&socket, UdpSocketState::new(UdpSockRef::from(&*socket))?);
-        let state = UdpSocketState::new(UdpSockRef::from(&*socket))?;
+    pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let socket = Arc::new(watch(socket.into_std()?)?);
+        let outlet = Outlet::new(&socket)?;
+        let state = outlet.state();
         // Best effort: a smaller buffer serves, only not so many phones at once.
-        let _ = state.set_recv_buffer_size(UdpSockRef::from(&*socket), RECEIVE_BUFFER_BYTES);
-        let local = socket.local_addr()?.ip();
-        let room = vec![[0; DATAGRAM_BYTES]; BATCH];
-        Ok((Self { socket, state, local, room, facts: [RecvMeta::default(); BATCH], filled: 0 }, offload))
+        let _ = SockRef::from(socket.get_ref()).set_recv_buffer_size(BUFFER_BYTES);
+        let room = vec![0; REQUEST_BYTES * BATCH];
+        Ok(Self { socket, outlet, state, room, each: REQUEST_BYTES, facts: [RecvMeta::default(); BATCH], filled: 0 })
+    }
+
+    /// The way out by its port.
+    pub(super) fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
+    }
+
+    /// Makes room for all that the peers of transfers send.
+    pub(super) fn make_room_for_transfers(&mut self) {
+        if self.each < DATAGRAM_BYTES {
+            let _ = SockRef::from(self.socket.get_ref()).set_send_buffer_size(BUFFER_BYTES);
+            // Untouched, it takes no memory.
+            self.room = vec![0; DATAGRAM_BYTES * BATCH];
+            self.each = DATAGRAM_BYTES;
+            self.filled = 0;
+        }
     }
 
     /// Waits for datagrams.
@@ -62,11 +83,11 @@ impl Listening {
     /// # Errors
     /// - what the system says
     pub(super) async fn receive(&mut self) -> io::Result<()> {
-        let Self { socket, state, room, facts, filled, .. } = self;
+        let Self { socket, state, room, each, facts, filled, .. } = self;
         *filled = 0;
-        let receive = || {
-            let mut slices: Vec<_> = room.iter_mut().map(|room| IoSliceMut::new(room)).collect();
-            state.recv(UdpSockRef::from(&**socket), &mut slices, facts)
+        let receive = |socket: &std::net::UdpSocket| {
+            let mut slices: Vec<_> = room.chunks_mut(*each).map(IoSliceMut::new).collect();
+            state.recv(UdpSockRef::from(socket), &mut slices, facts)
         };
         *filled = socket.async_io(Interest::READABLE, receive).await?;
         Ok(())
@@ -74,7 +95,7 @@ impl Listening {
 
     /// The datagrams that came in last.
     pub(super) fn datagrams(&self) -> impl Iterator<Item = Datagram<'_>> {
-        let filled = self.room.iter().zip(&self.facts).take(self.filled);
+        let filled = self.room.chunks(self.each).zip(&self.facts).take(self.filled);
         filled.flat_map(|(room, facts)| {
             let bytes = room.get(..facts.len).unwrap_or_default();
             let [peer, local] = self.ends(facts);
@@ -82,24 +103,16 @@ impl Listening {
         })
     }
 
-    /// Answers a datagram from the listening port itself, if that can be done at once.
+    /// Answers a datagram from the listening port itself, if that can be done at once. An answer to a packet that belongs
+    /// nowhere may be lost.
     pub(super) fn answer(&self, datagram: &Datagram<'_>, packet: &Packet<'_>) {
-        let contents = packet.to_bytes();
-        let (destination, src_ip) = match self.local {
-            // On an IPv6 socket an IPv4 peer is written as the socket knows it.
-            IpAddr::V6(_) => (mapped(datagram.peer), mapped(datagram.local).ip()),
-            IpAddr::V4(_) => (datagram.peer, datagram.local.ip()),
-        };
-        let transmit =
-            Transmit { destination, ecn: None, contents: &contents, segment_size: None, src_ip: Some(src_ip) };
-        // An answer to a packet that belongs nowhere may be lost.
-        let send = || self.state.try_send(UdpSockRef::from(&*self.socket), &transmit);
-        let _ = self.socket.try_io(Interest::WRITABLE, send);
+        let _ = self.outlet.try_send([datagram.local, datagram.peer], &packet.to_bytes(), None);
     }
 
     fn ends(&self, facts: &RecvMeta) -> [SocketAddr; 2] {
         let peer = canonical(facts.addr);
-        let asked = if self.local.is_unspecified() { facts.dst_ip.unwrap_or(self.local) } else { self.local };
+        let bound = self.outlet.local();
+        let asked = if bound.is_unspecified() { facts.dst_ip.unwrap_or(bound) } else { bound };
         let mut local = SocketAddr::new(asked.to_canonical(), 0);
         if let (SocketAddr::V6(local), SocketAddr::V6(peer)) = (&mut local, peer) {
             // A link-local address is an address of one interface only (RFC 4007 section 6).
@@ -113,13 +126,6 @@ impl Listening {
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
-        IpAddr::V6(_) => address,
-    }
-}
-
-fn mapped(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
         IpAddr::V6(_) => address,
     }
 }

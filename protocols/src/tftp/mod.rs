@@ -1,17 +1,19 @@
 //! TFTP (RFC 1350) with options (RFC 2347, 2348, 2349) and windows (RFC 7440): an engine of our own.
 //!
 //! The listening socket only reads requests and starts a task for each, with a socket of its own at the address that
-//! was asked. `packet`, `options` and `netascii` know the wire, `sender`, `receiver` and `timing` the state of a
+//! was asked; where a listener's transfers answer from its own port, it hands each what its peer sends. `packet`, `options` and `netascii` know the wire, `sender`, `receiver` and `timing` the state of a
 //! transfer without any I/O; `read` and `write` drive them. No rule stands here: whether a file may be had is decided
 //! behind [`Front`]. `mail` is not served, and no file is written in place.
 
 mod alarm;
 mod cache;
 mod image;
+mod inbox;
 mod listening;
 pub mod netascii;
 pub mod numbers;
 pub mod options;
+mod outlet;
 pub mod packet;
 mod read;
 pub mod receiver;
@@ -32,21 +34,23 @@ mod write;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use provost_core::decision::admit;
 use provost_core::{ClientAddr, Operation};
+use provost_tenants::TransferPorts;
 use tokio::net::UdpSocket;
 
 pub use self::cache::keep_at_most;
+use self::inbox::Inbox;
 use self::listening::{BATCH, Datagram, Listening};
-use self::packet::{NoRequest, Request};
-use self::socket::Offload;
+use self::outlet::Outlet;
+use self::packet::{NoRequest, Packet, Request};
 use self::table::{Arrival, Entry, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
-use crate::listen::{Begins, Room, Slot};
-use crate::record::Outcome;
+use crate::listen::{Begins, Ports, Room, Slot};
+use crate::record::{Flood, Outcome};
 
 /// How long receiving rests after an error that lies in this machine's resources.
 const REST: Duration = Duration::from_millis(100);
@@ -54,30 +58,62 @@ const REST: Duration = Duration::from_millis(100);
 /// The requests that stand in the runtime's queue before they are looked at.
 const BEGINS: usize = 2 * BATCH;
 
-/// Serves requests on a bound socket until the task is dropped; transfers that run then run on.
+/// What the transfers of one listener have in common.
+struct Shared {
+    front: Arc<Front>,
+    table: Arc<Table>,
+    outlet: Arc<Outlet>,
+    /// Those of a range that transfers have.
+    ports: Arc<Ports>,
+    /// Answers to packets that belong to no transfer: their source may be forged.
+    strays: Flood,
+}
+
+/// Serves requests on a bound socket until the task is dropped. Transfers that run then run on, but for those that answer from
+/// it.
 pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
     let listener = front.listener().policy.name.clone();
-    let (mut listening, offload) = match Listening::new(socket) {
+    let mut listening = match Listening::new(socket) {
         Ok(listening) => listening,
         Err(error) => return tracing::error!(listener, %error, "cannot prepare a listening socket"),
     };
-    let table = Arc::new(Table::default());
+    let serving = Serving(Arc::new(Shared {
+        front,
+        table: Arc::default(),
+        outlet: Arc::clone(listening.outlet()),
+        ports: Arc::default(),
+        strays: Flood::default(),
+    }));
+    let Serving(shared) = &serving;
     let begins = Begins::at_once(BEGINS);
     loop {
         let mut room = begins.room(BATCH).await;
+        if shared.front.listener().tftp.transfer_ports == TransferPorts::Listening {
+            listening.make_room_for_transfers();
+        }
         match listening.receive().await {
             Ok(()) => {
                 for datagram in listening.datagrams() {
-                    arrived(&front, &table, &listening, &offload, &mut room, &datagram);
+                    arrived(shared, &listening, &mut room, &datagram);
                 }
             }
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {
                 tracing::warn!(listener, %error, "cannot receive a request");
-                front.counts().note(format!("cannot receive a request: {error}"));
+                shared.front.counts().note(format!("cannot receive a request: {error}"));
                 tokio::time::sleep(REST).await;
             }
         }
+    }
+}
+
+/// A listener that listens. Dropped, its port is free once its socket is dropped, too.
+struct Serving(Arc<Shared>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.outlet.close();
+        self.0.table.close();
     }
 }
 
@@ -94,51 +130,54 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// Nothing here waits: the next request may be behind.
-fn arrived(
-    front: &Arc<Front>,
-    table: &Arc<Table>,
-    listening: &Listening,
-    offload: &Arc<Offload>,
-    room: &mut Room,
-    datagram: &Datagram<'_>,
-) {
-    let client = ClientAddr::from(datagram.peer);
+fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagram: &Datagram<'_>) {
     match Request::parse(datagram.bytes) {
         Ok(request) => {
-            let Some(slot) = place(front, table, datagram) else { return };
-            let asked = Asked {
-                front: Arc::clone(front),
-                table: Arc::clone(table),
-                offload: Arc::clone(offload),
-                client,
-                ends: [datagram.local, datagram.peer],
-                datagram: datagram.bytes.into(),
-                request,
-            };
-            let running = asked.enter(slot);
-            tokio::spawn(room.begin(Arc::clone(front.life()).hold(asked.serve(running))));
+            let Some(slot) = place(shared, datagram) else { return };
+            let client = ClientAddr::from(datagram.peer);
+            let ends = [datagram.local, datagram.peer];
+            let asked = Asked { shared: Arc::clone(shared), client, ends, datagram: datagram.bytes.into(), request };
+            let entry = asked.enter(slot);
+            tokio::spawn(room.begin(Arc::clone(shared.front.life()).hold(asked.serve(entry))));
         }
-        Err(NoRequest::Stray) if admit(&front.tenant().policy, &front.listener().policy, client).is_ok() => {
-            listening.answer(datagram, &refuse::ILLEGAL_OPERATION);
+        Err(_) if shared.table.deliver(datagram.peer, datagram.bytes) => {}
+        Err(NoRequest::Stray) => {
+            if let Some(answer) = to_stray(shared, datagram) {
+                listening.answer(datagram, &answer);
+            }
         }
-        Err(NoRequest::Stray | NoRequest::Noise) => {}
+        Err(NoRequest::Noise) => {}
     }
 }
 
 /// A place for a new transfer, unless the request belongs to one that is running or the peer is turned away. Both are
 /// met with silence: a phone that may be served asks again.
-fn place(front: &Arc<Front>, table: &Table, datagram: &Datagram<'_>) -> Option<Slot> {
-    match table.arrive(datagram.peer, datagram.bytes) {
+fn place(shared: &Shared, datagram: &Datagram<'_>) -> Option<Slot> {
+    match shared.table.arrive(datagram.peer, datagram.bytes) {
         Arrival::Repeated => None,
-        Arrival::New => front.admit(ClientAddr::from(datagram.peer)).ok(),
+        Arrival::New => shared.front.admit(ClientAddr::from(datagram.peer)).ok(),
     }
+}
+
+/// What a packet that belongs to no transfer is told, if anything: few are, as their source may be forged.
+fn to_stray(shared: &Shared, datagram: &Datagram<'_>) -> Option<Packet<'static>> {
+    let present = shared.front.present();
+    admit(&present.tenant.policy, &present.listener.policy, ClientAddr::from(datagram.peer)).ok()?;
+    let answer = match &present.listener.tftp.transfer_ports {
+        TransferPorts::Any | TransferPorts::Among(_) => refuse::ILLEGAL_OPERATION,
+        // An ACK that comes twice after the end of its transfer would be told an error, which a phone that goes on from the
+        // same port would take for the answer to its next request.
+        TransferPorts::Listening => match Packet::parse(datagram.bytes)? {
+            Packet::Data { .. } | Packet::OptionAck(_) => refuse::UNKNOWN_TRANSFER,
+            Packet::Ack(_) | Packet::Error { .. } => return None,
+        },
+    };
+    shared.strays.take(Instant::now()).map(|_| answer)
 }
 
 /// A request that has its place.
 struct Asked {
-    front: Arc<Front>,
-    table: Arc<Table>,
-    offload: Arc<Offload>,
+    shared: Arc<Shared>,
     client: ClientAddr,
     /// The address that was asked, and the peer.
     ends: [SocketAddr; 2],
@@ -149,7 +188,8 @@ struct Asked {
 impl Asked {
     fn enter(&self, slot: Slot) -> Entry {
         let [_, peer] = self.ends;
-        Table::enter(&self.table, peer, &self.datagram, slot)
+        let by_listening = self.shared.front.listener().tftp.transfer_ports == TransferPorts::Listening;
+        Table::enter(&self.shared.table, peer, &self.datagram, slot, by_listening.then(Inbox::default))
     }
 
     /// Serves the request, and once more where it came again so late that the transfer had ended before it heard of it: a phone
@@ -159,18 +199,17 @@ impl Asked {
         loop {
             let running = entry.shared();
             self.serve_once(entry).await;
-            if !running.was_asked_again() {
+            if !running.was_asked_again() || self.shared.outlet.is_closed() {
                 return;
             }
-            let Ok(slot) = self.front.admit(self.client) else { return };
+            let Ok(slot) = self.shared.front.admit(self.client) else { return };
             entry = self.enter(slot);
         }
     }
 
     async fn serve_once(&self, entry: Entry) {
-        let (front, request) = (Arc::clone(&self.front), self.request.clone());
-        let [local, peer] = self.ends;
-        match Transfer::new(&front, local, peer, entry, Arc::clone(&self.offload)) {
+        let (front, request) = (Arc::clone(&self.shared.front), self.request.clone());
+        match Transfer::new(&self.shared, self.ends, entry) {
             Ok(transfer) => match request.operation {
                 Operation::Read => read::read(front, self.client, request, transfer).await,
                 Operation::Write => write::write(front, self.client, request, transfer).await,
@@ -178,7 +217,10 @@ impl Asked {
             Err(error) => {
                 let mut exchange = front.exchange(self.client, request.method(), &request.name);
                 exchange.detail(&error);
-                exchange.finish(Outcome::Error, Some("socket"));
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => exchange.finish(Outcome::Refused, Some("transfer_ports")),
+                    _ => exchange.finish(Outcome::Error, Some("socket")),
+                }
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     let opened = match decide(&front, exchange).await {
         Ok((exchange, permit)) => {
             let asked = request.asked.within(&permit.rule().tftp_options);
-            open(&front, Wanted { exchange, permit, asked, mode }).await
+            open(&front, Wanted { exchange, permit, asked, mode }, transfer.limits()).await
         }
         Err(answer) => Err(answer),
     };
@@ -78,8 +78,7 @@ async fn decide(front: &Front, mut exchange: Exchange) -> Result<(Exchange, Perm
 }
 
 /// Opens the file on the spot where nothing has to be waited for, else in one hop off the runtime.
-async fn open(front: &Front, wanted: Wanted) -> Result<Opened, Answer> {
-    let limits = front.limits();
+async fn open(front: &Front, wanted: Wanted, limits: Limits) -> Result<Opened, Answer> {
     if let Some(file) = wanted.exchange.tenant().files.open_at_once(&wanted.permit) {
         let mut opened = wanted.opened(file, Disk::InMemory, &limits)?;
         let first = opened.first();
@@ -221,12 +220,12 @@ impl Reading {
         }
     }
 
-    /// What is there of ACKs is taken before anything is sent: one that came late makes nothing be sent again that a later one
+    /// What is there of ACKs is taken before anything is sent again: one that came late makes nothing be sent that a later one
     /// has acknowledged.
     async fn acked(&mut self, number: u16) -> Result<Acked, Failure> {
         let before = self.sender.acknowledged();
         let mut acked = self.sender.acked(number);
-        while acked != Acked::File {
+        while !matches!(acked, Acked::Window | Acked::File) {
             match self.transfer.ready().await {
                 Some(Event::Ack(number)) => acked = acked.and(self.sender.acked(number)),
                 Some(Event::Over(over)) => return Err(Failure::Over(over)),
@@ -277,6 +276,7 @@ impl Reading {
         self.read_ahead().await?;
         let due = self.sender.due();
         self.sender.sent_until(due.end);
+        self.transfer.awaits(self.sender.awaited());
         self.send(due).await;
         Ok(())
     }

@@ -94,6 +94,11 @@ impl Sender {
         self.next = next;
     }
 
+    /// The number of the ACK that acknowledges everything which is on its way.
+    pub fn awaited(&self) -> u16 {
+        self.numbers.of(self.next.saturating_sub(1))
+    }
+
     /// Says that the window was repeated because time was up: from now on the peer may miss a block of it again.
     pub fn repeated(&mut self) {
         self.restarted = false;
@@ -175,6 +180,7 @@ mod tests {
         let mut sender = Sender::new(8, true);
         assert_eq!(sender.due(), 0..1);
         sender.sent_until(1);
+        assert_eq!(sender.awaited(), 0);
         assert_eq!(sender.acked(1), Acked::Nothing);
         assert_eq!((sender.acked(0), sender.due()), (Acked::Window, 1..9));
         assert_eq!(sender.acknowledged(), 0);
@@ -186,6 +192,7 @@ mod tests {
         sender.end_at(6);
         assert_eq!((sender.acked(4), sender.due()), (Acked::Window, 5..7));
         sender.sent_until(7);
+        assert_eq!(sender.awaited(), 6);
         assert_eq!(sender.acked(6), Acked::File);
         assert_eq!(sender.acknowledged(), 6);
     }

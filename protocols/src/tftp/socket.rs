@@ -1,57 +1,48 @@
-//! The socket of one transfer: packets one by one, or all of a window in one system call.
+//! The way to the peer of one transfer: packets one by one, or all of a window in one system call.
 //!
-//! Packets of one size that follow each other are handed to the kernel together (UDP segmentation offload), where it takes
-//! them: it refuses packets that do not fit the path's MTU, and some devices cannot do it. What is refused is sent one by one
-//! from then on, and larger packets are fragmented as IP does. The state that `quinn_udp` keeps is the listening socket's: it
-//! would set a transfer's own socket to never fragment.
+//! Packets of one size that follow each other are handed to the kernel together, where it takes them: it refuses packets that
+//! do not fit the path's MTU, and some devices cannot do it. What is refused is sent one by one from then on, and larger
+//! packets are fragmented as IP does.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use arc_swap::ArcSwap;
-use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{Transmit, UdpSockRef};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::outlet::{IPV6_BYTES, Outlet, Watched};
+use super::packet::Packet;
+use super::table::Running;
+use crate::listen::Lease;
 
 /// The most that one UDP datagram over IPv4 carries, in bytes (RFC 768, RFC 791): what goes out together may not be longer.
 const JOINED_BYTES: usize = 65507;
 /// Segments that Linux takes at once (`UDP_MAX_SEGMENTS`).
 const SEGMENTS: usize = 64;
 
-/// What one listener's transfers know of the kernel's segmentation together.
-#[derive(Debug)]
-pub(super) struct Offload {
-    /// It must be closed when its listener ends, whatever its transfers still do.
-    listening: Weak<tokio::net::UdpSocket>,
-    state: ArcSwap<UdpSocketState>,
-}
-
-/// A transfer's socket.
+/// The way to one peer.
 #[derive(Debug)]
 pub(super) struct Socket {
-    /// Only arrivals wake its task. A socket that is full is the exception, and is looked at again by time: else each packet
-    /// that has left would wake the task, too.
-    watched: AsyncFd<UdpSocket>,
+    way: Way,
     peer: SocketAddr,
-    offload: Arc<Offload>,
+    outlet: Arc<Outlet>,
     refused: bool,
 }
 
-impl Offload {
-    /// What the listening socket was found to be capable of.
-    pub(super) fn new(listening: &Arc<tokio::net::UdpSocket>, state: UdpSocketState) -> Arc<Self> {
-        Arc::new(Self { listening: Arc::downgrade(listening), state: ArcSwap::from_pointee(state) })
-    }
-
-    /// Forgets that a send failed. `quinn_udp` takes one refusal, which may be of one path, for the kernel's as a whole.
-    fn renew(&self) {
-        let state = self.listening.upgrade().and_then(|socket| UdpSocketState::new(UdpSockRef::from(&*socket)).ok());
-        if let Some(state) = state {
-            self.state.store(Arc::new(state));
-        }
-    }
+#[derive(Debug)]
+enum Way {
+    /// A socket of the transfer's own. One that is full is looked at again by time.
+    Own {
+        socket: Watched,
+        /// Its port, where the operator names a range.
+        _lease: Option<Lease>,
+    },
+    /// The listening one, from the address that was asked; what the peer sends comes by the listener.
+    Listening { local: SocketAddr, running: Arc<Running> },
 }
 
 impl Socket {
@@ -59,43 +50,110 @@ impl Socket {
     ///
     /// # Errors
     /// - the system cannot watch one more socket
-    #[expect(
-        deprecated,
-        reason = "what came after it is an unsafe function; the socket that is handed over keeps its descriptor, as that asks"
-    )]
-    pub(super) fn new(socket: UdpSocket, peer: SocketAddr, offload: Arc<Offload>) -> io::Result<Self> {
-        let watched = AsyncFd::with_interest(socket, Interest::READABLE)?;
-        Ok(Self { watched, peer, offload, refused: false })
+    pub(super) fn new(
+        socket: UdpSocket,
+        lease: Option<Lease>,
+        peer: SocketAddr,
+        outlet: Arc<Outlet>,
+    ) -> io::Result<Self> {
+        let way = Way::Own { socket: watch(socket)?, _lease: lease };
+        Ok(Self { way, peer, outlet, refused: false })
     }
 
-    /// The socket itself, for its buffers.
-    pub(super) fn inner(&self) -> &UdpSocket {
-        self.watched.get_ref()
+    /// The listening socket, for the packets of one peer, which come to the transfer's inbox.
+    pub(super) fn listening(running: Arc<Running>, local: SocketAddr, peer: SocketAddr, outlet: Arc<Outlet>) -> Self {
+        Self { way: Way::Listening { local, running }, peer, outlet, refused: false }
     }
 
-    /// Waits for a packet of anybody.
+    /// Whether it is the listening one.
+    pub(super) fn is_listening(&self) -> bool {
+        match &self.way {
+            Way::Own { .. } => false,
+            Way::Listening { .. } => true,
+        }
+    }
+
+    /// The largest packet that it can send, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        match &self.way {
+            Way::Listening { .. } if self.peer.is_ipv6() => IPV6_BYTES,
+            Way::Own { .. } | Way::Listening { .. } => usize::MAX,
+        }
+    }
+
+    /// Makes room for so many bytes of packets that have not been taken yet; the system may grant less.
+    pub(super) fn make_room(&self, bytes: usize) {
+        match &self.way {
+            Way::Own { socket, .. } => {
+                let socket = SockRef::from(socket.get_ref());
+                // It is never made smaller.
+                if socket.recv_buffer_size().is_ok_and(|now| now < bytes) {
+                    let _ = socket.set_recv_buffer_size(bytes);
+                }
+            }
+            Way::Listening { running, .. } => {
+                if let Some(inbox) = running.inbox() {
+                    inbox.make_room(bytes);
+                }
+            }
+        }
+    }
+
+    /// Waits for a packet, of anybody on a socket of its own. It stands at the beginning of `buffer` then.
+    ///
+    /// Behind the ACK of everything that was sent nothing is looked for until another packet arrives, which saves a system call
+    /// for each. What stands behind it already is found with that one, or by [`Socket::look`] when time is up.
     ///
     /// # Errors
     /// - what the system says
     pub(super) fn poll_receive(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
+        awaited: Option<u16>,
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        loop {
-            let mut ready = ready!(self.watched.poll_read_ready(cx))?;
-            if let Ok(received) = ready.try_io(|socket| socket.get_ref().recv_from(buffer)) {
-                return Poll::Ready(received);
+        match &self.way {
+            Way::Own { socket, .. } => loop {
+                let mut ready = ready!(socket.poll_read_ready(cx))?;
+                if let Ok(received) = ready.try_io(|socket| socket.get_ref().recv_from(buffer)) {
+                    if received.as_ref().is_ok_and(|received| self.is_awaited(buffer, received, awaited)) {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(received);
+                }
+            },
+            Way::Listening { running, .. } => {
+                let Some(inbox) = running.inbox() else { return Poll::Pending };
+                *buffer = ready!(inbox.poll_take(cx)).into_vec();
+                Poll::Ready(Ok((buffer.len(), self.peer)))
             }
         }
     }
 
-    /// Sends one packet to anybody, if that can be done at once.
-    ///
-    /// # Errors
-    /// - what the system says, [`io::ErrorKind::WouldBlock`] among it
-    pub(super) fn try_send_to(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.watched.get_ref().send_to(packet, to).map(|_| ())
+    fn is_awaited(&self, buffer: &[u8], received: &(usize, SocketAddr), awaited: Option<u16>) -> bool {
+        let (length, from) = *received;
+        let number = match buffer.get(..length).and_then(Packet::parse) {
+            Some(Packet::Ack(number)) => Some(number),
+            Some(Packet::Data { .. } | Packet::Error { .. } | Packet::OptionAck(_)) | None => None,
+        };
+        awaited.is_some() && number == awaited && from == self.peer
+    }
+
+    /// A packet that is there, whether its arrival was heard of or not.
+    pub(super) fn look(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        match &self.way {
+            Way::Own { socket, .. } => socket.get_ref().recv_from(buffer).ok(),
+            // Nothing that is there is passed over.
+            Way::Listening { .. } => None,
+        }
+    }
+
+    /// Sends one packet to a stranger on a socket of the transfer's own, if that can be done at once. It may be lost.
+    pub(super) fn turn_away(&self, packet: &[u8], stranger: SocketAddr) {
+        match &self.way {
+            Way::Own { socket, .. } => _ = socket.get_ref().send_to(packet, stranger),
+            Way::Listening { .. } => {}
+        }
     }
 
     /// How many packets of this size may be sent together.
@@ -109,23 +167,40 @@ impl Socket {
     /// # Errors
     /// - what the system says, [`io::ErrorKind::WouldBlock`] among it
     pub(super) fn try_send(&mut self, packets: &[u8], packet_bytes: usize) -> io::Result<bool> {
-        if packets.len() <= packet_bytes {
-            return self.try_send_to(packets, self.peer).map(|()| true);
-        }
-        let segment_size = Some(packet_bytes);
-        let transmit = Transmit { destination: self.peer, ecn: None, contents: packets, segment_size, src_ip: None };
-        let state = self.offload.state.load();
-        match state.try_send(UdpSockRef::from(self.watched.get_ref()), &transmit) {
+        let single = packets.len() <= packet_bytes;
+        let segment_size = (!single).then_some(packet_bytes);
+        let sent = match &self.way {
+            Way::Own { socket, .. } if single => socket.get_ref().send_to(packets, self.peer).map(|_| ()),
+            Way::Own { socket, .. } => {
+                let transmit =
+                    Transmit { destination: self.peer, ecn: None, contents: packets, segment_size, src_ip: None };
+                self.outlet.state().try_send(UdpSockRef::from(socket.get_ref()), &transmit)
+            }
+            Way::Listening { local, .. } => self.outlet.try_send([*local, self.peer], packets, segment_size),
+        };
+        match sent {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            Err(error) if single || error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(error) => {
                 tracing::debug!(peer = %self.peer, packet_bytes, %error, "packets are sent one by one");
                 self.refused = true;
-                if state.max_gso_segments() == 1 {
-                    self.offload.renew();
+                if self.outlet.state().max_gso_segments() == 1 {
+                    self.outlet.renew();
                 }
                 Ok(false)
             }
         }
     }
+}
+
+/// Watches a socket for arrivals. It must be called inside a tokio runtime.
+///
+/// # Errors
+/// - the system cannot watch one more socket
+#[expect(
+    deprecated,
+    reason = "what came after it is an unsafe function; the socket that is handed over keeps its descriptor, as that asks"
+)]
+pub(super) fn watch(socket: UdpSocket) -> io::Result<Watched> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
 }

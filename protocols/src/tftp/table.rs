@@ -2,7 +2,8 @@
 //!
 //! A request that comes twice before the peer answered is the same request; any other request from an address and
 //! port that has a transfer means that the phone began anew, and the old transfer ends. Each transfer holds a place until
-//! it has ended, so that the table is bounded as places are, and a peer that begins anew all the time is, too.
+//! it has ended, so that the table is bounded as places are, and a peer that begins anew all the time is, too. Where transfers
+//! answer from the listening port, what their peers send comes to them through here.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 
+use super::inbox::Inbox;
 use crate::listen::Slot;
 
 /// The transfers of one listener.
@@ -28,8 +30,12 @@ pub(super) struct Running {
     again: AtomicBool,
     /// Another request took this one's place.
     replaced: AtomicBool,
+    /// The listening socket is closed.
+    closed: AtomicBool,
     /// Who waits to be told.
     waker: Mutex<Option<Waker>>,
+    /// Where the transfer answers from the listening port: what the peer sends.
+    inbox: Option<Inbox>,
 }
 
 /// What a transfer is told.
@@ -39,6 +45,8 @@ pub(super) enum Signal {
     Again,
     /// Another request took this one's place.
     Replaced,
+    /// The listening socket, from which the transfer answers, is closed.
+    Closed,
 }
 
 /// A transfer's entry in the table. Dropped, it is gone, and so is its place.
@@ -73,14 +81,36 @@ impl Table {
         Arrival::New
     }
 
-    /// Enters a transfer.
-    pub(super) fn enter(table: &Arc<Self>, peer: SocketAddr, datagram: &[u8], slot: Slot) -> Entry {
+    /// Gives a packet to the peer's transfer, where that answers from the listening port; `false` where there is none.
+    pub(super) fn deliver(&self, peer: SocketAddr, datagram: &[u8]) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).map(Arc::clone);
+        let Some(inbox) = running.as_ref().and_then(|running| running.inbox()) else { return false };
+        inbox.put(datagram);
+        true
+    }
+
+    /// The listening socket is about to be closed: transfers that answer from it end.
+    pub(super) fn close(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.values().filter(|running| running.inbox.is_some()).for_each(|running| running.tell(Signal::Closed));
+    }
+
+    /// Enters a transfer. With an inbox it answers from the listening port.
+    pub(super) fn enter(
+        table: &Arc<Self>,
+        peer: SocketAddr,
+        datagram: &[u8],
+        slot: Slot,
+        inbox: Option<Inbox>,
+    ) -> Entry {
         let running = Arc::new(Running {
             datagram: datagram.into(),
             answered: AtomicBool::new(false),
             again: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             waker: Mutex::default(),
+            inbox,
         });
         table.running.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Arc::clone(&running));
         Entry { table: Arc::clone(table), peer, running, _slot: slot }
@@ -111,6 +141,7 @@ impl Running {
         match signal {
             Signal::Again => &self.again,
             Signal::Replaced => &self.replaced,
+            Signal::Closed => &self.closed,
         }
     }
 
@@ -121,7 +152,7 @@ impl Running {
             *waker = Some(cx.waker().clone());
         }
         let told = |signal: &Signal| self.flag(*signal).swap(false, Ordering::Acquire);
-        [Signal::Replaced, Signal::Again].into_iter().find(told)
+        [Signal::Closed, Signal::Replaced, Signal::Again].into_iter().find(told)
     }
 
     /// Whether the request came again and the transfer ended before it heard of it. It is settled once the entry is dropped.
@@ -132,6 +163,16 @@ impl Running {
     /// Forgets that the request came again: the answer to it is about to be sent.
     pub(super) fn forget_repeats(&self) {
         self.again.store(false, Ordering::Release);
+    }
+
+    /// What the peer sends, where the transfer answers from the listening port.
+    pub(super) fn inbox(&self) -> Option<&Inbox> {
+        self.inbox.as_ref()
+    }
+
+    /// Whether another request took this one's place, and the transfer has not heard of it.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Acquire)
     }
 
     /// The peer has answered: from now on its request, sent again, is another one.
@@ -169,12 +210,12 @@ mod tests {
         let table = Arc::new(Table::default());
 
         assert!(matches!(table.arrive(peer, b"a"), Arrival::New));
-        let first = Table::enter(&table, peer, b"a", place());
+        let first = Table::enter(&table, peer, b"a", place(), None);
         assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated));
         first.running().answered();
         assert!(matches!(table.arrive(peer, b"a"), Arrival::New), "the phone began anew");
 
-        let second = Table::enter(&table, peer, b"a", place());
+        let second = Table::enter(&table, peer, b"a", place(), None);
         assert_eq!(slots.taken(), 2, "the first one has not ended yet");
         drop(first);
         assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated), "the first one's end is not the second one's");

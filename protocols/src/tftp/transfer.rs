@@ -1,26 +1,26 @@
-//! One transfer's socket: packets of its peer come in, strangers are turned away, and what the listener knows of the
+//! One transfer's way to its peer: the peer's packets come in, strangers are turned away, and what the listener knows of the
 //! peer's requests comes in beside them.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use provost_core::ClientAddr;
 use provost_core::decision::admit;
-use socket2::SockRef;
+use provost_tenants::{Limits, TransferPorts};
 
+use super::Shared;
 use super::alarm::Alarm;
 use super::listening::canonical;
 use super::options::Granted;
 use super::packet::{DATA_HEADER_BYTES, Packet};
 use super::refuse;
-use super::socket::{Offload, Socket};
+use super::socket::Socket;
 use super::source::Source;
 use super::table::{Entry, Running, Signal};
 use crate::front::Front;
@@ -34,10 +34,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long a transfer whose place was taken still listens. A phone that sends its last ACK and the next request from one
 /// port overtakes itself here, and its file did arrive.
 const LAST_WORDS: Duration = Duration::from_millis(20);
+/// How many packets are looked at when time is up.
+const LOOKS: usize = 16;
 /// What the kernel adds to each packet that waits, in bytes.
 const KERNEL_PACKET_BYTES: usize = 1024;
-/// How many ports of a range are tried.
-const PORTS: u64 = 1024;
+/// Why there is no port of a range.
+const NO_PORT: &str = "no transfer port is free, or the address has its share of them";
 /// How many packets of strangers one transfer answers: their source may be forged.
 const STRANGERS: u32 = 16;
 /// How long receiving rests after an error of the socket.
@@ -60,6 +62,8 @@ pub(super) struct Transfer {
     entry: Entry,
     received: Vec<u8>,
     payload: Range<usize>,
+    /// The number of the ACK that acknowledges everything that was sent.
+    awaited: Option<u16>,
     flow: Flow,
     alarm: Alarm,
     /// How many packets of strangers are still answered.
@@ -92,36 +96,30 @@ pub(super) enum Over {
     Restarted,
     /// The peer went silent.
     Timeout,
+    /// The listener, from whose port the transfer answers, has ended.
+    Closed,
 }
 
 impl Transfer {
-    /// A socket at `local`, in the tenant's network, for the transfer of one peer.
+    /// The transfer of one peer, which asked `local`.
     ///
     /// # Errors
+    /// - [`io::ErrorKind::AddrInUse`]: no port of the range is free, or the peer's address has its share of them
     /// - what the system says
-    pub(super) fn new(
-        front: &Arc<Front>,
-        local: SocketAddr,
-        peer: SocketAddr,
-        entry: Entry,
-        offload: Arc<Offload>,
-    ) -> io::Result<Self> {
-        let network = front.network();
-        let socket = match &front.listener().tftp.transfer_ports {
-            Some(ports) => {
-                network.datagram_socket_among(local, from_anywhere(ports, RandomState::new().hash_one(())))?
-            }
-            None => network.datagram_socket(local)?,
+    pub(super) fn new(shared: &Shared, [local, peer]: [SocketAddr; 2], entry: Entry) -> io::Result<Self> {
+        let socket = match entry.running().inbox() {
+            Some(_) => Socket::listening(entry.shared(), local, peer, Arc::clone(&shared.outlet)),
+            None => own_socket(shared, local, peer)?,
         };
-        let socket = Socket::new(socket, peer, offload)?;
-        let received = vec![0; SMALL_PACKET_BYTES];
+        let received = vec![0; if socket.is_listening() { 0 } else { SMALL_PACKET_BYTES }];
         Ok(Self {
-            front: Arc::clone(front),
+            front: Arc::clone(&shared.front),
             socket,
             peer,
             entry,
             received,
             payload: 0..0,
+            awaited: None,
             flow: Flow::default(),
             alarm: Alarm::default(),
             strangers: STRANGERS,
@@ -133,13 +131,11 @@ impl Transfer {
     pub(super) fn expect_blocks(&mut self, granted: &Granted) {
         // One byte more shows a block that is too long.
         let bytes = granted.block + DATA_HEADER_BYTES + 1;
-        self.received.resize(bytes.max(SMALL_PACKET_BYTES), 0);
-        // With less a window loses blocks. It is never made smaller, and the system may grant less.
-        let socket = SockRef::from(self.socket.inner());
-        let window = (bytes + KERNEL_PACKET_BYTES) * usize::from(granted.window);
-        if socket.recv_buffer_size().is_ok_and(|now| now < window) {
-            let _ = socket.set_recv_buffer_size(window);
+        if !self.socket.is_listening() {
+            self.received.resize(bytes.max(SMALL_PACKET_BYTES), 0);
         }
+        // With less a window loses blocks.
+        self.socket.make_room((bytes + KERNEL_PACKET_BYTES) * usize::from(granted.window));
     }
 
     /// The front that the request came through.
@@ -147,9 +143,21 @@ impl Transfer {
         &self.front
     }
 
+    /// The limits of the transfer.
+    pub(super) fn limits(&self) -> Limits {
+        let limits = self.front.limits();
+        let most = self.socket.longest().saturating_sub(DATA_HEADER_BYTES);
+        Limits { tftp_block_bytes: limits.tftp_block_bytes.min(most), ..limits }
+    }
+
     /// What the listener knows of the peer's requests.
     pub(super) fn running(&self) -> &Running {
         self.entry.running()
+    }
+
+    /// Says which ACK acknowledges everything that was sent.
+    pub(super) fn awaits(&mut self, ack: u16) {
+        self.awaited = Some(ack);
     }
 
     /// Waits for the next event until `due`. A packet that is there counts before the time that is up: after a moment in
@@ -189,14 +197,22 @@ impl Transfer {
         match self.running().hear(cx) {
             Some(Signal::Again) => return Poll::Ready(Ok(Event::Again)),
             Some(Signal::Replaced) => self.ending = Some(now + LAST_WORDS),
+            Some(Signal::Closed) => return Poll::Ready(Ok(Event::Over(Over::Closed))),
             None => {}
         }
         let wake = self.ending.map_or(due, |ending| ending.min(due));
-        self.alarm.poll(cx, wake).map(|()| Ok(if wake < due { Event::Over(Over::Restarted) } else { Event::Expired }))
+        ready!(self.alarm.poll(cx, wake));
+        for _ in 0..LOOKS {
+            let Some((length, from)) = self.socket.look(&mut self.received) else { break };
+            if let Some(event) = self.take(length, canonical(from)) {
+                return Poll::Ready(Ok(event));
+            }
+        }
+        Poll::Ready(Ok(if wake < due { Event::Over(Over::Restarted) } else { Event::Expired }))
     }
 
     fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Event>> {
-        while let Poll::Ready(received) = self.socket.poll_receive(cx, &mut self.received) {
+        while let Poll::Ready(received) = self.socket.poll_receive(cx, &mut self.received, self.awaited) {
             let (length, from) = received?;
             if let Some(event) = self.take(length, canonical(from)) {
                 return Poll::Ready(Ok(event));
@@ -238,8 +254,7 @@ impl Transfer {
         let present = self.front.present();
         if admit(&present.tenant.policy, &present.listener.policy, ClientAddr::from(from)).is_ok() {
             self.strangers = left;
-            // The answer may be lost.
-            let _ = self.socket.try_send_to(&refuse::UNKNOWN_TRANSFER.to_bytes(), from);
+            self.socket.turn_away(&refuse::UNKNOWN_TRANSFER.to_bytes(), from);
         }
     }
 
@@ -268,10 +283,18 @@ impl Transfer {
         }
     }
 
+    /// Whether another transfer answers the peer from the same port by now: it would take this one's packets for its own.
+    fn is_outrun(&self) -> bool {
+        self.socket.is_listening() && (self.ending.is_some() || self.running().is_replaced())
+    }
+
     /// Sends what `write` puts together; `false` where it has to be sent one by one. A packet that cannot be sent is a lost
     /// packet: the timer sends it again, or gives up.
     async fn send_packets(&mut self, packet_bytes: usize, write: impl Fn(&mut Vec<u8>)) -> bool {
         for _ in 0..FULL_TIMES {
+            if self.is_outrun() {
+                return true;
+            }
             let sent = PACKETS.with_borrow_mut(|buffer| {
                 buffer.clear();
                 write(buffer);
@@ -290,11 +313,27 @@ impl Transfer {
     }
 }
 
-/// Ports of the range, from one that `random` picks and around (RFC 1350 section 4: chosen at random).
-fn from_anywhere(ports: &RangeInclusive<u16>, random: u64) -> impl Iterator<Item = u16> + use<> {
-    let first = u64::from(*ports.start());
-    let count = (u64::from(*ports.end()) + 1).saturating_sub(first).max(1);
-    (0..count.min(PORTS)).filter_map(move |step| u16::try_from(first + (random % count + step) % count).ok())
+/// A socket of the transfer's own at `local`, in the tenant's network.
+fn own_socket(shared: &Shared, local: SocketAddr, peer: SocketAddr) -> io::Result<Socket> {
+    let network = shared.front.network();
+    let mut lease = None;
+    let socket = match &shared.front.listener().tftp.transfer_ports {
+        TransferPorts::Any | TransferPorts::Listening => network.datagram_socket(local)?,
+        TransferPorts::Among(range) => {
+            let mut leases = shared.ports.lease(peer.ip(), range);
+            // What could not be bound is given back; the last one stays.
+            let ports = std::iter::from_fn(|| {
+                lease = None;
+                lease = leases.next();
+                lease.as_ref().map(|lease| lease.port)
+            });
+            network.datagram_socket_among(local, ports).map_err(|error| match error.kind() {
+                io::ErrorKind::AddrNotAvailable => io::Error::new(io::ErrorKind::AddrInUse, NO_PORT),
+                _ => error,
+            })?
+        }
+    };
+    Socket::new(socket, lease, peer, Arc::clone(&shared.outlet))
 }
 
 impl Over {
@@ -304,6 +343,7 @@ impl Over {
             Self::PeerError(_) => "peer_error",
             Self::Restarted => "restarted",
             Self::Timeout => "timeout",
+            Self::Closed => "listener_closed",
         }
     }
 
@@ -313,6 +353,7 @@ impl Over {
             Self::PeerError(text) => text,
             Self::Restarted => "the peer sent another request from the same port",
             Self::Timeout => "the peer did not answer any more",
+            Self::Closed => "the listener ended, and the transfer answered from its port",
         }
     }
 }

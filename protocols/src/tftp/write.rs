@@ -42,7 +42,7 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         Err(Some(error)) => return transfer.send(&error).await,
         Err(None) => return,
     };
-    let (granted, option_ack) = asked.grant(Operation::Write, None, &front.limits());
+    let (granted, option_ack) = asked.grant(Operation::Write, None, &transfer.limits());
     transfer.expect_blocks(&granted);
     let writing = Writing {
         transfer,

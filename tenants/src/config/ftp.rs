@@ -23,7 +23,7 @@ pub(super) fn read(section: &mut Section<'_>, protocol: Protocol, terms: &Terms,
             return FtpSettings::default();
         }
     }
-    let passive_ports = section.take("passive_ports").and_then(|field| ports(&field, "30000-30999"));
+    let passive_ports = section.take("passive_ports").and_then(|field| ports(&field));
     let address = section.take("passive_address");
     let passive_address = address.and_then(|field| field.parsed("an address, such as \"192.0.2.1\""));
     let field = section.take("tls");
@@ -32,16 +32,20 @@ pub(super) fn read(section: &mut Section<'_>, protocol: Protocol, terms: &Terms,
     FtpSettings { passive_ports, passive_address, tls: mode }
 }
 
-/// A range of ports that need no privilege.
-pub(super) fn ports(field: &Field<'_>, example: &str) -> Option<RangeInclusive<u16>> {
-    let expected = format!("a range of ports from 1024, such as \"{example}\"");
-    let (first, last) = field.text(&expected)?.split_once('-').unwrap_or_default();
-    let range = first.trim().parse::<u16>().ok().zip(last.trim().parse().ok());
-    let range = range.filter(|(first, last)| first <= last && *first >= 1024);
+fn ports(field: &Field<'_>) -> Option<RangeInclusive<u16>> {
+    let expected = "a range of ports from 1024, such as \"30000-30999\"";
+    let range = range(field.text(expected)?);
     if range.is_none() {
         field.refuse(format!("expected {expected}"));
     }
-    range.map(|(first, last)| first..=last)
+    range
+}
+
+/// A range of ports that need no privilege.
+pub(super) fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-')?;
+    let range = first.trim().parse().ok().zip(last.trim().parse().ok());
+    range.filter(|(first, last)| first <= last && *first >= 1024).map(|(first, last)| first..=last)
 }
 
 /// What may come without TLS must not need it, and a password that does can be read on the way.

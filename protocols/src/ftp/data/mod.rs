@@ -7,7 +7,6 @@
 mod active;
 mod file;
 mod passive;
-mod ports;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +19,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(super) use passive::Passive;
-pub(super) use ports::PassivePorts;
 
 use super::transfer::Progress;
 use super::wire::{Security, Wire};

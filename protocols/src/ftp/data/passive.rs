@@ -5,17 +5,24 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use provost_core::ClientAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use super::ports::{DYNAMIC, Lease, PassivePorts};
 use super::{Ends, Plan, SetupCommands};
 use crate::ftp::reply::Reply;
 use crate::ftp::session::Session;
+use crate::listen::{Lease, Ports};
 use crate::record::Outcome;
+
+/// Where the operator names no range: what Linux takes for ports of its own choice by default. A port is picked here and not
+/// by the system. To pick one that nobody uses the system looks through all whose last connection ended within a minute,
+/// which at some hundred transfers a second costs more than everything else together, and at some hundred more finds none.
+/// Asked for a certain port it takes that at once.
+const DYNAMIC: RangeInclusive<u16> = 32768..=60999;
 
 /// A port at which the peer is awaited.
 #[derive(Debug)]
@@ -101,7 +108,7 @@ fn told_address(ends: &Ends) -> Option<Ipv4Addr> {
     }
 }
 
-fn listen(ends: &Ends, ports: &Arc<PassivePorts>) -> io::Result<Passive> {
+fn listen(ends: &Ends, ports: &Arc<Ports>) -> io::Result<Passive> {
     let listener = ends.front.listener();
     let range = listener.ftp.passive_ports.as_ref().unwrap_or(&DYNAMIC);
     let mut address = ends.local;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod clients;
+mod listening;
 mod phone;
 mod refused;
 mod site;

@@ -112,6 +112,14 @@ impl Site {
         String::from_utf8(self.written.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
     }
 
+    /// Ends the listener, as a reload does; its transfers go on where they can.
+    pub(super) async fn close(&self) {
+        self.server.abort();
+        while !self.server.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until so many records have this text.
     pub(super) async fn recorded(&self, times: usize, text: &str) {
         let recorded = async {

@@ -1,6 +1,6 @@
 //! Files that arrive, and what disturbs them on their way.
 
-use provost_tenants::{Rollover, TftpSettings};
+use provost_tenants::{Rollover, TftpSettings, TransferPorts};
 
 use super::super::packet::Packet;
 use super::MAC;
@@ -260,7 +260,7 @@ async fn transfers_answer_from_the_ports_that_they_may_take() {
     let start = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
     let is_free = |port: &u16| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok();
     let free = (start..32_000).find(is_free).unwrap();
-    let tftp = TftpSettings { transfer_ports: Some(free..=free), ..TftpSettings::default() };
+    let tftp = TftpSettings { transfer_ports: TransferPorts::Among(free..=free), ..TftpSettings::default() };
     let site = Site::planned(&Plan { tftp, ..Plan::default() }, &[("a.cfg", &content(600))]);
     for _ in 0..3 {
         let mut phone = Phone::of(site.address).await;
@@ -272,13 +272,56 @@ async fn transfers_answer_from_the_ports_that_they_may_take() {
     holds.ask("RRQ a.cfg octet").await;
     holds.get().await;
     waits.ask("RRQ a.cfg octet").await;
-    site.recorded(1, "outcome=error reason=socket").await;
+    site.recorded(1, "outcome=refused reason=transfer_ports").await;
     assert!(waits.hears_nothing(), "a phone asks again");
     holds.send(Packet::Ack(1)).await;
     holds.get().await;
     holds.send(Packet::Ack(2)).await;
     site.ended().await;
     assert!(waits.fetch("RRQ a.cfg octet").await == content(600));
+}
+
+#[tokio::test]
+async fn one_address_leaves_ports_of_a_small_range_to_others() {
+    let start = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    let is_free = |port: u16| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok();
+    let first = (start..32_000).find(|first| (*first..first + 4).all(is_free)).unwrap();
+    let tftp = TftpSettings { transfer_ports: TransferPorts::Among(first..=first + 3), ..TftpSettings::default() };
+    let site = Site::planned(&Plan { tftp, ..Plan::default() }, &[("a.cfg", b"x")]);
+    let mut greedy = Vec::new();
+    for asked in 1..=4 {
+        let mut phone = Phone::of(site.address).await;
+        phone.ask("RRQ a.cfg octet").await;
+        if asked <= 2 {
+            assert_eq!(phone.get().await, Got::Data(1, b"x".to_vec()));
+        } else {
+            site.recorded(asked - 2, "outcome=refused reason=transfer_ports").await;
+        }
+        greedy.push(phone);
+    }
+    assert_eq!(Phone::at("127.0.0.2:0", site.address).await.fetch("RRQ a.cfg octet").await, b"x");
+    for phone in &greedy[..2] {
+        phone.send(Packet::Ack(1)).await;
+    }
+    site.ended().await;
+    assert_eq!(greedy[2].fetch("RRQ a.cfg octet").await, b"x");
+}
+
+#[tokio::test]
+async fn packets_that_belong_nowhere_are_answered_at_a_low_rate() {
+    let site = Site::with(&[("a.cfg", b"x")]);
+    let stranger = Phone::of(site.address).await;
+    let (began, mut answers) = (std::time::Instant::now(), 0);
+    for _ in 0..400 {
+        stranger.send(Packet::Ack(1)).await;
+        // Nothing waits in a full socket while the server works.
+        assert_eq!(Phone::of(site.address).await.fetch("RRQ a.cfg octet").await, b"x");
+        while !stranger.hears_nothing() {
+            answers += 1;
+        }
+    }
+    let most = 100 + 10 * (began.elapsed().as_secs() + 1);
+    assert!((50..=most).contains(&answers), "{answers} of at most {most}");
 }
 
 #[tokio::test]

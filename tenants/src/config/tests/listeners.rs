@@ -45,7 +45,15 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
         ),
         (
             format!("{TFTP}transfer_ports = \"69-70\"\n"),
-            "8: listener[0].transfer_ports = \"69-70\": expected a range of ports from 1024, such as \"40000-40999\"",
+            "8: listener[0].transfer_ports = \"69-70\": expected a range of ports from 1024, such as \"40000-40999\", or \"listening\"",
+        ),
+        (
+            format!("{TFTP}transfer_ports = \"listen\"\n"),
+            "8: listener[0].transfer_ports = \"listen\": expected a range of ports from 1024, such as \"40000-40999\", or \"listening\"",
+        ),
+        (
+            format!("{TFTP}transfer_ports = 69\n"),
+            "8: listener[0].transfer_ports = 69: expected a range of ports from 1024, such as \"40000-40999\", or \"listening\"",
         ),
         (format!("{HTTP}transfer_ports = \"2000-2001\"\n"), "8: listener[0].transfer_ports: is of tftp listeners only"),
         (format!("{TFTP}rollover = 2\n"), "8: listener[0].rollover = 2: expected a whole number from 0 to 1"),

@@ -1,8 +1,5 @@
-//! The ports at which data connections are awaited: which of them are taken, and by whom.
-//!
-//! A port is picked here and not by the system. To pick one that nobody uses the system looks through all whose last
-//! connection ended within a minute, which at some hundred transfers a second costs more than everything else together, and at
-//! some hundred more finds none. Asked for a certain port it takes that at once.
+//! The ports of a range at which one listener's peers are served beside the listening one: FTP's data connections, TFTP's
+//! transfers. Which of them are taken, and by whom.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -12,15 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use provost_core::Source;
 
-/// Where the operator names no range: what Linux takes for ports of its own choice by default.
-pub(super) const DYNAMIC: RangeInclusive<u16> = 32768..=60999;
-
-/// How many ports of a range are tried for one session before it is told that none is free.
+/// How many ports of a range are tried for one peer before it is told that none is free.
 const TRIES: u32 = 1024;
 
-/// The ports of one listener at which somebody is awaited.
+/// The ports of one listener that are taken.
 #[derive(Debug, Default)]
-pub(in crate::ftp) struct PassivePorts(Mutex<Taken>);
+pub(crate) struct Ports(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -30,17 +24,17 @@ struct Taken {
 
 /// A port that is taken. Dropped, it is free again.
 #[derive(Debug)]
-pub(in crate::ftp) struct Lease {
-    ports: Arc<PassivePorts>,
+pub(crate) struct Lease {
+    ports: Arc<Ports>,
     source: Source,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
-impl PassivePorts {
+impl Ports {
     /// Ports of `range` in turn, from a random one on, each taken until it is dropped. An address has room for as many again
     /// as it holds, so that one that only asks takes half of a range and leaves the rest to the others; all IPv6
     /// addresses of a /64 are one.
-    pub(super) fn lease(
+    pub(crate) fn lease(
         self: &Arc<Self>,
         address: IpAddr,
         range: &RangeInclusive<u16>,
@@ -105,7 +99,7 @@ mod tests {
 
     #[test]
     fn one_address_takes_half_and_leaves_the_rest() {
-        let ports = Arc::new(PassivePorts::default());
+        let ports = Arc::new(Ports::default());
         let range = 30000..=30015;
         let take = |last: u8| ports.lease(IpAddr::from([10, 0, 0, last]), &range).next();
         let greedy: Vec<Lease> = std::iter::from_fn(|| take(1)).collect();
@@ -123,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_one_port_of_a_range_is_had_and_a_network_is_one_address() {
-        let ports = Arc::new(PassivePorts::default());
+        let ports = Arc::new(Ports::default());
         let six = |last: u16| IpAddr::from(Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0, 0, last));
         let only = ports.lease(six(1), &(30000..=30000)).next();
         assert!(only.is_some());
