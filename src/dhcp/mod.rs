@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, bail};
 use provost_core::Protocol;
-use provost_tenants::{Listener, Tenant};
+use provost_tenants::{FtpTls, Listener, Tenant};
 
 use crate::cli::{DhcpArgs, DhcpFormat};
 use crate::configuration;
@@ -87,6 +87,9 @@ impl Advice {
         let Some(best) = places.iter().filter(|place| place.host.is_some()).min_by_key(|place| place.rank()) else {
             bail!("no listener of tenant {tenant} has an address or a server name that a phone could be told");
         };
+        if best.protocol == Protocol::Ftp && best.tls == FtpTls::Required {
+            notes.push(format!("listener {} wants AUTH TLS before a login, which a URL cannot say", best.listener));
+        }
         let url = best.url();
         let tftp: Vec<Ipv4Addr> = places.iter().filter_map(Place::tftp_address).collect();
         let mut options = vec![
@@ -181,6 +184,8 @@ struct Place {
     /// What stands in a URL; `None` where the configuration does not say.
     host: Option<String>,
     named: bool,
+    /// What an FTP listener asks for before a login.
+    tls: FtpTls,
 }
 
 impl Place {
@@ -198,34 +203,40 @@ impl Place {
             address,
             named: name.is_some(),
             host: name.or(literal).filter(|_| address.port() != 0),
+            tls: listener.ftp.tls,
         }
     }
 
-    /// The lower, the better. A phone checks the server's name in its certificate, so https without a name comes last.
+    /// The lower, the better. A phone checks the server's name in its certificate, so https without a name comes last; few
+    /// phones speak FTP inside TLS.
     fn rank(&self) -> u8 {
-        match (self.protocol, self.named) {
-            (Protocol::Https, true) => 0,
-            (Protocol::Http, _) => 1,
-            (Protocol::Ftp, _) => 2,
-            (Protocol::Tftp, _) => 3,
-            (Protocol::Https, false) => 4,
+        match (self.protocol, self.named, self.tls) {
+            (Protocol::Https, true, _) => 0,
+            (Protocol::Http, _, _) => 1,
+            (Protocol::Ftp, _, FtpTls::Explicit) => 2,
+            (Protocol::Tftp, _, _) => 3,
+            (Protocol::Ftp, _, FtpTls::Required | FtpTls::Implicit) => 4,
+            (Protocol::Https, false, _) => 5,
         }
     }
 
-    fn usual_port(&self) -> u16 {
-        match self.protocol {
-            Protocol::Https => 443,
-            Protocol::Http => 80,
-            Protocol::Tftp => 69,
-            Protocol::Ftp => 21,
+    /// How its URLs begin, and the port that they need not name. `ftps` begins with TLS; that a login on `ftp` comes behind AUTH
+    /// TLS no URL can say.
+    fn scheme(&self) -> (&'static str, u16) {
+        match (self.protocol, self.tls) {
+            (Protocol::Https, _) => ("https", 443),
+            (Protocol::Http, _) => ("http", 80),
+            (Protocol::Tftp, _) => ("tftp", 69),
+            (Protocol::Ftp, FtpTls::Explicit | FtpTls::Required) => ("ftp", 21),
+            (Protocol::Ftp, FtpTls::Implicit) => ("ftps", 990),
         }
     }
 
     fn url(&self) -> String {
         let host = self.host.as_deref().unwrap_or_default();
-        match self.address.port() {
-            port if port == self.usual_port() => format!("{}://{host}/", self.protocol),
-            port => format!("{}://{host}:{port}/", self.protocol),
+        match (self.scheme(), self.address.port()) {
+            ((scheme, usual), port) if port == usual => format!("{scheme}://{host}/"),
+            ((scheme, _), port) => format!("{scheme}://{host}:{port}/"),
         }
     }
 
@@ -233,7 +244,7 @@ impl Place {
     /// stands there for the other protocols.
     fn boot_server(&self) -> String {
         match self.protocol {
-            Protocol::Tftp if self.address.port() == self.usual_port() => self.address.ip().to_string(),
+            Protocol::Tftp if self.address.port() == self.scheme().1 => self.address.ip().to_string(),
             Protocol::Https | Protocol::Http | Protocol::Tftp | Protocol::Ftp => self.url(),
         }
     }
@@ -242,7 +253,7 @@ impl Place {
     fn tftp_address(&self) -> Option<Ipv4Addr> {
         let SocketAddr::V4(v4) = self.address else { return None };
         match self.protocol {
-            Protocol::Tftp if v4.port() == self.usual_port() && !v4.ip().is_unspecified() => Some(*v4.ip()),
+            Protocol::Tftp if v4.port() == self.scheme().1 && !v4.ip().is_unspecified() => Some(*v4.ip()),
             Protocol::Https | Protocol::Http | Protocol::Tftp | Protocol::Ftp => None,
         }
     }
@@ -268,6 +279,7 @@ mod tests {
             address,
             named: name.is_some(),
             host: (!address.ip().is_unspecified()).then_some(host),
+            tls: FtpTls::Explicit,
         }
     }
 
@@ -301,6 +313,20 @@ mod tests {
         assert_eq!(first(&[place(Protocol::Tftp, "10.0.0.1:6969", None)]), "tftp://10.0.0.1:6969/");
         assert_eq!(first(&[nameless()]), "https://10.0.0.1/");
         assert!(Advice::from_places("acme", &[place(Protocol::Tftp, "0.0.0.0:69", None)]).is_err());
+    }
+
+    #[test]
+    fn ftp_inside_tls_has_its_own_scheme_and_what_a_url_cannot_say_is_noted() {
+        let ftp = |address: &str, tls| Place { tls, ..place(Protocol::Ftp, address, None) };
+        assert_eq!(first(&[ftp("10.0.0.1:990", FtpTls::Implicit)]), "ftps://10.0.0.1/");
+        assert_eq!(first(&[ftp("10.0.0.1:2990", FtpTls::Implicit)]), "ftps://10.0.0.1:2990/");
+        assert_eq!(first(&[ftp("10.0.0.1:990", FtpTls::Required)]), "ftp://10.0.0.1:990/");
+        let (plain, tftp) = (ftp("10.0.0.1:21", FtpTls::Explicit), place(Protocol::Tftp, "10.0.0.1:69", None));
+        assert_eq!(first(&[ftp("10.0.0.1:990", FtpTls::Implicit), tftp]), "10.0.0.1");
+        assert_eq!(first(&[ftp("10.0.0.1:990", FtpTls::Implicit), plain]), "ftp://10.0.0.1/");
+        let notes = |tls| Advice::from_places("acme", &[ftp("10.0.0.1:21", tls)]).unwrap().notes;
+        assert!(notes(FtpTls::Required).iter().any(|note| note.contains("AUTH TLS")));
+        assert!(!notes(FtpTls::Explicit).iter().any(|note| note.contains("AUTH TLS")));
     }
 
     #[test]
