@@ -245,7 +245,7 @@ async fn send_file(
     let mut data = plan.open(&ends).await?;
     let mut ascii = ToNetwork::default();
     let mut spare = Vec::new();
-    if representation == Representation::Image && data.takes_files() {
+    if representation == Representation::Image && data.is_plain() {
         data.send(&body.chunk, &progress).await?;
         data.send_rest(&body.file, body.offset, body.end, &progress).await?;
         return Ok(data.finish().await?);

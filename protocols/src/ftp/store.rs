@@ -6,13 +6,16 @@
 //! What arrives is spooled and applied as a whole at the end, so that a transfer that breaks off leaves what was there. In
 //! stream mode the end of the data connection is the end of the file; a reset, a stall, ABOR and a lost control connection
 //! are not. The reply comes when the bytes are stored.
+//!
+//! STOU, which leaves the name to the server, is refused: what is stored belongs to the device that its name tells, and a name
+//! that nobody asks for again is of no use to a phone.
 
 use provost_core::{Operation, Proofs};
 use provost_tenants::Tenant;
 use provost_tenants::uploads::{Spool, Stored, Target, UploadError};
 
 use super::ascii::FromNetwork;
-use super::data::{Ends, Plan};
+use super::data::{BATCH_BYTES, Data, Ends, FIRST_BYTES, Plan};
 use super::refuse::{Aim, Failure};
 use super::reply::Reply;
 use super::session::{End, Session};
@@ -21,11 +24,6 @@ use super::transfer::{Carried, Progress};
 use crate::front::{Exchange, Front};
 use crate::listen::Job;
 use crate::record::Outcome;
-
-/// What a buffer begins with: most uploads are smaller.
-const FIRST_BYTES: usize = 16 * 1024;
-/// How much is spooled at once.
-const BATCH_BYTES: usize = 256 * 1024;
 
 /// A spool that stores one batch while the next arrives.
 #[derive(Debug)]
@@ -132,14 +130,33 @@ async fn receive(
     progress: Progress,
 ) -> Result<(Spool, Vec<u8>), Failure> {
     let mut data = plan.open(&ends).await?;
+    let received = match representation {
+        Representation::Image if data.is_plain() => data.spool(spool, &progress).await?,
+        Representation::Image | Representation::Ascii => {
+            receive_in_batches(&mut data, &ends.front, spool, representation, &progress).await?
+        }
+    };
+    // The peer has said that it is complete; whether it hears us say so changes nothing.
+    let _ = data.finish().await;
+    Ok(received)
+}
+
+/// The same where the bytes are not on the wire as they are stored.
+async fn receive_in_batches(
+    data: &mut Data,
+    front: &Front,
+    spool: Spool,
+    representation: Representation,
+    progress: &Progress,
+) -> Result<(Spool, Vec<u8>), Failure> {
     let mut spooler = Spooler::Idle(Box::new(spool));
     let mut ascii = FromNetwork::default();
     let mut buffer = Vec::with_capacity(FIRST_BYTES);
-    while data.receive(&mut buffer, &progress).await? > 0 {
+    while data.receive(&mut buffer, progress).await? > 0 {
         if buffer.len() >= BATCH_BYTES {
             let (spool, spare) = spooler.ready().await?;
             let batch = convert(&mut ascii, representation, std::mem::replace(&mut buffer, spare));
-            spooler = spool_batch(&ends.front, spool, batch);
+            spooler = spool_batch(front, spool, batch);
         } else if buffer.len() == buffer.capacity() {
             buffer.reserve(buffer.len());
         }
@@ -147,8 +164,6 @@ async fn receive(
     let (spool, _) = spooler.ready().await?;
     let mut rest = convert(&mut ascii, representation, buffer);
     rest.extend_from_slice(ascii.finish());
-    // The peer has said that it is complete; whether it hears us say so changes nothing.
-    let _ = data.finish().await;
     Ok((spool, rest))
 }
 

@@ -87,12 +87,20 @@ impl Network {
     /// - [`NetworkError`], inside: the namespace or the device is not there, is another one by now, or needs a privilege
     /// - what the system says: the address is in use, is not of this network, or needs a privilege
     pub fn tcp_listener(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::from_std(self.listening_socket(address)?)
+    }
+
+    /// The same without a runtime that watches it.
+    ///
+    /// # Errors
+    /// - as [`Network::tcp_listener`]
+    pub fn listening_socket(&self, address: SocketAddr) -> io::Result<std::net::TcpListener> {
         let (socket, identity) = self.socket(address, Type::STREAM, Protocol::TCP)?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         self.settle(identity)?;
-        TcpListener::from_std(socket.into())
+        Ok(socket.into())
     }
 
     /// A socket for datagrams at `address`. It must be called inside a tokio runtime.

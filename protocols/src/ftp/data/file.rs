@@ -28,14 +28,6 @@ struct Moved {
 }
 
 impl Data {
-    /// Whether the system can move files itself: it cannot encrypt.
-    pub(in crate::ftp) fn takes_files(&self) -> bool {
-        match self.wire {
-            Wire::Plain(_) => true,
-            Wire::Tls(_) => false,
-        }
-    }
-
     /// Sends a file from `offset` to `end`.
     ///
     /// # Errors
@@ -49,7 +41,12 @@ impl Data {
         progress: &Progress,
     ) -> Result<(), Failure> {
         let broken = |error: io::Error| Failure::Data(DataError::Broken(error));
-        let Wire::Plain(stream) = &self.wire else { return Err(broken(io::ErrorKind::Unsupported.into())) };
+        if offset >= end {
+            return Ok(());
+        }
+        let Wire::Plain(stream) = &*self.stream.watched().map_err(broken)? else {
+            return Err(broken(io::ErrorKind::Unsupported.into()));
+        };
         let socket = Arc::new(stream.as_fd().try_clone_to_owned().map_err(broken)?);
         while offset < end {
             let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
@@ -63,7 +60,7 @@ impl Data {
             progress.add(bytes);
             self.rate.moved(bytes);
             if is_full {
-                let Wire::Plain(stream) = &self.wire else { return Ok(()) };
+                let Wire::Plain(stream) = &*self.stream.watched().map_err(broken)? else { return Ok(()) };
                 let waited = self.rate.wait(stream.async_io(Interest::WRITABLE, || takes_more(stream))).await;
                 waited.map_err(|_| DataError::Stalled)?.map_err(DataError::Broken)?;
             }

@@ -7,6 +7,8 @@
 mod active;
 mod file;
 mod passive;
+mod spool;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +21,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(super) use passive::Passive;
+pub(super) use spool::{BATCH_BYTES, FIRST_BYTES};
+
+use stream::Stream;
 
 use super::transfer::Progress;
 use super::wire::{Security, Wire};
@@ -95,7 +100,7 @@ pub(super) enum DataError {
 /// A data connection. Dropped before it was finished, it is reset, so that the peer cannot take a part for the whole.
 #[derive(Debug)]
 pub(super) struct Data {
-    wire: Wire,
+    stream: Stream,
     stall: Duration,
     rate: LeastRate,
     front: Arc<Front>,
@@ -115,19 +120,20 @@ impl Plan {
             match self {
                 Self::None => Err(io::ErrorKind::NotConnected.into()),
                 Self::Passive(passive) => passive::accept(passive, ends.client).await,
-                Self::Active(peer) => active::connect(ends, peer).await,
+                Self::Active(peer) => active::connect(ends, peer).await.map(Stream::watching),
             }
         });
         let stream = stream.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(DataError::Open)?;
-        // Only a broken connection refuses it, and the transfer will find out.
-        let _ = stream.set_nodelay(true);
-        let wire = match &ends.guard {
-            Some(guard) => Box::pin(guard.shake(stream, &ends.front)).await?,
-            None => Wire::Plain(stream),
+        let stream = match &ends.guard {
+            Some(guard) => {
+                let plain = stream.plain().map_err(DataError::Open)?;
+                Stream::Watched(Box::pin(guard.shake(plain, &ends.front)).await?)
+            }
+            None => stream,
         };
         let rate = LeastRate::new(&ends.front.limits());
         let front = Arc::clone(&ends.front);
-        Ok(Data { wire, stall, rate, front, flow: Flow::default(), finished: false })
+        Ok(Data { stream, stall, rate, front, flow: Flow::default(), finished: false })
     }
 }
 
@@ -156,14 +162,24 @@ impl Guard {
 }
 
 impl Data {
+    /// Whether what goes over it is what stands in a file.
+    pub(super) fn is_plain(&self) -> bool {
+        self.stream.is_plain()
+    }
+
     /// Sends all of it.
     ///
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn send(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
         self.front.pass(&mut self.flow, bytes.len()).await;
+        let sent = self.stream.write_fresh(bytes).map_err(DataError::Broken)?;
+        progress.add(sent);
+        self.rate.moved(sent);
+        bytes = bytes.get(sent..).unwrap_or_default();
         while !bytes.is_empty() {
-            let sent = self.rate.wait(self.wire.write(bytes)).await.map_err(|_| DataError::Stalled)?;
+            let wire = self.stream.watched().map_err(DataError::Broken)?;
+            let sent = self.rate.wait(wire.write(bytes)).await.map_err(|_| DataError::Stalled)?;
             let sent = sent.map_err(DataError::Broken)?;
             progress.add(sent);
             self.rate.moved(sent);
@@ -177,7 +193,8 @@ impl Data {
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn receive(&mut self, buffer: &mut Vec<u8>, progress: &Progress) -> Result<usize, DataError> {
-        let received = self.rate.wait(self.wire.read(buffer)).await.map_err(|_| DataError::Stalled)?;
+        let wire = self.stream.watched().map_err(DataError::Broken)?;
+        let received = self.rate.wait(wire.read(buffer)).await.map_err(|_| DataError::Stalled)?;
         let received = received.map_err(DataError::Broken)?;
         progress.add(received);
         self.rate.moved(received);
@@ -189,7 +206,7 @@ impl Data {
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
     pub(super) async fn finish(mut self) -> Result<(), DataError> {
-        timeout(self.stall, self.wire.finish()).await.map_err(|_| DataError::Stalled)?.map_err(DataError::Broken)?;
+        timeout(self.stall, self.stream.finish()).await.map_err(|_| DataError::Stalled)?.map_err(DataError::Broken)?;
         self.finished = true;
         Ok(())
     }
@@ -198,7 +215,7 @@ impl Data {
 impl Drop for Data {
     fn drop(&mut self) {
         if !self.finished {
-            self.wire.reset();
+            self.stream.reset();
         }
     }
 }

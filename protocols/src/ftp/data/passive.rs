@@ -4,14 +4,16 @@
 //! > and to wait for a connection rather than initiate one upon receipt of a transfer command. (RFC 959 section 4.1.2)
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use provost_core::ClientAddr;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::time::Instant;
 
+use super::stream::Stream;
 use super::{Ends, Plan, SetupCommands};
 use crate::ftp::reply::Reply;
 use crate::ftp::session::Session;
@@ -21,13 +23,16 @@ use crate::record::Outcome;
 /// Where the operator names no range: what Linux takes for ports of its own choice by default. A port is picked here and not
 /// by the system. To pick one that nobody uses the system looks through all whose last connection ended within a minute,
 /// which at some hundred transfers a second costs more than everything else together, and at some hundred more finds none.
-/// Asked for a certain port it takes that at once.
+/// Asked for a certain one it takes that at once.
 const DYNAMIC: RangeInclusive<u16> = 32768..=60999;
 
-/// A port at which the peer is awaited.
+/// How many connections are looked through at a port before others have their turn on the runtime.
+const STRANGERS: usize = 16;
+
+/// A port at which the peer is awaited. The runtime does not watch it yet.
 #[derive(Debug)]
 pub(in crate::ftp) struct Passive {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     lease: Lease,
     /// Until when it waits for a command that uses it.
     pub(in crate::ftp) until: Instant,
@@ -114,7 +119,7 @@ fn listen(ends: &Ends, ports: &Arc<Ports>) -> io::Result<Passive> {
     let mut address = ends.local;
     for lease in ports.lease(ends.client.ip(), range) {
         address.set_port(lease.port);
-        match ends.front.network().tcp_listener(address) {
+        match ends.front.network().listening_socket(address) {
             // Somebody else on this machine has it.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error),
@@ -129,12 +134,34 @@ fn listen(ends: &Ends, ports: &Arc<Ports>) -> io::Result<Passive> {
 
 /// Waits for the peer. Whoever else connects is turned away, and the port stays open for the peer. The caller bounds the
 /// time.
-pub(super) async fn accept(passive: Passive, client: ClientAddr) -> io::Result<TcpStream> {
-    loop {
-        let (stream, peer) = passive.listener.accept().await?;
-        if ClientAddr::from(peer).ip() == client.ip() {
-            return Ok(stream);
+///
+/// Nearly all peers have connected before they send the command that uses the port. Then the runtime watches neither the port
+/// nor, where one write is enough, the connection.
+pub(super) async fn accept(passive: Passive, client: ClientAddr) -> io::Result<Stream> {
+    for _ in 0..STRANGERS {
+        let (stream, peer) = match acceptfrom_with(&passive.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok((stream, peer)) => (stream, peer.and_then(|peer| SocketAddr::try_from(peer).ok())),
+            Err(Errno::AGAIN) => break,
+            Err(Errno::INTR | Errno::CONNABORTED) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if peer.is_some_and(|peer| is_of(peer, client)) {
+            return Ok(Stream::Fresh(stream.into()));
         }
+    }
+    let listener = tokio::net::TcpListener::from_std(passive.listener)?;
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        if is_of(peer, client) {
+            return Ok(Stream::watching(stream));
+        }
+    }
+}
+
+fn is_of(peer: SocketAddr, client: ClientAddr) -> bool {
+    let is_client = ClientAddr::from(peer).ip() == client.ip();
+    if !is_client {
         tracing::debug!(%peer, %client, "a stranger at a passive port was turned away");
     }
+    is_client
 }

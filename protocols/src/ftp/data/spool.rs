@@ -1,0 +1,117 @@
+//! What arrives on a plain data connection, straight into the spool.
+//!
+//! Whatever is there is moved in one go, off the runtime, until the socket is dry. Then the peer is waited for on the
+//! runtime, where that holds no thread, and a batch is collected before the next go: a slow uploader takes as many of the
+//! tenant's jobs as it has batches, however it drips.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use provost_tenants::uploads::Spool;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
+use super::{Data, DataError};
+use crate::ftp::refuse::Failure;
+use crate::ftp::transfer::Progress;
+use crate::ftp::wire::Wire;
+
+/// What a buffer begins with: most uploads are smaller.
+pub(in crate::ftp) const FIRST_BYTES: usize = 16 * 1024;
+/// How much is collected before a thread is taken for it.
+pub(in crate::ftp) const BATCH_BYTES: usize = 256 * 1024;
+/// How much is moved at most before the transfer is looked at again: for ABOR, and for its rate.
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What one go has left.
+struct Poured {
+    spool: Spool,
+    /// Empty.
+    buffer: Vec<u8>,
+    bytes: usize,
+    state: Inflow,
+}
+
+/// What there is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inflow {
+    /// Nothing has arrived.
+    Dry,
+    /// More is there.
+    Flows,
+    /// The peer has said that it was all.
+    Ended,
+}
+
+impl Data {
+    /// Receives everything as it is: the spool, and the bytes that are not yet in it. The connection must be plain.
+    ///
+    /// # Errors
+    /// - [`Failure::Upload`]: it does not fit
+    /// - [`Failure::Data`]: broken or stalled
+    pub(in crate::ftp) async fn spool(
+        &mut self,
+        mut spool: Spool,
+        progress: &Progress,
+    ) -> Result<(Spool, Vec<u8>), Failure> {
+        let mut buffer = Vec::with_capacity(FIRST_BYTES);
+        while self.receive(&mut buffer, progress).await? > 0 {
+            if buffer.len() >= BATCH_BYTES {
+                let state;
+                (spool, buffer, state) = self.pour(spool, buffer, progress).await?;
+                if state == Inflow::Ended {
+                    break;
+                }
+            } else if buffer.len() == buffer.capacity() {
+                buffer.reserve_exact(buffer.len());
+            }
+        }
+        Ok((spool, buffer))
+    }
+
+    /// Spools the batch and what is there behind it.
+    async fn pour(
+        &mut self,
+        mut spool: Spool,
+        mut buffer: Vec<u8>,
+        progress: &Progress,
+    ) -> Result<(Spool, Vec<u8>, Inflow), Failure> {
+        let broken = |error: io::Error| Failure::Data(DataError::Broken(error));
+        loop {
+            let Wire::Plain(stream) = &*self.stream.watched().map_err(broken)? else {
+                return Err(broken(io::ErrorKind::Unsupported.into()));
+            };
+            let socket = stream.as_fd().try_clone_to_owned().map_err(broken)?;
+            let counted = progress.clone();
+            let go = move || pour(&socket, spool, buffer, &counted);
+            let poured = self.front.off_runtime(go).await.map_err(|error| Failure::Read(io::Error::other(error)))??;
+            self.rate.moved(poured.bytes);
+            (spool, buffer) = (poured.spool, poured.buffer);
+            match poured.state {
+                Inflow::Flows => {}
+                state @ (Inflow::Dry | Inflow::Ended) => return Ok((spool, buffer, state)),
+            }
+        }
+    }
+}
+
+fn pour(socket: &OwnedFd, mut spool: Spool, mut buffer: Vec<u8>, progress: &Progress) -> Result<Poured, Failure> {
+    spool.write(&buffer)?;
+    let (mut bytes, mut state) = (0, Inflow::Flows);
+    while bytes < PIECE_BYTES && state == Inflow::Flows {
+        buffer.clear();
+        match rustix::io::read(socket, spare_capacity(&mut buffer)) {
+            Ok(0) => state = Inflow::Ended,
+            Ok(read) => {
+                progress.add(read);
+                bytes += read;
+                spool.write(&buffer)?;
+            }
+            Err(Errno::AGAIN) => state = Inflow::Dry,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(DataError::Broken(error.into()).into()),
+        }
+    }
+    buffer.clear();
+    Ok(Poured { spool, buffer, bytes, state })
+}

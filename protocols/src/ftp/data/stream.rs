@@ -1,0 +1,85 @@
+//! The stream of a data connection. The runtime watches it once it has to be waited for: the file of one write is gone before.
+
+use std::io::{self, Write as _};
+use std::net::Shutdown;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use crate::ftp::wire::Wire;
+
+/// A stream.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// It was accepted, and nothing has waited for it.
+    Fresh(std::net::TcpStream),
+    Watched(Wire),
+    /// It broke while it came to be watched.
+    Broken,
+}
+
+impl Stream {
+    pub(super) fn watching(stream: TcpStream) -> Self {
+        // Only a broken connection refuses it, and the transfer will find out.
+        let _ = stream.set_nodelay(true);
+        Self::Watched(Wire::Plain(stream))
+    }
+
+    /// The wire, watched from here on.
+    pub(super) fn watched(&mut self) -> io::Result<&mut Wire> {
+        *self = match std::mem::replace(self, Self::Broken) {
+            Self::Fresh(stream) => Self::watching(TcpStream::from_std(stream)?),
+            known @ (Self::Watched(_) | Self::Broken) => known,
+        };
+        match self {
+            Self::Watched(wire) => Ok(wire),
+            Self::Fresh(_) | Self::Broken => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The plain stream, to be encrypted.
+    pub(super) fn plain(mut self) -> io::Result<TcpStream> {
+        self.watched()?;
+        match self {
+            Self::Watched(Wire::Plain(stream)) => Ok(stream),
+            Self::Watched(Wire::Tls(_)) | Self::Fresh(_) | Self::Broken => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Whether what goes over it is what stands in a file.
+    pub(super) fn is_plain(&self) -> bool {
+        match self {
+            Self::Fresh(_) | Self::Watched(Wire::Plain(_)) => true,
+            Self::Watched(Wire::Tls(_)) | Self::Broken => false,
+        }
+    }
+
+    /// Writes what can be written at once to a stream that nothing has waited for; 0 to any other.
+    pub(super) fn write_fresh(&self, bytes: &[u8]) -> io::Result<usize> {
+        let Self::Fresh(stream) = self else { return Ok(0) };
+        let mut stream = stream;
+        match stream.write(bytes) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+            written => written,
+        }
+    }
+
+    /// As [`Wire::finish`].
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Self::Fresh(stream) => stream.shutdown(Shutdown::Write),
+            Self::Watched(wire) => wire.finish().await,
+            Self::Broken => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// As [`Wire::reset`].
+    pub(super) fn reset(&self) {
+        match self {
+            // An error means that the connection is gone already.
+            Self::Fresh(stream) => _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)),
+            Self::Watched(wire) => wire.reset(),
+            Self::Broken => {}
+        }
+    }
+}
