@@ -173,6 +173,11 @@ impl Front {
         self.shares().memory.take(piece(want, limits.bandwidth), limits.memory)
     }
 
+    /// Memory for something of a transfer that cannot be cut: `want` bytes, or less where the tenant's is short.
+    pub(crate) fn memory(&self, want: usize) -> Held {
+        self.shares().memory.take(want, self.present.load().tenant.limits.memory)
+    }
+
     /// Takes a place for a connection or a transfer, before anything else is done for the peer.
     ///
     /// # Errors

@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use provost_core::{Operation, Proofs};
 use provost_tenants::Tenant;
 use provost_tenants::files::{Entry, FileError};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::data::{Ends, Plan};
 use super::facts::{Fact, by_facts, long};
+use super::lists::Hold;
 use super::refuse::{Aim, Failure};
 use super::reply::Reply;
 use super::retrieve::describe;
@@ -24,10 +24,6 @@ use super::session::{End, Session};
 use super::transfer::{Carried, Progress};
 use crate::front::Exchange;
 use crate::record::Outcome;
-
-/// Lists that the sessions of a listener may have at once, from reading the folder until the last byte is taken. A list of
-/// 100,000 names is 25 MB and a tenth of a second of work, and anyone may ask for it in a line.
-pub(super) const AT_ONCE: usize = 8;
 
 /// How the names are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,16 +63,9 @@ impl Session {
             Ok(plan) => plan,
             Err(reply) => return Ok(reply),
         };
-        let Some(_turn) = self.turn(&mut exchange).await else {
-            self.data.plan = plan;
-            return Ok(Reply::BUSY);
-        };
-        let make = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
-            look(exchange, tenant, proofs).map(|found| text(&found, &form))
-        };
-        let (mut exchange, text) = self.off_runtime(exchange, make).await?;
-        let text = match text {
-            Ok(text) => text,
+        let (mut exchange, list) = self.make(exchange, form).await?;
+        let List { text, hold: _hold } = match list {
+            Ok(list) => list,
             Err(failure) => {
                 self.data.plan = plan;
                 return failure.conclude(exchange, Aim::Read);
@@ -91,27 +80,27 @@ impl Session {
         self.fail(exchange, carried, Aim::Read).await
     }
 
-    /// STAT with a path: the list goes over the control connection (RFC 959 section 4.1.3).
-    pub(super) async fn stat_path(&mut self, argument: &[u8]) -> Result<Reply, End> {
-        let mut exchange = self.exchange("STAT", without_options(argument));
-        let Some(_turn) = self.turn(&mut exchange).await else { return Ok(Reply::BUSY) };
-        let make = |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| look(exchange, tenant, proofs);
-        let (exchange, found) = self.off_runtime(exchange, make).await?;
-        match found {
-            Ok(found) => {
-                exchange.finish(Outcome::Listed, None);
-                let now = Timestamp::now();
-                let lines = found.entries().iter().map(|entry| long(entry, now)).collect();
-                Ok(Reply::lines(213, "Status follows:", lines, "End of status."))
-            }
-            Err(failure) => failure.conclude(exchange, Aim::Read),
-        }
+    /// STAT with a path: the list goes over the control connection (RFC 959 section 4.1.3). `None`: it has been sent.
+    pub(super) async fn stat_path(&mut self, argument: &[u8]) -> Result<Option<Reply>, End> {
+        let exchange = self.exchange("STAT", without_options(argument));
+        let (exchange, list) = self.make(exchange, Form::Long).await?;
+        let List { text, hold: _hold } = match list {
+            Ok(list) => list,
+            Err(failure) => return failure.conclude(exchange, Aim::Read).map(Some),
+        };
+        exchange.finish(Outcome::Listed, None);
+        let lines = text.lines().map(str::to_owned).collect();
+        self.control.reply(&Reply::lines(213, "Status follows:", lines, "End of status.")).await?;
+        Ok(None)
     }
 
     pub(super) async fn mlst(&mut self, argument: &[u8]) -> Result<Reply, End> {
         let chosen = self.settings.facts.clone();
-        let mut exchange = self.exchange("MLST", argument);
-        let Some(_turn) = self.turn(&mut exchange).await else { return Ok(Reply::BUSY) };
+        let exchange = self.exchange("MLST", argument);
+        let shared = Arc::clone(&self.shared);
+        let Ok(_turn) = timeout(self.front.limits().stall, shared.lists.turn()).await else {
+            return Failure::Busy.conclude(exchange, Aim::Read);
+        };
         let (exchange, line) = self
             .off_runtime(exchange, move |exchange, tenant, proofs| {
                 let facts =
@@ -130,15 +119,42 @@ impl Session {
     }
 }
 
+/// A list that was made.
+#[derive(Debug)]
+struct List {
+    text: String,
+    hold: Hold,
+}
+
 impl Session {
-    /// Waits for a turn to make a list; kept until the list is sent. `None` where none comes in time, and the record says so.
-    async fn turn(&self, exchange: &mut Exchange) -> Option<OwnedSemaphorePermit> {
-        let turn = timeout(self.front.limits().stall, Arc::clone(&self.shared.listings).acquire_owned()).await;
-        let turn = turn.ok().and_then(Result::ok);
-        if turn.is_none() {
-            exchange.end(Outcome::Refused, Some("busy"));
+    /// Makes a list. A long one for which there is no place is made again once there is: its text does not wait for that.
+    async fn make(&self, mut exchange: Exchange, form: Form) -> Result<(Exchange, Result<List, Failure>), End> {
+        let (lists, address) = (&self.shared.lists, self.client.ip());
+        let stall = self.front.limits().stall;
+        let mut place = None;
+        loop {
+            let Ok(turn) = timeout(stall, lists.turn()).await else { return Ok((exchange, Err(Failure::Busy))) };
+            let form = form.clone();
+            let make = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
+                look(exchange, tenant, proofs).map(|found| text(&found, &form))
+            };
+            let text;
+            (exchange, text) = self.off_runtime(exchange, make).await?;
+            drop(turn);
+            let text = match text {
+                Ok(text) => text,
+                Err(failure) => return Ok((exchange, Err(failure))),
+            };
+            let hold = place.take().map(Hold::Long).or_else(|| lists.hold(&self.front, address, text.len()));
+            if let Some(hold) = hold {
+                return Ok((exchange, Ok(List { text, hold })));
+            }
+            drop(text);
+            match timeout(stall, lists.place(address)).await {
+                Ok(taken) => place = Some(taken),
+                Err(_) => return Ok((exchange, Err(Failure::Busy))),
+            }
         }
-        turn
     }
 }
 

@@ -10,6 +10,7 @@ mod data;
 mod facts;
 pub mod line;
 mod list;
+mod lists;
 mod login;
 mod navigate;
 mod pace;
@@ -29,7 +30,6 @@ mod wire;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 use crate::front::Front;
 use crate::listen::{self, Ports};
@@ -38,17 +38,16 @@ use crate::listen::{self, Ports};
 pub const ALPN: &[&str] = &[];
 
 /// What the sessions of one listener have in common.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
-    /// Turns to make lists.
-    listings: Arc<Semaphore>,
+    lists: lists::Lists,
     /// Ports at which data connections are awaited.
     ports: Arc<Ports>,
 }
 
 /// Serves FTP on a listening socket until the task is dropped.
 pub async fn serve(front: Arc<Front>, listener: TcpListener) {
-    let shared = Arc::new(Shared { listings: Arc::new(Semaphore::new(list::AT_ONCE)), ports: Arc::default() });
+    let shared = Arc::<Shared>::default();
     let serve = move |front, connection| session::serve(front, connection, Arc::clone(&shared));
     listen::accept(front, listener, serve, session::turn_away).await;
 }

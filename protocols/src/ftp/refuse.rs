@@ -30,6 +30,9 @@ pub(super) enum Failure {
     /// The file could not be read to its end.
     #[error("read the file")]
     Read(#[source] std::io::Error),
+    /// Too many lists are made, or wait to be taken.
+    #[error("no turn to make a list came in time")]
+    Busy,
     /// The data connection failed.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -66,6 +69,7 @@ impl Failure {
             Self::File(FileError::Io { .. }) | Self::Read(_) => Ok(Reply::LOCAL_ERROR),
             Self::Upload(error) => Ok(not_stored(error)),
             Self::Restart => Ok(Reply::BAD_RESTART),
+            Self::Busy => Ok(Reply::BUSY),
             Self::Data(DataError::Open(_) | DataError::Handshake(_) | DataError::Stranger) => Ok(Reply::CANNOT_CONNECT),
             Self::Data(DataError::Broken(_) | DataError::Stalled) => Ok(Reply::BROKEN),
         }
@@ -86,6 +90,7 @@ impl Failure {
             Self::Upload(UploadError::Unstorable) => (Outcome::Refused, "unstorable"),
             Self::Upload(UploadError::Io { .. }) => (Outcome::Error, "upload_error"),
             Self::Restart => (Outcome::Rejected, "bad_restart"),
+            Self::Busy => (Outcome::Refused, "busy"),
             Self::Data(DataError::Open(_)) => (Outcome::Aborted, "no_data_connection"),
             Self::Data(DataError::Handshake(_)) => (Outcome::Aborted, "data_handshake"),
             Self::Data(DataError::Stranger) => (Outcome::Aborted, "data_stranger"),

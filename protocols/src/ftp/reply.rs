@@ -46,6 +46,7 @@ impl Reply {
     pub(super) const UNPROTECTED: Self = Self::fixed(521, "Data connections are protected here, send PROT P.");
     pub(super) const BAD_PARAMETER: Self = Self::fixed(501, "Parameter not understood.");
     pub(super) const NOT_IMPLEMENTED: Self = Self::fixed(502, "Command not implemented.");
+    pub(super) const NAME_IT: Self = Self::fixed(502, "Names are the phone's to give, use STOR.");
     pub(super) const BAD_SEQUENCE: Self = Self::fixed(503, "Bad sequence of commands.");
     pub(super) const PARAMETER_NOT_IMPLEMENTED: Self = Self::fixed(504, "Parameter not implemented.");
     pub(super) const LOGIN_FIRST: Self = Self::fixed(530, "Log in with USER and PASS.");

@@ -5,7 +5,7 @@
 //!
 //! FEAT is RFC 2389 section 3. Nothing here says which server this is, or of which version.
 
-use super::command::VERBS;
+use super::command::{VERBS, Verb};
 use super::facts::Fact;
 use super::reply::Reply;
 use super::session::{End, Session};
@@ -35,7 +35,7 @@ impl Session {
         Reply::fixed(215, "UNIX Type: L8")
     }
 
-    pub(super) async fn stat(&mut self, argument: &[u8]) -> Result<Reply, End> {
+    pub(super) async fn stat(&mut self, argument: &[u8]) -> Result<Option<Reply>, End> {
         if !argument.is_empty() {
             return self.stat_path(argument).await;
         }
@@ -51,7 +51,7 @@ impl Session {
             format!("Connected to {}, {}.", self.client, security),
             format!("Type {representation}, mode stream, structure file."),
         ];
-        Ok(Reply::lines(211, "Status:", lines, "End of status."))
+        Ok(Some(Reply::lines(211, "Status:", lines, "End of status.")))
     }
 
     /// SITE: nothing of other servers' is here.
@@ -65,13 +65,17 @@ impl Session {
 
     pub(super) fn help(argument: &[u8]) -> Reply {
         if argument.is_empty() {
-            let names: Vec<&str> = VERBS.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = implemented().collect();
             let lines = names.chunks(HELP_COLUMNS).map(|row| row.join(" ")).collect();
             return Reply::lines(214, "Commands:", lines, "End.");
         }
-        match VERBS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(argument)) {
-            Some((name, _)) => Reply::with(214, format!("{name} is known here.")),
+        match implemented().find(|name| name.as_bytes().eq_ignore_ascii_case(argument)) {
+            Some(name) => Reply::with(214, format!("{name} is known here.")),
             None => Reply::NOT_UNDERSTOOD,
         }
     }
+}
+
+fn implemented() -> impl Iterator<Item = &'static str> {
+    VERBS.iter().filter(|(_, verb)| *verb != Verb::Stou).map(|(name, _)| *name)
 }

@@ -130,12 +130,14 @@ impl Server {
         self.session_of("anonymous", "x").await
     }
 
+    /// The same from another address of this machine.
+    pub(super) async fn session_from(&self, address: [u8; 4]) -> Client {
+        let client = Client::raw(connect_as(address, self.address).await).greeted().await;
+        client.log_in("anonymous", "x").await
+    }
+
     pub(super) async fn session_of(&self, user: &str, password: &str) -> Client {
-        let mut client = self.connect().await;
-        assert_eq!(client.code(&format!("USER {user}")).await, 331);
-        assert_eq!(client.code(&format!("PASS {password}")).await, 230);
-        assert_eq!(client.code("TYPE I").await, 200);
-        client
+        self.connect().await.log_in(user, password).await
     }
 }
 
@@ -156,6 +158,13 @@ impl Client {
 
     async fn greeted(mut self) -> Self {
         assert_eq!(code_of(&self.reply().await), 220);
+        self
+    }
+
+    async fn log_in(mut self, user: &str, password: &str) -> Self {
+        assert_eq!(self.code(&format!("USER {user}")).await, 331);
+        assert_eq!(self.code(&format!("PASS {password}")).await, 230);
+        assert_eq!(self.code("TYPE I").await, 200);
         self
     }
 

@@ -353,10 +353,29 @@ async fn a_stranger_s_log_makes_no_folder_in_the_way_of_settings() {
 }
 
 #[tokio::test]
-async fn a_list_waits_where_many_are_made_and_not_taken() {
+async fn lists_that_nobody_takes_hold_up_nobody() {
     let server = Server::start();
+    server.provide("sip.cfg", b"sip");
     let mut waiting = Vec::new();
-    for _ in 0..crate::ftp::list::AT_ONCE {
+    for _ in 0..20 {
+        let mut client = server.session().await;
+        client.pasv().await;
+        assert_eq!(client.code("LIST").await, 150);
+        waiting.push(client);
+    }
+    let mut late = server.session().await;
+    assert_eq!(late.fetch("LIST").await.0, 226);
+    assert!(late.ask("STAT /").await.contains("sip.cfg"));
+    assert_eq!(waiting.first_mut().unwrap().code("ABOR").await, 426);
+}
+
+#[tokio::test]
+async fn long_lists_that_an_address_does_not_take_leave_places_to_others() {
+    let server = Server::start();
+    let names = crate::ftp::lists::SHORT_BYTES / 60;
+    (0..names).for_each(|number| server.provide(&format!("{number}.cfg"), b""));
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
         let mut client = server.session().await;
         client.pasv().await;
         assert_eq!(client.code("LIST").await, 150);
@@ -365,10 +384,17 @@ async fn a_list_waits_where_many_are_made_and_not_taken() {
     let mut late = server.session().await;
     let data = late.data().await;
     late.send(b"LIST\r\n").await;
-    // A list that needs no turn would be there by now; one that waits never is.
+    let mut other = server.session_from([127, 0, 0, 2]).await;
+    let address = other.pasv().await;
+    let taken = connect_as([127, 0, 0, 2], address).await;
+    assert_eq!(other.code("LIST").await, 150);
+    let list = read_to_end(taken).await.unwrap();
+    assert_eq!(list.split(|byte| *byte == b'\n').count(), names + 1);
+    assert_eq!(other.next_code().await, 226);
+    // A list that needs no place would be there by now; one that waits never is.
     assert!(tokio::time::timeout(Duration::from_millis(200), late.reply()).await.is_err());
     assert_eq!(waiting.first_mut().unwrap().code("ABOR").await, 426);
     assert_eq!(late.next_code().await, 150);
-    assert!(read_to_end(data).await.is_ok());
+    assert_eq!(read_to_end(data).await.unwrap(), list);
     assert_eq!(late.next_code().await, 226);
 }
