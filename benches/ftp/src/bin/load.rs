@@ -1,4 +1,5 @@
-//! A load of FTP sessions, one thread each, over blocking sockets.
+//! A load of FTP sessions. Those that are counted by the second run as tasks of one thread, so that the load takes little of the
+//! machine that it measures, and is the same for one peer and for many; the others block a thread each.
 //!
 //! ```text
 //! load sessions ADDRESS USER PASSWORD PATH PEERS SECONDS   connect, login, PASV, RETR, QUIT, again and again
@@ -14,6 +15,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -52,11 +55,7 @@ impl<S: Read + Write> Session<S> {
 
     fn pasv(&mut self) -> Outcome<TcpStream> {
         let line = self.ask("PASV", 227)?;
-        let numbers = line.split_once('(').and_then(|(_, rest)| rest.split_once(')')).ok_or("no address")?.0;
-        let numbers: Vec<u16> = numbers.split(',').map(str::parse).collect::<Result<_, _>>()?;
-        let [a, b, c, d, high, low] = numbers[..] else { return Err("no address".into()) };
-        let address = SocketAddr::from(([a as u8, b as u8, c as u8, d as u8], high * 256 + low));
-        Ok(TcpStream::connect(address)?)
+        Ok(TcpStream::connect(data_address(&line)?)?)
     }
 
     fn retr(&mut self, path: &str) -> Outcome<u64> {
@@ -83,6 +82,14 @@ impl<S: Read + Write> Session<S> {
     }
 }
 
+/// The address in the reply to PASV.
+fn data_address(line: &str) -> Outcome<SocketAddr> {
+    let numbers = line.split_once('(').and_then(|(_, rest)| rest.split_once(')')).ok_or("no address")?.0;
+    let numbers: Vec<u16> = numbers.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    let [a, b, c, d, high, low] = numbers[..] else { return Err("no address".into()) };
+    Ok(SocketAddr::from(([a as u8, b as u8, c as u8, d as u8], high * 256 + low)))
+}
+
 fn connect(address: &str) -> Outcome<Session<TcpStream>> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -92,15 +99,92 @@ fn connect(address: &str) -> Outcome<Session<TcpStream>> {
     Ok(session)
 }
 
-fn one(address: &str, user: &str, password: &str, path: &str) -> Outcome<()> {
-    let mut session = connect(address)?;
-    session.login(user, password)?;
-    session.ask("TYPE I", 200)?;
-    if session.retr(path)? != 4096 {
+/// A session in a task.
+struct Talk {
+    stream: tokio::net::TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Talk {
+    async fn reply(&mut self) -> Outcome<(u16, String)> {
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = String::from_utf8_lossy(&self.buffer[..=end]).into_owned();
+                self.buffer.drain(..=end);
+                if line.as_bytes().get(3) == Some(&b' ') {
+                    return Ok((line[..3].parse()?, line));
+                }
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err("the server closed the connection".into());
+            }
+        }
+    }
+
+    async fn say(&mut self, command: &str) -> Outcome<(u16, String)> {
+        self.stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+        self.reply().await
+    }
+
+    async fn ask(&mut self, command: &str, code: u16) -> Outcome<String> {
+        match self.say(command).await? {
+            (answer, line) if answer == code => Ok(line),
+            (_, line) => Err(format!("{command}: {line}").into()),
+        }
+    }
+}
+
+async fn one(address: &str, user: &str, password: &str, path: &str) -> Outcome<()> {
+    let stream = tokio::net::TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut session = Talk { stream, buffer: Vec::with_capacity(512) };
+    session.reply().await?;
+    // pure-ftpd asks anonymous users for no password.
+    match session.say(&format!("USER {user}")).await? {
+        (230, _) => {}
+        (331, _) => drop(session.ask(&format!("PASS {password}"), 230).await?),
+        (_, line) => return Err(line.into()),
+    }
+    session.ask("TYPE I", 200).await?;
+    let place = data_address(&session.ask("PASV", 227).await?)?;
+    let mut data = tokio::net::TcpStream::connect(place).await?;
+    session.ask(&format!("RETR {path}"), 150).await?;
+    let mut content = Vec::with_capacity(8192);
+    while data.read_buf(&mut content).await? > 0 {}
+    if content.len() != 4096 {
         return Err("a file of another size".into());
     }
-    session.ask("QUIT", 221)?;
+    drop(data);
+    match session.reply().await? {
+        (226, _) => {}
+        (_, line) => return Err(line.into()),
+    }
+    session.ask("QUIT", 221).await?;
     Ok(())
+}
+
+/// Runs sessions in `peers` tasks of one thread for so long.
+fn sessions(peers: usize, seconds: f64, address: &str, user: &str, password: &str, path: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let began = Instant::now();
+    let until = began + Duration::from_secs_f64(seconds);
+    let peer = || async {
+        let (mut times, mut errors, mut last) = (Vec::new(), 0, String::new());
+        while Instant::now() < until {
+            let began = Instant::now();
+            match one(address, user, password, path).await {
+                Ok(()) => times.push(began.elapsed().as_secs_f64() * 1000.0),
+                Err(error) => (errors, last) = (errors + 1, error.to_string()),
+            }
+        }
+        (times, errors, last)
+    };
+    let results = runtime.block_on(async {
+        let watchdog = Duration::from_secs_f64(seconds + 20.0);
+        let all = futures_util::future::join_all((0..peers).map(|_| peer()));
+        tokio::time::timeout(watchdog, all).await.expect("a session hangs")
+    });
+    report(began.elapsed(), &results);
 }
 
 /// Runs `work` in `peers` threads until `again` says no; how long each took, and the errors.
@@ -121,7 +205,11 @@ fn measure(peers: usize, again: impl Fn() -> bool + Sync, work: impl Fn() -> Out
         let threads: Vec<_> = (0..peers).map(|_| scope.spawn(peer)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let wall = began.elapsed().as_secs_f64();
+    report(began.elapsed(), &results);
+}
+
+fn report(wall: Duration, results: &[(Vec<f64>, usize, String)]) {
+    let wall = wall.as_secs_f64();
     let errors: usize = results.iter().map(|(_, errors, _)| errors).sum();
     let error = results.iter().map(|(_, _, error)| error.trim()).find(|error| !error.is_empty()).unwrap_or_default();
     let mut times: Vec<f64> = results.iter().flat_map(|(times, _, _)| times.iter().copied()).collect();
@@ -203,8 +291,7 @@ fn main() {
     let counted = || left.fetch_sub(1, Ordering::Relaxed) > 0;
     match mode.as_str() {
         "sessions" => {
-            let until = Instant::now() + Duration::from_secs_f64(arguments[6].parse().unwrap());
-            measure(number(5), || Instant::now() < until, || one(address, user, password, path));
+            sessions(number(5), arguments[6].parse().unwrap(), address, user, password, path);
         }
         "retr" => {
             left.store(number(5) as i64, Ordering::Relaxed);
