@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::mac::{Mac, Oui};
 
 /// Everything that a request has shown, beside its address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proofs {
     /// The device that the peer's certificate names, or why it names none.
     pub certificate: Result<CertificateIdentity, NoIdentity>,

@@ -69,6 +69,12 @@ impl Alternative {
         self.0.iter().all(|kind| kind.shown_by(proofs))
     }
 
+    /// Whether all its proofs but this one are shown.
+    pub fn lacks_only(&self, missing: ProofKind, proofs: &Proofs) -> bool {
+        let (lacking, others): (Vec<ProofKind>, Vec<ProofKind>) = self.0.iter().partition(|kind| **kind == missing);
+        !lacking.is_empty() && !missing.shown_by(proofs) && others.iter().all(|kind| kind.shown_by(proofs))
+    }
+
     /// Whether it needs this proof.
     pub fn needs(&self, kind: ProofKind) -> bool {
         self.0.contains(&kind)

@@ -48,11 +48,14 @@ fn an_exception_takes_a_password_instead_of_a_certificate() {
         (&format!("{YEALINK}:old"), &own, 401, "require_not_met"),
         (&format!("{YEALINK}:poly-secret"), &own, 401, "require_not_met"),
         // The exception is for one vendor's files: it opens no other's, nor those of all devices.
-        ("PlcmSpIp:old", &neighbour, 401, "require_not_met"),
-        (&format!("{POLY}:poly-secret"), &format!("{POLY}.cfg"), 401, "require_not_met"),
-        ("PlcmSpIp:old", "sip.cfg", 401, "require_not_met"),
+        ("PlcmSpIp:old", &neighbour, 403, "require_not_met"),
+        (&format!("{POLY}:poly-secret"), &format!("{POLY}.cfg"), 403, "require_not_met"),
+        ("PlcmSpIp:old", "sip.cfg", 403, "require_not_met"),
         (&device, "sip.cfg", 200, "device"),
-        (&device, &neighbour, 401, "require_not_met"),
+        (&device, &neighbour, 403, "require_not_met"),
+        // A password is asked for only where one would help: of a file of all devices, that of one device.
+        ("", &neighbour, 403, "require_not_met"),
+        ("", "sip.cfg", 401, "require_not_met"),
         (&device, &pinned, 403, "not_own"),
         ("PlcmSpIp:old", &pinned, 404, "pinned"),
         ("PlcmSpIp:old", "805ec0999999.cfg", 404, "unknown_device"),
@@ -82,7 +85,7 @@ fn a_shared_exception_opens_what_names_no_device() {
         ("PlcmSpIp:old", "3111-44500-001.sip.ld", 200),
         ("", "sip.cfg", 401),
         ("PlcmSpIp:wrong", "sip.cfg", 401),
-        ("PlcmSpIp:old", &format!("{NEIGHBOUR}.cfg"), 401),
+        ("PlcmSpIp:old", &format!("{NEIGHBOUR}.cfg"), 403),
     ] {
         assert_eq!(ask(&scene, login, path).status, status, "{login} {path}");
     }

@@ -3,12 +3,11 @@
 //! The two are made apart on purpose. The reason is as exact as it can be; the refusal tells a stranger nothing of
 //! what exists: it depends on what was asked and how the peer proved itself, never on whether a device is known.
 
+use super::unmet::Unmet;
 use super::{AccessRequest, Step};
 use crate::mac::Mac;
 use crate::path::PathError;
 use crate::policy::Operation;
-use crate::proof::{NoIdentity, PasswordProof};
-use crate::require::ProofKind;
 
 /// The opposite of a permit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,15 +56,8 @@ pub enum Reason {
     #[error("the proofs name different devices")]
     ProofsDisagree,
     /// The listener's `require` does not hold, and no exception helps.
-    #[error("the listener requires {require}; {}{}", certificate_text(certificate.as_ref()), password_text(password))]
-    RequireNotMet {
-        /// What is required.
-        require: String,
-        /// Why there is no identity from a certificate; `None` where there is one.
-        certificate: Option<NoIdentity>,
-        /// What the password showed.
-        password: PasswordProof,
-    },
+    #[error("{0}")]
+    RequireNotMet(Box<Unmet>),
     /// The source asked for too many devices that are not listed.
     #[error("the source is throttled: it asked for too many devices that are not listed")]
     Throttled,
@@ -132,19 +124,6 @@ pub enum Refusal {
     NotFound,
 }
 
-fn certificate_text(certificate: Option<&NoIdentity>) -> String {
-    certificate.map_or_else(|| "the certificate names a device".to_owned(), ToString::to_string)
-}
-
-fn password_text(password: &PasswordProof) -> &'static str {
-    match password {
-        PasswordProof::Absent => ", no password was given",
-        PasswordProof::Wrong => ", user and password are wrong",
-        PasswordProof::Stale => ", the password was sent for a challenge that is used up",
-        PasswordProof::Shared(_) | PasswordProof::Device(_) => ", the password is right",
-    }
-}
-
 impl Denial {
     pub(super) fn before_handshake(step: Step, reason: Reason) -> Self {
         Self { step, reason, refusal: Refusal::Silence }
@@ -167,8 +146,8 @@ fn refusal(reason: &Reason, request: &AccessRequest<'_>) -> Refusal {
         | Reason::OutsideTenantPrefixes
         | Reason::OutsideListenerPrefixes => Refusal::Silence,
         Reason::Path(_) => Refusal::Malformed,
-        Reason::RequireNotMet { .. } if request.listener.mentions(ProofKind::Password) => Refusal::Unauthenticated,
-        Reason::RequireNotMet { .. }
+        Reason::RequireNotMet(unmet) if unmet.password_would_help() => Refusal::Unauthenticated,
+        Reason::RequireNotMet(_)
         | Reason::RuleDenies { .. }
         | Reason::ProofsDisagree
         | Reason::NotOwn { .. }
@@ -209,7 +188,7 @@ impl Reason {
             Self::NoRule => "ambiguous_device",
             Self::RuleDenies { .. } => "rule_denies",
             Self::ProofsDisagree => "proofs_disagree",
-            Self::RequireNotMet { .. } => "require_not_met",
+            Self::RequireNotMet(_) => "require_not_met",
             Self::Throttled => "throttled",
             Self::UnknownDevice { .. } => "unknown_device",
             Self::Blocked { .. } => "blocked",

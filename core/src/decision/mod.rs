@@ -8,12 +8,14 @@ mod listing;
 mod permit;
 #[cfg(test)]
 mod table;
+mod unmet;
 
 use std::fmt;
 
 pub use denial::{Denial, Reason, Refusal};
 pub use listing::{ListPermit, decide_listing};
 pub use permit::{Opening, Permit};
+pub use unmet::Unmet;
 
 use crate::address::ClientAddr;
 use crate::mac::Mac;
@@ -237,11 +239,7 @@ fn require(request: &AccessRequest<'_>, named: Option<Mac>) -> Result<Admission,
     if listener.reporting(named, bound).is_some() {
         return Ok(Admission::ReportOnly);
     }
-    Err(Reason::RequireNotMet {
-        require: listener.require.to_string(),
-        certificate: proofs.certificate.as_ref().err().cloned(),
-        password: proofs.password.clone(),
-    })
+    Err(Reason::RequireNotMet(Box::new(Unmet::of(listener, proofs, named))))
 }
 
 // Step 6.
