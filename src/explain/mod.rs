@@ -165,6 +165,11 @@ mod tests {
                 "/firmware/sip.ld, 1048576 bytes",
             ),
             (
+                "--tenant acme --listener http --from 127.0.0.1 GET http://127.0.0.1:8080/sip.ld",
+                true,
+                "/firmware/sip.ld, 1048576 bytes",
+            ),
+            (
                 "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc HEAD /0004F2AABBCC-app.log",
                 true,
                 "looked for 0004F2AABBCC-app.log, 0004f2aabbcc-app.log",

@@ -16,7 +16,8 @@ use super::host::{self, HostError};
 use super::peer::{Peer, Shown};
 use super::request_body::{Leftover, RequestBody};
 use super::respond::{self, Answer, Stop};
-use super::{credentials, put, target};
+use super::target::{self, TargetError};
+use super::{credentials, put};
 use crate::front::Front;
 
 /// The longest method in a record, in characters.
@@ -60,7 +61,7 @@ async fn route(
     request: Parts,
     body: &mut RequestBody,
 ) -> Result<Answer, Stop> {
-    let written = request.uri.path();
+    let written = target::written(&request.uri);
     let decoded = target::decode(written);
     let path = decoded.as_deref().map_or_else(|_| target::shown(written), Cow::Borrowed);
     let mut exchange = front.exchange(peer.client, method_name(&request.method), &path);
@@ -71,6 +72,11 @@ async fn route(
         // Where it ends, or whether its body comes, is not known for certain.
         return Err(respond::rejected(exchange, error.status(), error.code(), error).closing());
     }
+    let method = Served::of(&request.method);
+    if let (Some(_), Err(error @ TargetError::NotAPath)) = (&method, &decoded) {
+        // Before the host: a path without its slash looks like one.
+        return Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error));
+    }
     let server_name = peer.security.server_name();
     if let Err(error) = host::check(&request, server_name, |host| front.answers_to(host, server_name)) {
         let stop = respond::rejected(exchange, host_status(error), error.code(), error);
@@ -80,12 +86,7 @@ async fn route(
             HostError::Misdirected => stop,
         });
     }
-    let method = match request.method {
-        Method::GET => Served::Get(What::File),
-        Method::HEAD => Served::Get(What::Description),
-        Method::PUT => Served::Put,
-        _ => return Err(respond::method_not_allowed(exchange)),
-    };
+    let Some(method) = method else { return Err(respond::method_not_allowed(exchange)) };
     if let Err(error) = decoded {
         return Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error));
     }
@@ -115,6 +116,17 @@ async fn route(
 enum Served {
     Get(What),
     Put,
+}
+
+impl Served {
+    fn of(method: &Method) -> Option<Self> {
+        match *method {
+            Method::GET => Some(Self::Get(What::File)),
+            Method::HEAD => Some(Self::Get(What::Description)),
+            Method::PUT => Some(Self::Put),
+            _ => None,
+        }
+    }
 }
 
 fn host_status(error: HostError) -> StatusCode {

@@ -1,11 +1,11 @@
 //! The path of a request target, percent-decoded exactly once (RFC 9110 section 4.2.3, RFC 3986 section 2.1).
 //!
-//! hyper has split the target before (origin-form and absolute-form, RFC 9112 section 3.2): what comes here has neither
-//! authority nor query nor fragment. What the path means is the affair of [`provost_core::RequestPath`]; nothing
-//! is resolved here.
+//! hyper has split the target before (origin-form, absolute-form and authority-form, RFC 9112 section 3.2), and has cut query and
+//! fragment. What the path means is the affair of [`provost_core::RequestPath`]; nothing is resolved here.
 
 use std::borrow::Cow;
 
+use hyper::Uri;
 use hyper::http::uri::PathAndQuery;
 use provost_core::path::link;
 
@@ -15,7 +15,7 @@ pub enum TargetError {
     /// A byte that stands in no target. hyper refuses such a request by itself.
     #[error("the target holds what no target may hold")]
     Malformed,
-    /// `*` or a bare authority.
+    /// `*`, a bare authority (as of a path without its slash), or a URL that is not of HTTP.
     #[error("the target is no path")]
     NotAPath,
     /// A `%` without two hex digits behind it.
@@ -39,15 +39,27 @@ impl TargetError {
     }
 }
 
-/// The path of a target as it stands on the wire, for whoever foretells what the server does with it. The first slash may be
-/// left out.
+/// The path of a target as it stands on the wire, alone or behind a scheme and a host, for whoever foretells what the server does
+/// with it. The first slash may be left out.
 ///
 /// # Errors
 /// - [`TargetError`]: the server answers 400 before it decides anything
 pub fn path_of(target: &str) -> Result<Vec<u8>, TargetError> {
+    if let Some(uri) = Uri::try_from(target).ok().filter(|uri| uri.scheme().is_some()) {
+        return decode(written(&uri));
+    }
     let slash = if target.starts_with('/') { "" } else { "/" };
     let target = PathAndQuery::try_from(format!("{slash}{target}")).map_err(|_| TargetError::Malformed)?;
     decode(target.path())
+}
+
+/// What a target has in the place of a path. It begins with a slash only where it is one.
+pub(super) fn written(uri: &Uri) -> &str {
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https") | None, None) | (Some("http" | "https"), Some(_)) => uri.path(),
+        (None, Some(authority)) => authority.as_str(),
+        (Some(other), _) => other,
+    }
 }
 
 /// Decodes a path.
@@ -157,6 +169,10 @@ mod tests {
             ("a%2fb.cfg", Err(TargetError::Separator)),
             ("a b.cfg", Err(TargetError::Malformed)),
             ("a\0b.cfg", Err(TargetError::Malformed)),
+            ("http://acme/a%20b.cfg?x", Ok("/a b.cfg")),
+            ("HTTPS://acme:8443", Ok("/")),
+            ("https://acme/a%2fb", Err(TargetError::Separator)),
+            ("ftp://acme/a.cfg", Err(TargetError::NotAPath)),
         ] {
             assert_eq!(path_of(target), path.map(|path| path.as_bytes().to_vec()), "{target}");
         }

@@ -44,6 +44,8 @@ async fn malformed_requests_are_answered_once_and_recorded_once() {
         ("GET /a.cfg HTTP/1.1\r\nHost: acme\r\nHost: acme\r\n\r\n", 400, "rejected/host_several"),
         ("GET /a.cfg HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "rejected/host_malformed"),
         ("GET /a.cfg HTTP/1.1\r\nHost: other\r\n\r\n", 421, "rejected/host_misdirected"),
+        ("GET a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n", 400, "rejected/target_not_a_path"),
+        ("GET ftp://acme/a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n", 400, "rejected/target_not_a_path"),
         ("rubbish\r\n\r\n", 400, "rejected/header_malformed"),
         ("GET /a.cfg\r\n\r\n", 400, "rejected/header_malformed"),
         ("GET /a.cfg HTTP/2.0\r\nHost: acme\r\n\r\n", 400, "rejected/header_malformed"),
