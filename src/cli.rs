@@ -119,7 +119,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", env = "PROVOST_CONFIG", hide_env_values = true, default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
 }
 

@@ -27,6 +27,17 @@ fn variables_overlay_the_configuration() {
 }
 
 #[test]
+fn a_variable_says_where_the_configuration_is() {
+    let deployment = Deployment::new();
+    deployment.add(&scene::acme().https(""));
+    let variable = format!("PROVOST_CONFIG={}", text(&deployment.config()));
+    let checked = run("env", &[&variable, BINARY, "check"]).succeeded();
+    assert!(checked.stdout.contains("ok: 1 tenant"), "{checked:?}");
+    let named = run("env", &[&variable, BINARY, "check", "--config", "/nonexistent/provost.toml"]);
+    assert!(named.code == 1 && named.stdout.contains("/nonexistent/provost.toml"), "{named:?}");
+}
+
+#[test]
 fn a_bad_variable_is_told_by_its_name() {
     let deployment = Deployment::new();
     deployment.add(&scene::acme().https(""));

@@ -8,7 +8,7 @@ use super::node::{self, Entry, Node, Place, Table, Value};
 use super::problem::{Origin, Problem, Severity};
 
 /// The keys of provost.toml. Other variables are not ours: container systems set `PROVOST_PORT` and the like.
-const KEYS: [&str; 6] = ["admin", "defaults", "log", "state", "tenants", "trust"];
+const KEYS: [&str; 8] = ["admin", "arrivals", "defaults", "log", "serve", "state", "tenants", "trust"];
 const PREFIX: &str = "PROVOST_";
 /// Read by the command line.
 const COMMAND_LINE: [&str; 1] = ["PROVOST_CONFIG"];

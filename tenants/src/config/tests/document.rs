@@ -158,6 +158,12 @@ fn the_environment_lies_over_the_main_file() {
         ),
         "{said:?}"
     );
+    for (name, value) in [("PROVOST_SERVE__DRAIN", "5s"), ("PROVOST_ARRIVALS__CONNECTIONS", "7")] {
+        let loaded = site.load_with(&[(name, value)]).unwrap();
+        let settings = loaded.deployment.settings;
+        let counts = settings.drain.as_secs() == 5 || settings.arrivals.connections == 7;
+        assert!(counts, "{name}: {:?}", site.lines(loaded.problems.iter()));
+    }
     let problems = site.load_with(&[("PROVOST_LOG__FORMAT", "xml")]).expect_err("refused");
     assert_eq!(
         site.lines(problems.errors()),
