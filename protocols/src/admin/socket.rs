@@ -50,9 +50,16 @@ impl AdminSocket {
     ///
     /// # Errors
     /// - [`io::ErrorKind::AddrInUse`]: another server answers there
+    /// - [`io::ErrorKind::AlreadyExists`]: what stands there is no socket, and is left alone
     /// - what the system says: the folder is missing, or not ours
     pub async fn bind(path: &Path) -> io::Result<Self> {
-        if fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket()) {
+        if let Ok(facts) = fs::symlink_metadata(path) {
+            if !facts.file_type().is_socket() {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "what stands there is no socket: expected nothing",
+                ));
+            }
             // One with a long queue answers nobody at once, and is there all the same.
             let refused = timeout(REST, UnixStream::connect(path))
                 .await
@@ -205,6 +212,15 @@ mod tests {
         let began = Instant::now();
         assert!(is_answered(&path).await);
         assert!(began.elapsed() < REQUEST, "it waited for the silent ones: {:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("provost.toml");
+        fs::write(&path, "precious").unwrap();
+        assert_eq!(AdminSocket::bind(&path).await.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
 
     #[tokio::test]
