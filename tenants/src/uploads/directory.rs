@@ -1,6 +1,6 @@
 //! The directory of a tenant's uploads: made, cleaned, walked. It is a capability: nothing outside it can be named.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -8,8 +8,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata};
+use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt as _};
 use provost_core::path::RESERVED_PREFIX;
+
+use super::disk::PLAIN;
 
 /// How deep a walk goes: further than any upload is stored.
 const MAX_DEPTH: usize = super::MAX_FOLDERS + 2;
@@ -37,16 +39,25 @@ pub(super) fn open(path: &Path) -> io::Result<Dir> {
     Dir::open_ambient_dir(path, ambient_authority())
 }
 
-/// Removes what a former process left half done. Temporaries of this one may be under way, during a reload.
+/// Removes what a former process left half done. Temporaries of this one may be under way, during a reload, and those of another
+/// one that still ends, or that somebody started beside it by mistake.
 pub(super) fn clean(root: &Dir) -> io::Result<()> {
     for entry in root.entries()? {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
-        if name.starts_with(RESERVED_PREFIX) && !name.starts_with(&*PROCESS) {
+        if name.starts_with(RESERVED_PREFIX) && !name.starts_with(&*PROCESS) && !is_held(root, name) {
             gone_is_fine(root.remove_file(name))?;
         }
     }
     Ok(())
+}
+
+/// Whether the process that writes it lives: the lock of a temporary goes with its process.
+fn is_held(root: &Dir, name: &str) -> bool {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(PLAIN);
+    let file = root.open_with(name, &options);
+    file.is_ok_and(|file| matches!(file.into_std().try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Shows every upload to `see`, with its path. Links, temporaries and names that no request can spell are none.

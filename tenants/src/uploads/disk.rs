@@ -27,6 +27,8 @@ impl Temporary {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
         let file = root.open_with(&name, &options).map_err(failed("create a temporary file"))?.into_std();
+        // For a server that begins on the same folder: it leaves alone what is locked. A file system without locks is none's fault.
+        let _ = file.try_lock();
         Ok(Self { file, name })
     }
 

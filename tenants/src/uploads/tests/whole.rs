@@ -163,6 +163,32 @@ fn what_a_former_process_left_half_done_goes_at_the_start() {
 }
 
 #[test]
+fn what_another_process_still_writes_is_left_alone() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.directory()).unwrap_or_else(|error| panic!("{error}"));
+    let name = ".provost-1-abc-0";
+    let others = fs::File::create(bench.directory().join(name)).unwrap_or_else(|error| panic!("{error}"));
+    others.try_lock().unwrap_or_else(|error| panic!("{error}"));
+    assert!(Uploads::new(settings(bench.directory())).prepare().is_ok());
+    assert_eq!(bench.names(), [name]);
+    drop(others);
+    assert!(Uploads::new(settings(bench.directory())).prepare().is_ok());
+    assert!(bench.names().is_empty());
+}
+
+#[test]
+fn what_this_process_writes_is_locked() {
+    let bench = Bench::new();
+    let permit = bench.site.permit(DEVICE, Operation::Write, LOG);
+    let spool = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    let names = bench.names();
+    let [name] = names.as_slice() else { panic!("{names:?}") };
+    let again = fs::File::open(bench.directory().join(name)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(matches!(again.try_lock(), Err(fs::TryLockError::WouldBlock)));
+    drop(spool);
+}
+
+#[test]
 fn an_overwrite_in_place_leaves_the_old_bytes_to_whoever_reads_them() {
     let bench = Bench::new();
     assert!(bench.send(SETTINGS, b"0123456789", Target::Whole).is_ok());
