@@ -49,7 +49,10 @@ fn print(renewal: &Renewal, output: &mut impl Write) -> anyhow::Result<()> {
         writeln!(output, "nothing was changed")?;
         return Ok(());
     }
-    writeln!(output, "{} tenants are as they were", renewal.unchanged)?;
+    match renewal.unchanged {
+        1 => writeln!(output, "1 tenant is as it was")?,
+        several => writeln!(output, "{several} tenants are as they were")?,
+    }
     Ok(())
 }
 

@@ -72,7 +72,8 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
         writeln!(output, "{} {error}", paint(BAD, "error:"))?;
     }
     for Unserved { tenant, errors } in unserved {
-        writeln!(output, "{} tenant {tenant} is not served: {}", paint(BAD, "error:"), errors.join("; "))?;
+        writeln!(output, "{} tenant {tenant} is not served:", paint(BAD, "error:"))?;
+        errors.iter().try_for_each(|error| writeln!(output, "  {error}"))?;
     }
     for socket in unused_sockets {
         writeln!(output, "{} a passed socket was closed: {socket}", paint(BAD, "error:"))?;

@@ -91,13 +91,22 @@ fn describe(certificate: &Description, output: &mut impl Write) -> anyhow::Resul
     line("key", certificate.key.to_string())?;
     line("signed with", certificate.hash.to_string())?;
     line("version", certificate.version.to_string())?;
-    line("valid", format!("{} to {}", time(certificate.not_before), time(certificate.not_after)))?;
+    let span = format!("{} to {}", time(certificate.not_before), time(certificate.not_after));
+    line("valid", span + elapsed(certificate, SystemTime::now()))?;
     line("sha256", certificate.fingerprint.to_string())?;
     line("is", role(certificate).to_owned())?;
     for needs in needs(certificate) {
         line("needs", needs)?;
     }
     Ok(())
+}
+
+fn elapsed(certificate: &Description, now: SystemTime) -> &'static str {
+    match (now < certificate.not_before, now > certificate.not_after) {
+        (true, _) => ", not yet",
+        (false, true) => ", expired",
+        (false, false) => "",
+    }
 }
 
 /// What believing it takes.

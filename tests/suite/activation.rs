@@ -261,7 +261,7 @@ fn a_reload_keeps_passed_sockets_and_moves_them_with_their_address() {
     let _server = sockets.start(&deployment.config());
     let read = || Curl::new(format!("http://{}/sip.cfg", at.http)).run().text();
     deployment.replace("tenants.d/acme.toml", "[files]\n", "limits.connections = 100\n[files]\n");
-    assert_eq!(provost(&deployment, &["reload"]).succeeded().stdout, "changed acme\n1 tenants are as they were\n");
+    assert_eq!(provost(&deployment, &["reload"]).succeeded().stdout, "changed acme\n1 tenant is as it was\n");
     assert_eq!(read(), "acme sip.cfg\n");
     // The service manager has the address, so that nobody could bind it.
     TcpListener::bind(at.http).unwrap_err();

@@ -60,7 +60,7 @@ fn a_tenant_comes_and_another_goes_while_a_third_ones_download_runs() {
     scene.deployment.add(&Tenant::new("initech", &[FOREIGN]).listener("http", ""));
     scene.deployment.write("files/initech/sip.cfg", "initech");
     let reloaded = provost(&scene, &["reload"]).succeeded();
-    assert_eq!(reloaded.stdout, "added initech\nremoved globex\n1 tenants are as they were\n");
+    assert_eq!(reloaded.stdout, "added initech\nremoved globex\n1 tenant is as it was\n");
     let gone = TcpStream::connect(scene.server.address("globex", "https")).map_err(|error| error.kind());
     assert_eq!(gone.map(drop), Err(std::io::ErrorKind::ConnectionRefused));
     let status = status_of(&scene);

@@ -61,6 +61,11 @@ fn a_certificate_shows_what_it_needs_and_where_its_mac_stands() {
         assert_eq!(lines(&said, "needs"), needs, "{name}: {said}");
         let found = lines(&said, "proves").first().copied().unwrap_or_default();
         assert!(found.starts_with(proves), "{name}: {said}");
+        assert_eq!(
+            lines(&said, "valid").iter().any(|line| line.ends_with(", expired")),
+            name == "old",
+            "{name}: {said}"
+        );
     }
     let said = trust(&["show", &text(&deployment.path("generic.pem"))]);
     assert!(said.contains("ST, pattern ^([0-9A-Fa-f]{12})$ (Cisco SPA, MPP and ATA): the subject has no ST"), "{said}");

@@ -67,6 +67,7 @@ use loading::{Found, Loading};
 use newcomer::Newcomer;
 use node::{Node, Place};
 use problem::Collector;
+use trust::Trusted;
 
 use crate::deployment::{Deployment, Settings, Tenant};
 use crate::devices::{Refresh, Removals};
@@ -130,8 +131,9 @@ pub fn reload(
     let problems = Collector::default();
     let loading = Loading::begin(path, environment, former, &problems)?;
     let found = loading.finish(former);
-    let failed = found.newcomers.iter().filter(|newcomer| newcomer.has_errors()).map(Failed::of).collect();
     let Loading { context, .. } = loading;
+    let failed = found.newcomers.iter().filter(|newcomer| newcomer.has_errors());
+    let failed = failed.map(|newcomer| Failed::of(newcomer, &context.trust)).collect();
     let settings = context.basis.settings.clone();
     let memory = Memory::of(&context, &found);
     let Found { newcomers, tenants, refreshed, .. } = found;
@@ -171,9 +173,9 @@ pub fn trust_sets(
 }
 
 impl Failed {
-    fn of(newcomer: &Newcomer) -> Self {
+    fn of(newcomer: &Newcomer, trust: &Trusted) -> Self {
         let name = newcomer.claims().name.as_ref().map(|(name, _)| name.clone());
-        Self { file: newcomer.file.clone(), name, errors: newcomer.error_texts() }
+        Self { file: newcomer.file.clone(), name, errors: newcomer.error_texts_and_causes(trust) }
     }
 }
 

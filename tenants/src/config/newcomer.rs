@@ -132,6 +132,12 @@ impl Newcomer {
         of_file.map(ToString::to_string).chain(self.problems.error_texts()).collect()
     }
 
+    /// The errors up to here, behind those of the trust sets that it names: the tenant's own only say that there are some.
+    pub(super) fn error_texts_and_causes(&self, trust: &Trusted) -> Vec<String> {
+        let of_sets = self.reading.sets.iter().flat_map(|(name, _)| trust.errors_of(name));
+        of_sets.map(ToString::to_string).chain(self.error_texts()).collect()
+    }
+
     pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
         let of_file = match Arc::try_unwrap(self.reading) {
             Ok(reading) => reading.problems,

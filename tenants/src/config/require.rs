@@ -141,16 +141,18 @@ fn exception(mut section: Section<'_>, protocol: Protocol) -> Exception {
     Exception { ouis, require, shared, report_only }
 }
 
+/// What an exception opens; nothing is said of one whose errors leave it empty.
 fn warn(section: &Section<'_>, ouis: &[provost_core::Oui], shared: bool, report_only: bool, require: &Require) {
     let ouis: Vec<String> = ouis.iter().map(ToString::to_string).collect();
     let files = match (ouis.as_slice(), shared) {
-        ([], _) => "files that name no device".to_owned(),
+        ([], false) => return,
+        ([], true) => "files that name no device".to_owned(),
         (ouis, false) => format!("files of {}", ouis.join(", ")),
         (ouis, true) => format!("files of {} and files that name no device", ouis.join(", ")),
     };
     if report_only {
         section.warn(format!("opens {files} to whoever comes from inside `allow`: nobody is refused, only recorded"));
-    } else {
+    } else if require.iter().next().is_some() {
         section.warn(format!("opens {files} to whoever shows {require}"));
     }
 }

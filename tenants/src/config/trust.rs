@@ -47,6 +47,11 @@ impl Trusted {
         self.problems.iter().chain(self.sets.values().flat_map(|read| &read.problems))
     }
 
+    /// The errors of a trust set.
+    pub(super) fn errors_of(&self, name: &str) -> impl Iterator<Item = &Problem> {
+        self.sets.get(name).into_iter().flat_map(|read| &read.problems).filter(|problem| problem.is_error())
+    }
+
     /// The files of a trust set, errors or not.
     pub(super) fn sights(&self, name: &str) -> Option<&Arc<Sights>> {
         self.sets.get(name).map(|read| &read.sights)

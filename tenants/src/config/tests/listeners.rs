@@ -289,4 +289,8 @@ fn what_a_listener_opens_is_warned_of() {
     ] {
         assert!(said.iter().any(|line| line == expected), "{expected}\nin\n{}", said.join("\n"));
     }
+    let empty = "[[listener.exception]]\nouis = [\"zz\"]\nrequire = [\"address\"]\n[[listener.exception]]\nouis = [\"00:22:ee\"]\n";
+    site.acme(&format!("{TFTP}{empty}"));
+    let said = site.said();
+    assert!(said.len() > 2 && !said.iter().any(|line| line.contains(": opens ")), "{}", said.join("\n"));
 }

@@ -112,6 +112,9 @@ fn a_tenant_that_uses_a_bad_set_is_told_so() {
             "10: listener[0].trust[0] = \"poly\": [trust.poly] in provost.toml has errors",
         ]
     );
+    let loaded = site.load().unwrap();
+    let told = &loaded.failed.first().unwrap().errors;
+    assert!(told.iter().any(|error| error.contains("trust.poly.anchors[0]")), "the cause is told with it: {told:?}");
 }
 
 #[test]
