@@ -66,7 +66,7 @@ impl Lists {
     /// Waits for a turn to make a list, to be kept for as long as that takes. The caller bounds the time.
     ///
     /// # Errors
-    /// - [`AcquireError`]: never
+    /// - none: nobody closes the turns
     pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         self.turns.acquire().await
     }
