@@ -142,6 +142,18 @@ fn each_refusal_has_its_error() {
 }
 
 #[test]
+fn a_request_that_is_cut_off_is_refused_and_recorded() {
+    let scene = scene();
+    for (datagram, path) in [(&b"\0\x01sip.cfg\0octet"[..], "sip.cfg"), (b"\0\x01late.cfg\0", "late.cfg")] {
+        let client = TftpClient::new(address(&scene));
+        client.send(datagram, address(&scene));
+        assert!(matches!(client.receive().0, Packet::Error(4, _)), "{path}");
+        let record = scene.server.record(&[("listener", "tftp"), ("path", path)]);
+        assert_eq!((&record["outcome"], &record["reason"]), (&"rejected".into(), &"mode".into()));
+    }
+}
+
+#[test]
 fn an_error_does_not_tell_whether_a_device_is_known() {
     let scene = scene();
     let answer = |opcode: u16, name: String| {

@@ -34,7 +34,8 @@ pub struct Request {
     pub operation: Operation,
     /// The file's name.
     pub name: Vec<u8>,
-    /// How it is sent; `None` for `mail`, which is obsolete (RFC 1350 section 1), and for what no RFC has.
+    /// How it is sent; `None` for `mail`, which is obsolete (RFC 1350 section 1), for what no RFC has, and where it is missing or
+    /// its end is.
     pub mode: Option<Mode>,
     /// The options that could be read.
     pub asked: Asked,
@@ -73,10 +74,11 @@ pub enum Packet<'a> {
 }
 
 impl Request {
-    /// Reads a request from a whole datagram. Whatever follows the last complete option is ignored.
+    /// Reads a request from a whole datagram. Whatever follows the last complete option is ignored. One that is cut off is a
+    /// request still, for whose phone it is that the operator asks: it has no mode, and so it is refused and recorded.
     ///
     /// # Errors
-    /// - [`NoRequest`]: another opcode, no name or no mode, or longer than [`MAX_REQUEST_BYTES`]
+    /// - [`NoRequest`]: another opcode, or longer than [`MAX_REQUEST_BYTES`]
     pub fn parse(datagram: &[u8]) -> Result<Self, NoRequest> {
         let (opcode, rest) = number(datagram).ok_or(NoRequest::Noise)?;
         let operation = match opcode {
@@ -88,9 +90,9 @@ impl Request {
         if datagram.len() > MAX_REQUEST_BYTES {
             return Err(NoRequest::Noise);
         }
-        let (name, rest) = text(rest).ok_or(NoRequest::Noise)?;
-        let (mode, rest) = text(rest).ok_or(NoRequest::Noise)?;
-        Ok(Self { operation, name: name.to_vec(), mode: Mode::of(mode), asked: Asked::of(pairs(rest)) })
+        let (name, rest) = text(rest).unwrap_or((rest, b""));
+        let (mode, rest) = text(rest).map_or((None, rest), |(mode, rest)| (Mode::of(mode), rest));
+        Ok(Self { operation, name: name.to_vec(), mode, asked: Asked::of(pairs(rest)) })
     }
 
     /// The request's name as records call it.
@@ -183,6 +185,10 @@ mod tests {
             (b"\0\x01a\0binary\0", plain(Operation::Read, "a", None)),
             (b"\0\x01a\0octet\0\0\0garbage", plain(Operation::Read, "a", Some(Mode::Octet))),
             (b"\0\x01\0octet\0", plain(Operation::Read, "", Some(Mode::Octet))),
+            (b"\0\x01", plain(Operation::Read, "", None)),
+            (b"\0\x02a.cfg", plain(Operation::Write, "a.cfg", None)),
+            (b"\0\x01a.cfg\0", plain(Operation::Read, "a.cfg", None)),
+            (b"\0\x01a.cfg\0octet", plain(Operation::Read, "a.cfg", None)),
         ] {
             assert_eq!(parse(datagram), Ok(request), "{}", datagram.escape_ascii());
         }
@@ -195,9 +201,6 @@ mod tests {
         for (datagram, what) in [
             (&b""[..], NoRequest::Noise),
             (b"\0", NoRequest::Noise),
-            (b"\0\x01", NoRequest::Noise),
-            (b"\0\x01a.cfg", NoRequest::Noise),
-            (b"\0\x01a.cfg\0octet", NoRequest::Noise),
             (b"\0\x03\0\x01", NoRequest::Stray),
             (b"\0\x04\0\x01", NoRequest::Stray),
             (b"\0\x05\0\x01x\0", NoRequest::Noise),
