@@ -127,6 +127,13 @@ fn a_certificate_proves_its_device_as_on_https() {
     let record = scene.server.record(&[("listener", "proven"), ("outcome", "served")]);
     assert_eq!((&record["mac"], &record["proof"]), (&POLY.into(), &"certificate".into()));
     scene.server.record(&[("listener", "proven"), ("outcome", "handshake"), ("reason", "no_certificate")]);
+    // One that names no device opens nothing either, and the record says that it was not the password.
+    scene.deployment.certificate("generic", &scene.deployment.cisco.generic());
+    let reply = curl(&scene, "proven", "generic", "sip.cfg").run();
+    assert_eq!(reply.code, 67, "{reply:?}");
+    let record = scene.server.record(&[("listener", "proven"), ("method", "PASS")]);
+    assert_eq!((&record["outcome"], &record["reason"]), (&"handshake".into(), &"require_not_met".into()));
+    assert!(record["detail"].as_str().unwrap().starts_with("user a; the subject"), "{record}");
     // A password does beside it.
     let login = script(
         &scene,

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use provost_core::{Alternative, Exception, ListenerPolicy, Mac, PasswordProof, ProofKind};
+use provost_core::{Alternative, Exception, ListenerPolicy, Mac, NoIdentity, PasswordProof, ProofKind};
 use provost_tenants::Tenant;
 
 use super::reply::Reply;
@@ -65,8 +65,9 @@ impl Session {
         };
         let name = text_of(&user);
         let tenant = self.front.tenant();
-        let certified = self.security.identity(&self.front.present()).is_ok();
-        let required = requires_password(&self.front.listener().policy, certified);
+        let certificate = self.security.identity(&self.front.present());
+        let listener = self.front.listener();
+        let required = requires_password(&listener.policy, certificate.is_ok());
         if !required && is_nobody(&user, &tenant) {
             self.enter();
             return Ok(Reply::LOGGED_IN);
@@ -82,13 +83,19 @@ impl Session {
             self.enter();
             return Ok(Reply::LOGGED_IN);
         }
-        self.wrong_password(&name)
+        let why = if takes_password(&listener.policy) { "wrong_password" } else { "require_not_met" };
+        let detail = match certificate {
+            // Nobody expects one of a peer that cannot show it.
+            Ok(_) | Err(NoIdentity::Plaintext) => format!("user {name}"),
+            Err(missing) => format!("user {name}; {missing}"),
+        };
+        self.turned_down(why, detail)
     }
 
-    fn wrong_password(&mut self, user: &str) -> Result<Reply, End> {
+    fn turned_down(&mut self, why: &'static str, detail: String) -> Result<Reply, End> {
         let mut exchange = self.front.exchange(self.client, "PASS", b"");
-        exchange.detail(format!("user {user}"));
-        exchange.finish(Outcome::Handshake, Some("wrong_password"));
+        exchange.detail(detail);
+        exchange.finish(Outcome::Handshake, Some(why));
         self.wrong_passwords = self.wrong_passwords.saturating_add(1);
         if self.wrong_passwords >= MAX_WRONG {
             return Err(End::WrongPasswords);
@@ -102,6 +109,16 @@ impl Session {
 /// MAC is somebody whether it is listed or not, so that the time does not tell.
 fn is_nobody(user: &[u8], tenant: &Tenant) -> bool {
     std::str::from_utf8(user).is_ok_and(|user| user.parse::<Mac>().is_err() && !tenant.users.has(user))
+}
+
+/// Whether a password can open the listener at all: where none can, it is the certificate that fell short.
+fn takes_password(listener: &ListenerPolicy) -> bool {
+    let mut exceptions = listener.exceptions.iter().flat_map(|exception: &Exception| exception.require.iter());
+    listener.require.iter().any(takes) || exceptions.any(takes)
+}
+
+fn takes(alternative: &Alternative) -> bool {
+    alternative.needs(ProofKind::Password)
 }
 
 /// Whether nobody passes the listener without a password, by its own requirement or an exception's. `certified` is whether
