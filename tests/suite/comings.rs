@@ -56,10 +56,12 @@ fn a_network_that_comes_late_or_anew_is_served() {
     server.event_of(BACK, "acme", 1);
     served(&acme, "acme");
 
-    // It stays away until the server has seen it.
-    drop(globex);
+    // It stays away until the server has seen it, and nothing of the server keeps its interfaces from going with it.
+    served(&globex, "globex");
     ip("netns del globex");
     server.event_of(GONE, "globex", 1);
+    globex.unlinked();
+    drop(globex);
     let globex = namespace("globex");
     server.event_of(BACK, "globex", 2);
     served(&globex, "globex");

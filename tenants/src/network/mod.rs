@@ -172,14 +172,17 @@ impl Network {
     }
 
     /// Why the sockets made so far reach nobody any more: the namespace or the device is gone, or its name means another
-    /// one. They keep a deleted namespace alive themselves, so that nothing else shows it.
+    /// one. They keep a deleted namespace alive themselves, so that nothing else shows it. Sockets that were made ahead are closed
+    /// then: with the namespace its interfaces would stay, and it could not be made anew.
     pub fn lost(&self) -> Option<NetworkError> {
         let settled = self.settled.get()?;
-        match self.stack.identity() {
-            Ok(identity) if identity == *settled => None,
-            Ok(_) => Some(self.stack.replaced()),
-            Err(error) => Some(error),
-        }
+        let error = match self.stack.identity() {
+            Ok(identity) if identity == *settled => return None,
+            Ok(_) => self.stack.replaced(),
+            Err(error) => error,
+        };
+        self.spares.close();
+        Some(error)
     }
 
     /// An unbound socket in the network, and which one that is.

@@ -31,6 +31,10 @@ impl Spares {
         spares.extend(made.into_iter().take(room).map(|socket| (domain, socket)));
         one
     }
+
+    pub(super) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 /// Makes a batch: fewer where the system has no more, an error where it has none.

@@ -173,6 +173,15 @@ impl Host {
         }
     }
 
+    /// Waits until the link is gone with its other end.
+    pub(crate) fn unlinked(&self) {
+        let until = Instant::now() + super::DEADLINE;
+        while ip(&format!("-n {} -o link show", self.namespace)).contains(" far@") {
+            assert!(Instant::now() < until, "the link to {} stays", self.namespace);
+            thread::yield_now();
+        }
+    }
+
     /// Runs a program there.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Run {
         let namespace = format!("--net=/run/netns/{}", self.namespace);
