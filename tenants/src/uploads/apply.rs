@@ -140,9 +140,14 @@ fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -
     let files = u32::from(held.is_none() || rotation.is_some_and(|rotation| rotation.adds_file));
     let change = Change { adds, frees, files, reserved: spool.reserved() };
     let (device, allowance) = (spool.device, spool.allowance());
-    spool
+    let admitted = spool
         .state
-        .make_room(root, device, Reclaim::Rotated, |ledger| ledger.admit(device, &spool.path, change, allowance))?;
+        .make_room(root, device, Reclaim::Rotated, |ledger| ledger.admit(device, &spool.path, change, allowance));
+    if action == Action::Rotate && matches!(admitted, Err(UploadError::NoSpace(_))) {
+        // Rotated logs go before anything is refused, and so does the one that would be rotated now.
+        return carry_out(spool, root, Action::Replace, held);
+    }
+    admitted?;
     let done = write(spool, root, action, rotation, size);
     spool.state.settle(root, device, &spool.path);
     for name in rotation.into_iter().flat_map(|rotation| rotation.names(&spool.path)) {

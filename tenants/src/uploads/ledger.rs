@@ -93,40 +93,55 @@ impl Ledger {
         self.drop_if_idle(device);
     }
 
-    /// Whether `change` fits.
+    /// Whether `change` fits. One that takes no more than it gives back fits always, unless others are on their way beside it: an
+    /// account may hold more than it is allowed, such as logs beside settings that came later, and a phone that sends its log
+    /// anew must not be refused for that ever after.
     pub(super) fn check(&self, device: Mac, change: Change, allowance: Allowance) -> Result<(), Shortage> {
         let none = Account::default();
         let account = self.accounts.get(&device).unwrap_or(&none);
+        let grows = |reserved: u64| change.adds > change.frees || reserved > change.reserved;
         let after = |bytes: u64, reserved: u64| {
             let reserved = reserved.saturating_sub(change.reserved);
             bytes.saturating_add(reserved).saturating_add(change.adds).saturating_sub(change.frees)
         };
-        if after(account.bytes, account.reserved) > allowance.device_bytes {
+        if grows(account.reserved) && after(account.bytes, account.reserved) > allowance.device_bytes {
             return Err(Shortage::DeviceBytes);
         }
         let files = u32::try_from(account.files.len()).unwrap_or(u32::MAX).saturating_add(change.files);
         if change.files > 0 && files > allowance.device_files {
             return Err(Shortage::DeviceFiles);
         }
-        if after(self.bytes, self.reserved) > allowance.tenant_bytes {
+        if grows(self.reserved) && after(self.bytes, self.reserved) > allowance.tenant_bytes {
             return Err(Shortage::TenantBytes);
         }
         Ok(())
     }
 
-    /// Whether a body of `more` bytes may still fit, for `path`: what it may replace and the rotated logs, which go first,
-    /// count as free. The last word is spoken when it is applied.
-    pub(super) fn check_spool(&self, device: Mac, path: &str, more: u64, allowance: Allowance) -> Result<(), Shortage> {
+    /// Whether a body of `length` bytes may fit, for `path`, of which `reserved` are reserved by now: what it may replace and the
+    /// rotated logs, which go first, count as free. The last word is spoken when it is applied.
+    pub(super) fn check_spool(
+        &self,
+        device: Mac,
+        path: &str,
+        [reserved, length]: [u64; 2],
+        allowance: Allowance,
+    ) -> Result<(), Shortage> {
         let frees = self.accounts.get(&device).map_or(0, |account| {
             let may_go = |row: &&Row| &*row.path == path || generation(&row.path).is_some();
             account.files.iter().filter(may_go).map(|row| row.bytes).sum()
         });
-        self.check(device, Change { adds: more, frees, ..Change::default() }, allowance)
+        self.check(device, Change { adds: length, frees, reserved, ..Change::default() }, allowance)
     }
 
-    /// Reserves `more` bytes for a body.
-    pub(super) fn reserve(&mut self, device: Mac, path: &str, more: u64, allowance: Allowance) -> Result<(), Shortage> {
-        self.check_spool(device, path, more, allowance)?;
+    /// Reserves `more` bytes for a body that has `reserved` already.
+    pub(super) fn reserve(
+        &mut self,
+        device: Mac,
+        path: &str,
+        [reserved, more]: [u64; 2],
+        allowance: Allowance,
+    ) -> Result<(), Shortage> {
+        self.check_spool(device, path, [reserved, reserved.saturating_add(more)], allowance)?;
         self.accounts.entry(device).or_default().reserved += more;
         self.reserved += more;
         Ok(())
@@ -225,22 +240,38 @@ mod tests {
     #[test]
     fn bodies_on_their_way_count_together() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.reserve(DEVICE, "a", 60, ALLOWANCE), Ok(()));
-        assert_eq!(ledger.reserve(DEVICE, "b", 60, ALLOWANCE), Err(Shortage::DeviceBytes));
-        assert_eq!(ledger.reserve(DEVICE, "b", 40, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "a", [0, 60], ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "b", [0, 60], ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "b", [0, 40], ALLOWANCE), Ok(()));
         ledger.close_spool(DEVICE, 100);
-        assert_eq!(ledger.reserve(DEVICE, "b", 100, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "b", [0, 100], ALLOWANCE), Ok(()));
     }
 
     #[test]
     fn a_body_may_be_as_large_as_what_it_replaces_leaves_room_for() {
         let mut ledger = Ledger::default();
         ledger.put(DEVICE, "a", Some(90));
-        assert_eq!(ledger.check_spool(DEVICE, "a", 95, ALLOWANCE), Ok(()));
-        assert_eq!(ledger.check_spool(DEVICE, "b", 95, ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.check_spool(DEVICE, "a", [0, 95], ALLOWANCE), Ok(()));
+        assert_eq!(ledger.check_spool(DEVICE, "b", [0, 95], ALLOWANCE), Err(Shortage::DeviceBytes));
         ledger.put(DEVICE, "a", None);
         ledger.put(DEVICE, "x.log.2", Some(90));
-        assert_eq!(ledger.check_spool(DEVICE, "b", 95, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.check_spool(DEVICE, "b", [0, 95], ALLOWANCE), Ok(()));
+    }
+
+    #[test]
+    fn who_holds_more_than_it_may_can_still_replace_what_it_holds_and_add_nothing() {
+        let mut ledger = Ledger::default();
+        ledger.put(DEVICE, "a", Some(90));
+        ledger.put(DEVICE, "settings", Some(70));
+        assert_eq!(ledger.reserve(DEVICE, "a", [0, 50], ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "a", [50, 41], ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "a", [50, 40], ALLOWANCE), Ok(()));
+        // A second one beside it would hold as much again.
+        assert_eq!(ledger.reserve(DEVICE, "a", [0, 1], ALLOWANCE), Err(Shortage::DeviceBytes));
+        let change = Change { adds: 90, frees: 90, files: 0, reserved: 90 };
+        assert_eq!(ledger.admit(DEVICE, "a", change, ALLOWANCE), Ok(()));
+        let change = Change { adds: 91, ..change };
+        assert_eq!(ledger.admit(DEVICE, "a", change, ALLOWANCE), Err(Shortage::DeviceBytes));
     }
 
     #[test]
@@ -252,7 +283,7 @@ mod tests {
         }
         assert_eq!(ledger.admit(DEVICE, "d", change, ALLOWANCE), Err(Shortage::DeviceFiles));
         ledger.put_unowned("in doubt", 100);
-        assert_eq!(ledger.reserve(DEVICE, "a", 60, ALLOWANCE), Err(Shortage::TenantBytes));
+        assert_eq!(ledger.reserve(DEVICE, "a", [0, 60], ALLOWANCE), Err(Shortage::TenantBytes));
     }
 
     #[test]

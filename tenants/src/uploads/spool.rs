@@ -48,7 +48,7 @@ impl Spool {
         let root = state.root()?;
         let allowance = settings.allowance(permit.rule().kind);
         state.make_room(root, device, Reclaim::Nothing, |ledger| {
-            ledger.check_spool(device, &path, expected, allowance)
+            ledger.check_spool(device, &path, [0, expected], allowance)
         })?;
         ask_free_space(settings, state, root, expected)?;
         state.ledger().open_spool(device, allowance).map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
@@ -146,9 +146,9 @@ impl Spool {
 
     fn reserve(&mut self, more: u64) -> Result<(), UploadError> {
         let Self { state, device, path, .. } = self;
-        let allowance = self.settings.allowance(self.permit.rule().kind);
+        let (allowance, reserved) = (self.settings.allowance(self.permit.rule().kind), self.reserved);
         state.make_room(state.root()?, *device, Reclaim::Nothing, |ledger| {
-            ledger.reserve(*device, path, more, allowance)
+            ledger.reserve(*device, path, [reserved, more], allowance)
         })?;
         self.reserved += more;
         if self.reserved - self.asked_at >= FREE_SPACE_EVERY {

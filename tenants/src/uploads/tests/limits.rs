@@ -27,6 +27,9 @@ fn a_device_fills_its_quota_and_its_settings_still_fit() {
     assert_eq!(word(&bench.send(SETTINGS, &[b's'; 101], Target::Whole)), "no space");
     // What is replaced makes room for what replaces it.
     assert_eq!(word(&bench.send(SETTINGS, &[b't'; 100], Target::Whole)), "stored");
+    // So does a log beside settings that came later.
+    assert_eq!(word(&bench.send(LOG, &[b'y'; 701], Target::Whole)), "no space");
+    assert_eq!(word(&bench.send(LOG, &[b'y'; 700], Target::Whole)), "stored");
     assert_eq!(word(&bench.send(LOG, &[b'y'; 600], Target::Whole)), "stored");
 }
 
@@ -80,6 +83,14 @@ fn rotated_logs_make_room_for_what_comes() {
     assert_eq!(bench.names().len(), 4);
     assert_eq!(word(&bench.send("0004f2aabbcc-any-1", &[b'y'; 30], Target::Whole)), "created");
     assert_eq!(bench.names(), ["0004f2aabbcc-any-1", small, "0004f2aabbcc-small.log.1"]);
+}
+
+#[test]
+fn a_log_that_begins_anew_where_no_room_is_for_both_takes_the_place_of_the_former() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    assert_eq!(word(&bench.send(LOG, &[b'x'; 650], Target::Whole)), "created");
+    assert_eq!(word(&bench.range(LOG, &[b'y'; 100], 0, None)), "stored rotated");
+    assert_eq!((bench.read(LOG), bench.names().len()), ("y".repeat(100), 1));
 }
 
 #[test]
