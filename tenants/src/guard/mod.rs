@@ -4,8 +4,8 @@
 //! It counts, for each source, the distinct devices that are *not* listed. A source that asked for too many within the window is
 //! told of no device that is new to it; what it had before it keeps, across restarts too. A source that claims its
 //! address, as UDP does, counts once it has answered, and then for datagrams alone: who forges its address closes none of its
-//! connections. Until it answers it is told of as many devices as would throttle it, half of them at once and the others through
-//! the window, and the next wait for its answer. Sums and misses raise
+//! connections. Until it answers it is told of as many devices as would throttle it, and of as many more through the window, and the
+//! next wait for its answer. Sums and misses raise
 //! alarms, and never refuse anything. The guard decides nothing by itself: the ladder asks it.
 
 mod alarms;

@@ -79,17 +79,17 @@ fn an_address_that_may_be_forged_counts_once_it_answers_and_never_for_connection
 }
 
 #[test]
-fn who_does_not_answer_is_told_of_16_devices_at_once_and_of_as_many_through_the_window() {
+fn who_does_not_answer_is_told_of_32_devices_at_once_and_of_as_many_through_the_window() {
     let Place { settings, _folder } = place();
     let (guard, now) = (Guard::new(settings), Instant::now());
     let scanner = asker("10.0.0.1", Reach::Claimed);
     let told = |from: u32, at| {
         (from..from + 1000).filter(|number| guard.turn(scanner, device(*number), at) == Turn::Go).count()
     };
-    assert_eq!(told(0, now), 16);
+    assert_eq!(told(0, now), 32);
     assert_eq!(guard.turn(scanner, device(3), now), Turn::Go, "the same again is no news");
     let later: usize = (1..600).map(|second| told(1000 * (second + 1), now + Duration::from_secs(second.into()))).sum();
-    assert_eq!(later, 16, "one now and then comes through, so that a phone can answer");
+    assert_eq!(later, 31, "one now and then comes through, so that a phone can answer");
     guard.answered(scanner.client.source(), now);
     assert!((0..5000).all(|number| guard.turn(scanner, device(number), now) == Turn::Go), "a site that boots");
 }

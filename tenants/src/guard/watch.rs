@@ -48,17 +48,16 @@ impl Watched {
         }
     }
 
-    /// Whether it may be told of a device though it has not answered: of half of `most` at once, and of the rest one by one
-    /// through the window. So a phone comes through, answers, and opens the way for all, even where somebody forges its
-    /// address.
+    /// Whether it may be told of a device though it has not answered: of `most` at once, so that no site is turned away for fewer than
+    /// throttle it, and of as many more one by one through the window. So a phone comes through, answers, and opens the way for
+    /// all, even where somebody forges its address.
     pub(super) fn may_be_told(&mut self, device: Mac, most: usize, window: Duration, now: Instant) -> bool {
         if self.unanswered.holds(device) {
             return true;
         }
-        let at_once = most.div_ceil(2);
-        let pace = window / u32::try_from(most - at_once + 1).unwrap_or(u32::MAX);
+        let pace = window / u32::try_from(most.saturating_add(1)).unwrap_or(u32::MAX);
         let is_early = self.told.is_some_and(|last| now.saturating_duration_since(last) < pace);
-        if is_early && self.unanswered.count(window, now) >= at_once {
+        if is_early && self.unanswered.count(window, now) >= most {
             return false;
         }
         self.told = Some(now);
