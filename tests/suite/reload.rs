@@ -285,6 +285,19 @@ fn a_listener_that_is_removed_answers_nothing_more_on_open_connections() {
 }
 
 #[test]
+fn a_listener_that_is_disabled_is_told_as_closed_until_it_listens_anew() {
+    let tenant = |http: &str| scene::acme().https("").listener("http", http);
+    let scene = Scene::of(&[tenant("")]);
+    for (http, told) in [("enabled = false\n", "closed"), ("", "listens anew")] {
+        scene.deployment.add(&tenant(http));
+        assert_eq!(
+            provost(&scene, &["reload"]).succeeded().stdout,
+            format!("changed acme; {told}: http\n0 tenants are as they were\n")
+        );
+    }
+}
+
+#[test]
 fn a_session_whose_password_was_withdrawn_reads_nothing_more() {
     let tenant = || scene::acme().https("").listener("ftp", "require = [\"password\"]");
     let user = "[[users]]\nname = \"phones\"\npassword = \"a long secret\"";

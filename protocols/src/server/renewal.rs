@@ -239,11 +239,13 @@ impl Server {
         let (closed, fresh) = serving.renew(prepared);
         serving.errors = Vec::new();
         serving.withdraw();
-        let is_fresh = |name: &String| fresh.iter().any(|fresh| fresh.listener.policy.name == *name);
+        let policies = fresh.iter().map(|fresh| &fresh.listener.policy);
+        let enabled = policies.filter(|listener| tenant.policy.enabled && listener.enabled);
+        let bound: Vec<_> = enabled.map(|listener| listener.name.clone()).collect();
         renewal.changed.push(Changed {
             tenant: name,
-            bound: fresh.iter().map(|fresh| fresh.listener.policy.name.clone()).collect(),
-            closed: closed.iter().map(Listening::name).filter(|name| !is_fresh(name)).collect(),
+            closed: closed.iter().map(Listening::name).filter(|name| !bound.contains(name)).collect(),
+            bound,
             devices,
             devices_kept,
         });

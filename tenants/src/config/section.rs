@@ -118,11 +118,22 @@ impl<'a> Section<'a> {
             }
             let message = match nearest(key, &self.known) {
                 Some(known) => format!("unknown key, did you mean `{known}`?"),
-                None => format!("unknown key, expected one of {}", self.known.join(", ")),
+                None => format!("unknown key, expected one of {}", once(&self.known).join(", ")),
             };
             self.problems.push(entry.key_place.error(&self.key_of(key), message));
         }
     }
+}
+
+/// Each key once, where it was asked for first.
+fn once<'k>(known: &[&'k str]) -> Vec<&'k str> {
+    let mut keys = Vec::new();
+    for key in known {
+        if !keys.contains(key) {
+            keys.push(*key);
+        }
+    }
+    keys
 }
 
 /// The key as a header of TOML has it: `listener.exception` for `listener[0].exception`.

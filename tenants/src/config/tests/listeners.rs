@@ -59,6 +59,10 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
         (format!("{TFTP}rollover = 2\n"), "8: listener[0].rollover = 2: expected a whole number from 0 to 1"),
         (format!("{FTP}rollover = 1\n"), "8: listener[0].rollover: is of tftp listeners only"),
         (
+            format!("{HTTP}bogus = 1\n"),
+            "8: listener[0].bogus: unknown key, expected one of protocol, name, address, enabled, require, exception, allow, unbound, unbound_write, more_certificates, key, certificate, ocsp, server_names, trust, hints, default, proxy, passive_ports, passive_address, tls, transfer_ports, rollover",
+        ),
+        (
             format!("{TFTP}require = []\n"),
             "8: listener[0].require: an empty list lets nobody in: expected proofs, such as [\"certificate\"]",
         ),
