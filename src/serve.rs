@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use provost_protocols::{RecordLog, Server, tftp};
-use provost_tenants::Deployment;
 use provost_tenants::config::{Failed, Problems};
 use provost_tenants::devices::Removals;
 use provost_tenants::network::Passed;
+use provost_tenants::{Deployment, Tenant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -70,7 +70,7 @@ pub(crate) fn serve(
     passed: Passed,
     announce: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    raise_descriptors();
+    raise_descriptors(&deployment.tenants);
     let settings = &deployment.settings;
     settings.create_state().with_context(|| format!("cannot make the state folder {}", settings.state.display()))?;
     tftp::keep_at_most(settings.cache_bytes);
@@ -172,11 +172,25 @@ fn summarise(server: &Server) {
     tracing::info!(uptime_seconds = status.uptime_seconds, requests, denied, bytes, "ended");
 }
 
-/// A connection is a descriptor, and so is a file: the usual soft limit of 1,024 would end a large site's boot.
-fn raise_descriptors() {
+/// A connection is a descriptor, and so is a file: the usual soft limit of 1,024 would end a large site's boot. Where one
+/// tenant may take all that the hard one allows, its storm is everybody's.
+fn raise_descriptors(tenants: &[Arc<Tenant>]) {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let Some((limit, tenant)) = limit.maximum.zip(tenants.iter().max_by_key(|tenant| tenant.limits.connections)) else {
+        return;
+    };
+    let connections = tenant.limits.connections;
+    if u64::try_from(connections).is_ok_and(|connections| connections >= limit) {
+        let tenant = &tenant.policy.name;
+        tracing::warn!(
+            limit,
+            tenant,
+            connections,
+            "one tenant's `connections` may use up the limit of open files for all"
+        );
     }
 }

@@ -1,9 +1,11 @@
-//! The environment over provost.toml.
+//! The environment over provost.toml, and what the system allows.
+
+use std::process::{Command, Stdio};
 
 use crate::harness::clients::{run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, POLY, Scene};
-use crate::harness::server::BINARY;
+use crate::harness::server::{BINARY, Server};
 
 #[test]
 fn variables_overlay_the_configuration() {
@@ -51,4 +53,16 @@ fn a_bad_variable_is_told_by_its_name() {
     let unknown = check("PROVOST_LOG__FROMAT=text");
     let said = format!("{}{}", unknown.stdout, unknown.stderr);
     assert!(unknown.code == 1 && said.contains("PROVOST_LOG__FROMAT"), "{unknown:?}");
+}
+
+#[test]
+fn too_few_open_files_for_one_tenant_are_warned_of() {
+    let deployment = Deployment::new();
+    deployment.add(&scene::acme().https(""));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 4000; exec \"$0\" serve --config \"$1\"", BINARY]).arg(deployment.config());
+    command.stdin(Stdio::null());
+    let server = Server::run(command, &deployment.config());
+    let event = server.event("one tenant's `connections` may use up the limit of open files for all");
+    assert_eq!((&event["tenant"], &event["limit"]), (&"acme".into(), &4000.into()));
 }
