@@ -57,7 +57,7 @@ impl AdminSocket {
             if !facts.file_type().is_socket() {
                 return Err(io::Error::new(
                     io::ErrorKind::AlreadyExists,
-                    "what stands there is no socket: expected nothing",
+                    "what stands there is no socket, and is left alone",
                 ));
             }
             // One with a long queue answers nobody at once, and is there all the same.
