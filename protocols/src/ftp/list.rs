@@ -136,7 +136,11 @@ impl Session {
             let Ok(turn) = timeout(stall, lists.turn()).await else { return Ok((exchange, Err(Failure::Busy))) };
             let form = form.clone();
             let make = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
-                look(exchange, tenant, proofs).map(|found| text(&found, &form))
+                match (look(exchange, tenant, proofs)?, &form) {
+                    // RFC 3659 section 7.2.1.
+                    (Found::File(_), Form::Facts(_)) => Err(Failure::NoFolder),
+                    (found, form) => Ok(text(&found, form)),
+                }
             };
             let text;
             (exchange, text) = self.off_runtime(exchange, make).await?;

@@ -30,6 +30,9 @@ pub(super) enum Failure {
     /// The file could not be read to its end.
     #[error("read the file")]
     Read(#[source] std::io::Error),
+    /// MLSD of a file.
+    #[error("the path is a file's, and no folder's")]
+    NoFolder,
     /// Too many lists are made, or wait to be taken.
     #[error("no turn to make a list came in time")]
     Busy,
@@ -69,6 +72,7 @@ impl Failure {
             Self::File(FileError::Io { .. }) | Self::Read(_) => Ok(Reply::LOCAL_ERROR),
             Self::Upload(error) => Ok(not_stored(error)),
             Self::Restart => Ok(Reply::BAD_RESTART),
+            Self::NoFolder => Ok(Reply::NO_FOLDER),
             Self::Busy => Ok(Reply::BUSY),
             Self::Data(DataError::Open(_) | DataError::Handshake(_) | DataError::Stranger) => Ok(Reply::CANNOT_CONNECT),
             Self::Data(DataError::Broken(_) | DataError::Stalled) => Ok(Reply::BROKEN),
@@ -90,6 +94,7 @@ impl Failure {
             Self::Upload(UploadError::Unstorable) => (Outcome::Refused, "unstorable"),
             Self::Upload(UploadError::Io { .. }) => (Outcome::Error, "upload_error"),
             Self::Restart => (Outcome::Rejected, "bad_restart"),
+            Self::NoFolder => (Outcome::Rejected, "no_folder"),
             Self::Busy => (Outcome::Refused, "busy"),
             Self::Data(DataError::Open(_)) => (Outcome::Aborted, "no_data_connection"),
             Self::Data(DataError::Handshake(_)) => (Outcome::Aborted, "data_handshake"),

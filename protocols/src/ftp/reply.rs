@@ -45,6 +45,7 @@ impl Reply {
     pub(super) const MUST_PROTECT: Self = Self::fixed(534, "Data connections are protected here, send PROT P.");
     pub(super) const UNPROTECTED: Self = Self::fixed(521, "Data connections are protected here, send PROT P.");
     pub(super) const BAD_PARAMETER: Self = Self::fixed(501, "Parameter not understood.");
+    pub(super) const NO_FOLDER: Self = Self::fixed(501, "This is a file, use MLST.");
     pub(super) const NOT_IMPLEMENTED: Self = Self::fixed(502, "Command not implemented.");
     pub(super) const NAME_IT: Self = Self::fixed(502, "Names are the phone's to give, use STOR.");
     pub(super) const BAD_SEQUENCE: Self = Self::fixed(503, "Bad sequence of commands.");

@@ -322,6 +322,8 @@ async fn lists_show_own_files_to_their_proven_device_alone() {
     }
     assert_eq!(names(anyone.fetch("NLST logs").await), ["logs/a.txt"]);
     assert_eq!(names(anyone.fetch("LIST sip.cfg").await), ["sip.cfg"]);
+    assert_eq!(anyone.fetch("MLSD sip.cfg").await.0, 501);
+    assert_eq!(anyone.fetch("MLSD nowhere").await, (226, Vec::new()));
     assert_eq!(names(anyone.fetch(&format!("LIST {own}")).await), [""; 0]);
     assert_eq!(names(device.fetch(&format!("LIST {own}")).await), [own.as_str()]);
     assert_eq!(names(device.fetch(&format!("LIST {OTHER}.cfg")).await), [""; 0]);
