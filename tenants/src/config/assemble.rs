@@ -78,7 +78,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &mut Around<'_>) -> Option
         return Some(Arc::clone(former));
     }
     let policy = read.policy.clone()?;
-    let uploads = uploads(&read, &policy, &devices, former, around.context);
+    let uploads = uploads(&read, &policy, &devices, around.context);
     let files = files(&read, &uploads, &newcomer.problems)?;
     let kept = around.context.basis.settings.state.join("guard").join(format!("{}.pairs", policy.name));
     let guard = read.guard.settings(kept, devices.len());
@@ -113,13 +113,7 @@ fn devices_settings(read: &TenantRead, newcomer: &Newcomer) -> DevicesSettings {
     DevicesSettings { list: read.devices.list.clone(), file, realm }
 }
 
-fn uploads(
-    read: &TenantRead,
-    policy: &TenantPolicy,
-    devices: &Devices,
-    former: Option<&Arc<Tenant>>,
-    context: &Context,
-) -> Arc<Uploads> {
+fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Devices, context: &Context) -> Arc<Uploads> {
     let count = match policy.devices {
         DevicePolicy::Listed => u64::try_from(devices.len()).unwrap_or(u64::MAX).max(1),
         DevicePolicy::Any => DEVICES_OF_AN_OPEN_TENANT,
@@ -138,10 +132,7 @@ fn uploads(
         durability,
         case: read.files.case,
     };
-    Arc::new(match former {
-        Some(former) => former.uploads.renewed(settings),
-        None => Uploads::new(settings),
-    })
+    Arc::new(Uploads::new(settings))
 }
 
 fn files(read: &TenantRead, uploads: &Arc<Uploads>, problems: &Collector) -> Option<Files> {

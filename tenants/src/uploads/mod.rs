@@ -108,19 +108,12 @@ pub enum UploadError {
 
 impl Uploads {
     /// The uploads in `settings.directory`. The disk is not touched before the first use, or [`Uploads::prepare`].
+    ///
+    /// All uploads of one directory in this process share locks, accounts and what was last answered, so that bodies that are
+    /// under way while a tenant changes, or goes and comes back, are counted and serialised with those that follow.
     pub fn new(settings: UploadsSettings) -> Self {
-        let state = State::new(settings.directory.clone());
-        Self { settings: Arc::new(settings), state: Arc::new(state) }
-    }
-
-    /// The same uploads under changed settings: locks, accounts and what was last answered stay one and the same, so that
-    /// bodies that are under way during a reload are counted and serialised with those that follow.
-    #[must_use]
-    pub fn renewed(&self, settings: UploadsSettings) -> Self {
-        if settings.directory != self.settings.directory {
-            return Self::new(settings);
-        }
-        Self { settings: Arc::new(settings), state: Arc::clone(&self.state) }
+        let state = State::of(&settings.directory);
+        Self { settings: Arc::new(settings), state }
     }
 
     /// Makes the directory (0700) where it is missing, removes what a former process left half done, and counts what

@@ -1,8 +1,9 @@
 //! What all bodies of a tenant share: the open directory, the locks, the accounts, what was last answered.
 
+use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use cap_std::fs::Dir;
@@ -20,6 +21,10 @@ use crate::files::is_local;
 
 /// How often all files of a tenant may be looked at again because its quota seems used up.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
+
+/// The states in use, by directory: a tenant that goes and comes back while a body of its is under way finds the accounts in
+/// which that body is counted.
+static IN_USE: LazyLock<Mutex<HashMap<PathBuf, Weak<State>>>> = LazyLock::new(Mutex::default);
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -48,6 +53,23 @@ pub(super) enum Reclaim {
 }
 
 impl State {
+    /// The state of a directory: the one that is in use, or a new one.
+    pub(super) fn of(directory: &Path) -> Arc<Self> {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = in_use.get(directory).and_then(Weak::upgrade) {
+            return state;
+        }
+        let state = Arc::new(Self::new(directory.to_path_buf()));
+        in_use.insert(directory.to_path_buf(), Arc::downgrade(&state));
+        state
+    }
+
+    /// Whether the directory has a state.
+    #[cfg(test)]
+    pub(super) fn is_in_use(directory: &Path) -> bool {
+        IN_USE.lock().unwrap_or_else(PoisonError::into_inner).contains_key(directory)
+    }
+
     pub(super) fn new(directory: PathBuf) -> Self {
         Self {
             directory,
@@ -154,6 +176,16 @@ impl State {
             *last = Some(Instant::now());
         }
         due
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another one may have taken its place meanwhile.
+        if in_use.get(&self.directory).is_some_and(|state| state.strong_count() == 0) {
+            in_use.remove(&self.directory);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Quotas, and the space that the disk keeps.
 
+use super::super::state::State;
 use super::*;
 use crate::testing::NEIGHBOUR;
 
@@ -109,7 +110,7 @@ fn what_is_there_at_the_start_is_counted() {
     assert!(bench.send(LOG, &[b'x'; 600], Target::Whole).is_ok());
     let mut changed = settings(bench.directory());
     changed.device_quota = 800;
-    let after_restart = Uploads::new(changed);
+    let after_restart = of_another_process(changed);
     let name = "0004f2aabbcc-any-1";
     assert_eq!(word(&bench.send_to(&after_restart, name, &[b'x'; 101], Target::Whole)), "no space");
     assert_eq!(word(&bench.send_to(&after_restart, name, &[b'x'; 100], Target::Whole)), "created");
@@ -123,16 +124,36 @@ fn a_reload_shares_accounts_and_changes_limits() {
     assert!(spool.write(&[0; 500]).is_ok());
     let mut changed = settings(bench.directory());
     changed.device_quota = 600;
-    let renewed = bench.uploads.renewed(changed);
+    let renewed = Uploads::new(changed);
     assert_eq!(word(&bench.send_to(&renewed, "0004f2aabbcc-any-1", &[0; 100], Target::Whole)), "no space");
     assert_eq!(word(&spool.apply(Target::Whole)), "created");
 }
 
 #[test]
+fn a_tenant_that_goes_and_comes_back_during_an_upload_finds_the_same_accounts() {
+    let Bench { folder, site, uploads } = Bench::with(|settings| settings.device_quota = 800);
+    let directory = folder.path().join("uploads/acme");
+    let permit = site.permit(DEVICE, Operation::Write, LOG);
+    let mut spool = uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    assert!(spool.write(&[0; 500]).is_ok());
+    drop(uploads);
+    let mut changed = settings(directory.clone());
+    changed.device_quota = 800;
+    let bench = Bench { folder, site, uploads: Uploads::new(changed) };
+    let name = "0004f2aabbcc-any-1";
+    assert_eq!(word(&bench.send(name, &[0; 201], Target::Whole)), "no space");
+    assert_eq!(word(&bench.send(name, &[0; 200], Target::Whole)), "created");
+    assert_eq!(word(&spool.apply(Target::Whole)), "created");
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-2", &[0; 1], Target::Whole)), "no space");
+    let Bench { folder: _folder, uploads, .. } = bench;
+    drop(uploads);
+    assert!(!State::is_in_use(&directory), "nobody uses it any more");
+}
+
+#[test]
 fn the_disk_keeps_free_what_it_must() {
     let mut bench = Bench::with(|settings| settings.min_free = 1000);
-    let Some(state) = std::sync::Arc::get_mut(&mut bench.uploads.state) else { panic!("shared") };
-    state.free = |_| Ok(1500);
+    bench.free(|_| Ok(1500));
     let begin = |expected| bench.uploads.begin(bench.site.permit(DEVICE, Operation::Write, LOG), expected);
     assert!(matches!(begin(Some(501)), Err(UploadError::NoSpace(_))));
     assert!(begin(Some(500)).is_ok());
@@ -159,8 +180,7 @@ fn a_disk_that_is_full_leaves_what_was_there() {
         settings.max_log = 1 << 20;
     });
     // The disk is not asked how full it is, so that it says so itself.
-    let Some(state) = std::sync::Arc::get_mut(&mut bench.uploads.state) else { panic!("shared") };
-    state.free = |_| Ok(u64::MAX);
+    bench.free(|_| Ok(u64::MAX));
     let read = |name: &str| fs::read(tiny.join("acme").join(name)).unwrap_or_default();
     assert_eq!(word(&bench.send(LOG, &vec![b'x'; 300_000], Target::Whole)), "created");
     assert_eq!(word(&bench.send(SETTINGS, b"settings", Target::Whole)), "created");

@@ -5,14 +5,17 @@ mod operator;
 mod placement;
 mod whole;
 
-use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::{fs, io};
 
+use cap_std::fs::Dir;
 use provost_core::Operation;
 use provost_core::path::Case;
 use provost_core::upload::ContentRange;
 use tempfile::TempDir;
 
+use super::state::State;
 use super::{Durability, Stored, Target, UploadError, Uploads, UploadsSettings};
 use crate::testing::{DEVICE, Site};
 
@@ -38,6 +41,12 @@ fn settings(directory: PathBuf) -> UploadsSettings {
     }
 }
 
+/// Uploads that share nothing with those of this process.
+fn of_another_process(settings: UploadsSettings) -> Uploads {
+    let state = Arc::new(State::new(settings.directory.clone()));
+    Uploads { settings: Arc::new(settings), state }
+}
+
 impl Bench {
     fn new() -> Self {
         Self::with(|_| ())
@@ -48,6 +57,14 @@ impl Bench {
         let mut settings = settings(folder.path().join("uploads/acme"));
         change(&mut settings);
         Self { folder, site: Site::new(settings.case), uploads: Uploads::new(settings) }
+    }
+
+    /// The disk says that so much of it is free.
+    fn free(&mut self, free: fn(&Dir) -> io::Result<u64>) {
+        let directory = self.uploads.settings.directory.clone();
+        let mut state = State::new(directory);
+        state.free = free;
+        self.uploads.state = Arc::new(state);
     }
 
     fn send(&self, name: &str, body: &[u8], target: Target) -> Result<Stored, UploadError> {

@@ -20,7 +20,7 @@ fn the_operator_sees_shows_and_discards_beside_a_running_server() {
     assert!(bench.send(SETTINGS, b"set", Target::Whole).is_ok());
     let permit = bench.site.permit(DEVICE, Operation::Write, SETTINGS);
     let under_way = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
-    let operator = Uploads::new(settings(bench.directory()));
+    let operator = of_another_process(settings(bench.directory()));
     assert_eq!(listed(&operator), [(SETTINGS.to_owned(), 3), (LOG.to_owned(), 600)]);
     assert!(operator.list().is_ok_and(|entries| entries.iter().all(|entry| entry.device == Some(DEVICE))));
     let shown = operator.show(SETTINGS).map(read_to_string);

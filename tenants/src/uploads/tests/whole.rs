@@ -28,7 +28,7 @@ fn a_whole_body_replaces_durably_and_at_once() {
     assert_eq!(word(&bench.send(&name, b"second", Target::Whole)), "stored");
     assert_eq!(bench.read(&name), "second");
     // Whoever reads the old one reads it to its end.
-    assert_eq!(std::io::read_to_string(before).ok().as_deref(), Some("a longer first one"));
+    assert_eq!(io::read_to_string(before).ok().as_deref(), Some("a longer first one"));
     assert_eq!(word(&bench.send(&name, b" and more", Target::End)), "stored");
     assert_eq!(bench.read(&name), "second and more");
 }
