@@ -20,11 +20,27 @@ pub(super) fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?', '[', '{'])
 }
 
+/// What a pattern names, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<PathBuf>,
+    /// Folders that are named as a file would be.
+    pub(super) folders: Vec<PathBuf>,
+}
+
 /// The files that `pattern` names, sorted; relative ones count from `folder`. No file is no error.
 ///
 /// # Errors
 /// - [`FindError`]: not a glob, or a folder that is there cannot be listed
 pub(super) fn files(pattern: &str, folder: &Path) -> Result<Vec<PathBuf>, FindError> {
+    find(pattern, folder).map(|found| found.files)
+}
+
+/// The same, and the folders that the pattern names.
+///
+/// # Errors
+/// - as [`files`]
+pub(super) fn find(pattern: &str, folder: &Path) -> Result<Found, FindError> {
     let mut found = vec![folder.to_path_buf()];
     for component in Path::new(pattern).components() {
         let segment = component.as_os_str().to_str().unwrap_or_default();
@@ -34,12 +50,18 @@ pub(super) fn files(pattern: &str, folder: &Path) -> Result<Vec<PathBuf>, FindEr
         }
     }
     // What is no regular file, or a link that leads nowhere, is told where it is read: passed over, its tenant would be gone.
-    found.retain(|path| match path.metadata() {
-        Ok(found) => !found.is_dir(),
-        Err(_) => path.symlink_metadata().is_ok(),
-    });
-    found.sort();
-    Ok(found)
+    let (mut folders, mut files) = (Vec::new(), Vec::with_capacity(found.len()));
+    for path in found {
+        match path.metadata() {
+            Ok(facts) if facts.is_dir() => folders.push(path),
+            Ok(_) => files.push(path),
+            Err(_) if path.symlink_metadata().is_ok() => files.push(path),
+            Err(_) => {}
+        }
+    }
+    folders.sort();
+    files.sort();
+    Ok(Found { files, folders })
 }
 
 fn expand(folders: &[PathBuf], segment: &str) -> Result<Vec<PathBuf>, FindError> {
@@ -89,6 +111,7 @@ mod tests {
         assert_eq!(found("a/.*"), ["a/.hidden.pem"]);
         assert_eq!(found("3.pem"), ["3.pem"]);
         assert_eq!(found("a"), [""; 0]);
+        assert_eq!(find("?", folder.path()).unwrap().folders, ["a", "b"].map(|name| folder.path().join(name)));
         assert_eq!(found("none/*.pem"), [""; 0]);
         assert!(matches!(files("a[", folder.path()), Err(FindError::NotGlob(_))));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::field::Field;
-use super::find;
+use super::find::{self, Found};
 use super::node::Node;
 use super::problem::Collector;
 use super::section::Section;
@@ -39,11 +39,15 @@ pub(super) struct Main<'a> {
 impl Main<'_> {
     /// The files of the tenants, sorted by name.
     pub(super) fn tenant_files(&self, folder: &Path) -> Vec<PathBuf> {
-        match (find::files(&self.tenants, folder), &self.tenants_field) {
-            (Ok(files), _) => {
+        match (find::find(&self.tenants, folder), &self.tenants_field) {
+            (Ok(Found { files, folders }), _) => {
+                let root = Section::root(self.document, self.problems);
+                for folder in folders {
+                    let folder = folder.display();
+                    root.warn(format!("{folder} is no tenant: it is a folder, and `{}` names files", self.tenants));
+                }
                 if files.is_empty() {
-                    Section::root(self.document, self.problems)
-                        .warn(format!("no tenant: no file is `{}`", self.tenants));
+                    root.warn(format!("no tenant: no file is `{}`", self.tenants));
                 }
                 files
             }

@@ -79,6 +79,15 @@ fn a_fresh_installation_is_sound_and_has_no_tenant() {
 }
 
 #[test]
+fn a_folder_that_is_named_like_a_tenants_file_is_told() {
+    let site = Site::new();
+    fs::create_dir(site.path("tenants.d/globex.toml")).unwrap();
+    let told =
+        "provost.toml: warning: tenants.d/globex.toml is no tenant: it is a folder, and `tenants.d/*.toml` names files";
+    assert!(site.said().contains(&told.to_owned()), "{:?}", site.said());
+}
+
+#[test]
 fn the_sample_is_a_tenant() {
     let site = installed();
     write(&site, "provost.toml", &shipped("provost.toml"));
