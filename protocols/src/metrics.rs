@@ -5,6 +5,7 @@
 
 mod collect;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -23,13 +24,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::server::Status;
 
-/// Connections at once. A monitoring system has one or two.
-const CONNECTIONS: usize = 16;
+/// Connections at once. A monitoring system has one or two; past them the oldest gives way, so that silent ones keep nobody out.
+const CONNECTIONS: usize = 64;
 /// For a request's header to come.
 const HEADER: Duration = Duration::from_secs(5);
 /// For a connection altogether: a scrape is one request.
@@ -66,18 +67,18 @@ impl Metrics {
     pub fn serve(self, status: impl Fn() -> Status + Send + Sync + 'static) -> impl Future<Output = ()> + Send {
         let mut registry = Registry::with_prefix("provost");
         registry.register_collector(Box::new(Statuses(Box::new(status))));
-        let (registry, places) = (Arc::new(registry), Arc::new(Semaphore::new(CONNECTIONS)));
+        let registry = Arc::new(registry);
+        let mut open = VecDeque::new();
         async move {
             loop {
                 match self.listener.accept().await {
                     Ok((stream, _)) => {
-                        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-                        let registry = Arc::clone(&registry);
-                        tokio::spawn(async move {
-                            // A peer that goes away or takes too long has its answer no more.
-                            let _ = timeout(PATIENCE, drive(stream, registry)).await;
-                            drop(place);
-                        });
+                        open.retain(|connection: &JoinHandle<_>| !connection.is_finished());
+                        while open.len() >= CONNECTIONS {
+                            open.pop_front().inspect(JoinHandle::abort);
+                        }
+                        // A peer that goes away or takes too long has its answer no more.
+                        open.push_back(tokio::spawn(timeout(PATIENCE, drive(stream, Arc::clone(&registry)))));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection for metrics");

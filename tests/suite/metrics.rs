@@ -1,5 +1,7 @@
 //! Metrics, as a monitoring system asks for them.
 
+use std::net::TcpStream;
+
 use crate::harness::clients::Curl;
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, POLY, Scene, UNLISTED};
@@ -45,4 +47,12 @@ fn nothing_else_is_told_there() {
     let (_scene, metrics) = scene();
     assert_eq!(Curl::new(format!("{metrics}/{POLY}.cfg")).run().status, 404);
     assert_eq!(Curl::new(format!("{metrics}/metrics")).upload(b"x").run().status, 405);
+}
+
+#[test]
+fn silent_connections_keep_nobody_from_the_metrics() {
+    let (_scene, metrics) = scene();
+    let address = metrics.strip_prefix("http://").unwrap();
+    let _silent: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert_eq!(Curl::new(format!("{metrics}/metrics")).run().status, 200);
 }
