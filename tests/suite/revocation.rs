@@ -8,6 +8,7 @@ use crate::harness::deployment::{Deployment, TLS};
 use crate::harness::old_authority::{MODERN, MODERN_CA, Make, OldAuthority};
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene};
 use crate::harness::server::BINARY;
+use crate::harness::tls_client::{self, Stream, connect, status};
 
 /// How a phone keeps its session: what openssl is told.
 const KEEPING: [(&str, &[&str]); 3] =
@@ -97,6 +98,43 @@ fn a_removed_phone_is_refused_on_a_session_of_before() {
     let is_lost = || ask(&scene, "https", &["-tls1_3"], &[]).1 == 403;
     loses(&scene, || scene.deployment.write("devices.csv", &rows), is_lost, |_| (true, 403));
     scene.server.record(&[("outcome", "denied"), ("reason", "unknown_device"), ("mac", POLY)]);
+}
+
+#[test]
+fn a_phone_whose_anchor_goes_from_its_trust_set_loses_connection_and_sessions() {
+    let scene = scene_of(&format!("mac\n{POLY}\n{NEIGHBOUR}\n"));
+    let mut open = connected(&scene);
+    let lose = || scene.deployment.write("trust/poly.pem", scene.deployment.stranger.pem());
+    let is_lost = || ask(&scene, "open", &["-tls1_3"], &[]).1 == 403;
+    loses(&scene, lose, is_lost, |listener| (false, if listener == "https" { 0 } else { 403 }));
+    assert_eq!(status_of_own(&mut open), 403);
+    let record = scene.server.record(&[("listener", "open"), ("reason", "require_not_met")]).to_string();
+    assert!(record.contains("leads to no anchor of poly"), "{record}");
+}
+
+#[test]
+fn a_phone_that_a_changed_rule_names_no_more_loses_connection_and_sessions() {
+    let scene = scene_of(&format!("mac\n{POLY}\n{NEIGHBOUR}\n"));
+    let mut open = connected(&scene);
+    let lose = || {
+        let rule = |attribute: &str| format!("mac = {{ attribute = \"{attribute}\"");
+        scene.deployment.replace("provost.toml", &rule("CN"), &rule("serialNumber"));
+        run(BINARY, &["reload", "--config", &text(&scene.deployment.config())]).succeeded();
+    };
+    let is_lost = || ask(&scene, "open", &["-tls1_3"], &[]).1 == 403;
+    loses(&scene, lose, is_lost, |_| (false, 403));
+    assert_eq!(status_of_own(&mut open), 403);
+}
+
+/// A phone that has fetched its own file over a connection that stays.
+fn connected(scene: &Scene) -> Stream {
+    let mut phone = connect(&scene.deployment, scene.server.address("acme", "open"), "phone");
+    assert_eq!(status_of_own(&mut phone), 200);
+    phone
+}
+
+fn status_of_own(phone: &mut Stream) -> u16 {
+    status(&tls_client::ask(phone, &format!("GET /{POLY}.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")))
 }
 
 #[test]
