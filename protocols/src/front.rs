@@ -173,7 +173,7 @@ impl Front {
         self.shares().memory.take(piece(want, limits.bandwidth), limits.memory)
     }
 
-    /// Memory for something of a transfer that cannot be cut: `want` bytes, or less where the tenant's is short.
+    /// The same without regard to bandwidth, for what goes out in other pieces or cannot be cut.
     pub(crate) fn memory(&self, want: usize) -> Held {
         self.shares().memory.take(want, self.present.load().tenant.limits.memory)
     }

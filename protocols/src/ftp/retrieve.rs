@@ -23,10 +23,10 @@ use super::session::{End, Session};
 use super::settings::Representation;
 use super::transfer::{Carried, Progress};
 use crate::front::{Exchange, Front};
-use crate::listen::Job;
+use crate::listen::{Held, Job};
 use crate::record::Outcome;
 
-/// How much is read at once.
+/// How much is read at once, where the tenant's memory is not used up.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A file on its way: the first chunk is there, the rest is read while the one before is sent.
@@ -36,6 +36,9 @@ struct Body {
     chunk: Vec<u8>,
     offset: u64,
     end: u64,
+    most: usize,
+    /// The memory of a chunk, and of the one that is read meanwhile.
+    _memory: Held,
 }
 
 impl Session {
@@ -89,16 +92,17 @@ impl Session {
             let read = |file: &File, offset, length: usize| {
                 Some(Ok(read_at_once(file, offset, u64::try_from(length).unwrap_or(u64::MAX))?))
             };
-            if let Some(body) = Body::of(open, restart, representation, read) {
+            if let Some(body) = Body::of(&self.front, open, restart, representation, read) {
                 return Ok((exchange, body));
             }
         }
+        let front = Arc::clone(&self.front);
         let work = move || {
             let open = exchange.tenant().files.open(&permit).map_err(Failure::from);
             let body = open.and_then(|open| {
                 let read = |file: &File, offset, length| Some(read(file, Vec::new(), offset, length));
                 // It always reads.
-                Body::of(open, restart, representation, read).unwrap_or(Err(Failure::Restart))
+                Body::of(&front, open, restart, representation, read).unwrap_or(Err(Failure::Restart))
             });
             (exchange, body)
         };
@@ -191,6 +195,7 @@ fn opening(representation: Representation, length: u64) -> Reply {
 impl Body {
     /// A body with its first chunk; `None` where `read` does not have it.
     fn of(
+        front: &Front,
         open: OpenFile,
         restart: u64,
         representation: Representation,
@@ -201,7 +206,13 @@ impl Body {
         if restart > end || (restart > 0 && representation == Representation::Ascii) {
             return Some(Err(Failure::Restart));
         }
-        let mut body = Self { file: Arc::new(open.file), chunk: Vec::new(), offset: restart, end };
+        let left = usize::try_from(end - restart).unwrap_or(usize::MAX);
+        let memory = front.memory(left.min(2 * CHUNK_BYTES));
+        let most = memory.bytes().min(CHUNK_BYTES);
+        // What does not go at once is read while the chunk before is sent.
+        let most = if left <= most { most } else { memory.bytes() / 2 };
+        let mut body =
+            Self { file: Arc::new(open.file), chunk: Vec::new(), offset: restart, end, most, _memory: memory };
         let length = body.advance();
         Some(read(&body.file, restart, length)?.map_err(Failure::Read).map(|chunk| Self { chunk, ..body }))
     }
@@ -214,7 +225,7 @@ impl Body {
 
     /// The length of the chunk that comes next, which is behind us then.
     fn advance(&mut self) -> usize {
-        let length = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        let length = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX).min(self.most);
         self.offset = self.offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX)).min(self.end);
         length
     }

@@ -131,7 +131,10 @@ async fn receive(
 ) -> Result<(Spool, Vec<u8>), Failure> {
     let mut data = plan.open(&ends).await?;
     let received = match representation {
-        Representation::Image if data.is_plain() => data.spool(spool, &progress).await?,
+        Representation::Image if data.is_plain() => {
+            let memory = ends.front.memory(BATCH_BYTES);
+            data.spool(spool, memory.bytes(), &progress).await?
+        }
         Representation::Image | Representation::Ascii => {
             receive_in_batches(&mut data, &ends.front, spool, representation, &progress).await?
         }
@@ -149,19 +152,22 @@ async fn receive_in_batches(
     representation: Representation,
     progress: &Progress,
 ) -> Result<(Spool, Vec<u8>), Failure> {
+    // One batch is stored while the next arrives.
+    let memory = front.memory(2 * BATCH_BYTES);
+    let most = memory.bytes() / 2;
     let mut spooler = Spooler::Idle(Box::new(spool));
     let mut ascii = FromNetwork::default();
     let mut buffer = Vec::with_capacity(FIRST_BYTES);
     while data.receive(&mut buffer, progress).await? > 0 {
-        if buffer.len() >= BATCH_BYTES {
-            let (spool, spare) = spooler.ready().await?;
+        if buffer.len() >= most {
+            let (spool, spare) = spooler.ready(most).await?;
             let batch = convert(&mut ascii, representation, std::mem::replace(&mut buffer, spare));
             spooler = spool_batch(front, spool, batch);
         } else if buffer.len() == buffer.capacity() {
             buffer.reserve(buffer.len());
         }
     }
-    let (spool, _) = spooler.ready().await?;
+    let (spool, _) = spooler.ready(0).await?;
     let mut rest = convert(&mut ascii, representation, buffer);
     rest.extend_from_slice(ascii.finish());
     Ok((spool, rest))
@@ -183,10 +189,10 @@ fn spool_batch(front: &Front, mut spool: Spool, mut batch: Vec<u8>) -> Spooler {
 }
 
 impl Spooler {
-    /// Waits until the batch of before is stored: the spool, and an empty buffer.
-    async fn ready(self) -> Result<(Spool, Vec<u8>), Failure> {
+    /// Waits until the batch of before is stored: the spool, and an empty buffer, of this capacity where it is a new one.
+    async fn ready(self, capacity: usize) -> Result<(Spool, Vec<u8>), Failure> {
         match self {
-            Self::Idle(spool) => Ok((*spool, Vec::with_capacity(BATCH_BYTES))),
+            Self::Idle(spool) => Ok((*spool, Vec::with_capacity(capacity))),
             Self::Busy(task) => Ok(task.await.map_err(|error| Failure::Read(std::io::Error::other(error)))??),
         }
     }

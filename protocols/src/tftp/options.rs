@@ -9,6 +9,8 @@ use provost_core::rules::TftpOption;
 use provost_tenants::Limits;
 
 use super::packet::text;
+use crate::front::Front;
+use crate::listen::Held;
 
 /// The block size without an option (RFC 1350 section 2), in bytes.
 const BLOCK_BYTES: usize = 512;
@@ -108,6 +110,15 @@ impl Asked {
         let timeout = self.timeout.map(|seconds| Duration::from_secs(seconds.into()));
         (Granted { block: bytes, window: window.unwrap_or(1), timeout }, Some(answer).filter(|text| !text.is_empty()))
     }
+}
+
+/// Memory for the window that a transfer is going to have, and its limits with no more of it than that: where the tenant's is
+/// used up, transfers go on with smaller blocks and windows.
+pub(super) fn within_memory(front: &Front, limits: Limits, asked: &Asked, operation: Operation) -> (Held, Limits) {
+    let (granted, _) = asked.grant(operation, None, &limits);
+    let held = front.memory(granted.block * usize::from(granted.window));
+    let limits = Limits { tftp_memory_bytes: held.bytes(), ..limits };
+    (held, limits)
 }
 
 fn block(value: u64) -> Option<usize> {

@@ -10,7 +10,7 @@ use provost_tenants::files::OpenFile;
 
 use super::cache::{Cache, Disk, ReadError};
 use super::numbers::Numbers;
-use super::options::{Asked, Granted};
+use super::options::{Asked, Granted, within_memory};
 use super::packet::{Mode, Packet, Request};
 use super::refuse::{self, TftpError};
 use super::sender::{Acked, Sender};
@@ -18,6 +18,7 @@ use super::source::{SMALL_BYTES, Source};
 use super::timing::{Due, Pace};
 use super::transfer::{Event, Over, Transfer};
 use crate::front::{Exchange, Front};
+use crate::listen::Held;
 use crate::record::{Outcome, with_causes};
 
 /// Serves a request.
@@ -33,7 +34,8 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     let opened = match decide(&front, exchange).await {
         Ok((exchange, permit)) => {
             let asked = request.asked.within(&permit.rule().tftp_options);
-            open(&front, Wanted { exchange, permit, asked, mode }, transfer.limits()).await
+            let (memory, limits) = within_memory(&front, transfer.limits(), &asked, Operation::Read);
+            open(&front, Wanted { exchange, permit, asked, mode, memory }, limits).await
         }
         Err(answer) => Err(answer),
     };
@@ -50,6 +52,7 @@ struct Wanted {
     permit: Permit,
     asked: Asked,
     mode: Mode,
+    memory: Held,
 }
 
 struct Opened {
@@ -58,6 +61,7 @@ struct Opened {
     asked: Asked,
     granted: Granted,
     option_ack: Option<Vec<u8>>,
+    memory: Held,
 }
 
 /// The ERROR that a peer is sent, or silence. The record has been written.
@@ -115,7 +119,10 @@ impl Wanted {
     fn opened(mut self, file: OpenFile, disk: Disk, limits: &Limits) -> Result<Opened, Answer> {
         let (granted, _) = self.asked.grant(Operation::Read, None, limits);
         match Source::new(file.file, disk, self.mode, granted.block, Cache::shared()) {
-            Ok(source) => Ok(Opened { exchange: self.exchange, source, asked: self.asked, granted, option_ack: None }),
+            Ok(source) => {
+                let (exchange, asked, memory) = (self.exchange, self.asked, self.memory);
+                Ok(Opened { exchange, source, asked, granted, option_ack: None, memory })
+            }
             Err(error) => Err(Some(failed(&mut self.exchange, &error.into()))),
         }
     }
@@ -164,6 +171,8 @@ struct Reading {
     option_ack: Option<Vec<u8>>,
     sender: Sender,
     pace: Pace,
+    /// Of the window.
+    _memory: Held,
 }
 
 enum Failure {
@@ -173,12 +182,12 @@ enum Failure {
 
 impl Reading {
     fn new(front: &Front, transfer: Transfer, opened: Opened) -> Self {
-        let Opened { exchange, source, asked: _, granted, option_ack } = opened;
+        let Opened { exchange, source, asked: _, granted, option_ack, memory } = opened;
         let numbers = Numbers(front.listener().tftp.rollover);
         let source = source.numbered(numbers);
         let sender = Sender::new(granted.window, option_ack.is_some()).numbered(numbers);
         let pace = Pace::new(granted.timeout, &front.limits(), Instant::now());
-        Self { transfer, exchange, source: Some(source), option_ack, sender, pace }
+        Self { transfer, exchange, source: Some(source), option_ack, sender, pace, _memory: memory }
     }
 
     async fn run(mut self) {

@@ -8,16 +8,17 @@ use provost_tenants::uploads::{Spool, Stored, Target, UploadError};
 
 use super::netascii::Decoder;
 use super::numbers::Numbers;
-use super::options::Asked;
+use super::options::{Asked, within_memory};
 use super::packet::{Mode, Packet, Request};
 use super::receiver::{Receiver, Taken};
 use super::refuse::{self, TftpError};
 use super::timing::{Due, Pace};
 use super::transfer::{Event, Over, Transfer};
 use crate::front::{Exchange, Front};
+use crate::listen::Held;
 use crate::record::{Outcome, with_causes};
 
-/// How many bytes are spooled at a time.
+/// How many bytes are spooled at a time, where the tenant's memory is not used up.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Serves a request.
@@ -42,7 +43,8 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         Err(Some(error)) => return transfer.send(&error).await,
         Err(None) => return,
     };
-    let (granted, option_ack) = asked.grant(Operation::Write, None, &transfer.limits());
+    let (window, limits) = within_memory(&front, transfer.limits(), &asked, Operation::Write);
+    let (granted, option_ack) = asked.grant(Operation::Write, None, &limits);
     transfer.expect_blocks(&granted);
     let writing = Writing {
         transfer,
@@ -55,6 +57,8 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
             pending: Vec::new(),
             decoder: Decoder::default(),
             mode,
+            piece: front.memory(PIECE_BYTES),
+            _window: window,
         },
     };
     writing.run(exchange).await;
@@ -205,6 +209,9 @@ struct Body {
     pending: Vec<u8>,
     decoder: Decoder,
     mode: Mode,
+    /// The memory of what is spooled at a time, and of the window.
+    piece: Held,
+    _window: Held,
 }
 
 impl Body {
@@ -213,7 +220,7 @@ impl Body {
             Mode::Octet => self.pending.extend_from_slice(bytes),
             Mode::Netascii => self.decoder.decode(bytes, &mut self.pending),
         }
-        if self.pending.len() < PIECE_BYTES {
+        if self.pending.len() < self.piece.bytes() {
             return Ok(());
         }
         let spool = self.with_spool(|mut spool, pending| spool.write(pending).map(|()| spool)).await?;

@@ -17,8 +17,8 @@ use crate::ftp::transfer::Progress;
 use crate::ftp::wire::Wire;
 
 /// What a buffer begins with: most uploads are smaller.
-pub(in crate::ftp) const FIRST_BYTES: usize = 16 * 1024;
-/// How much is collected before a thread is taken for it.
+pub(in crate::ftp) const FIRST_BYTES: usize = 8 * 1024;
+/// How much is collected before a thread is taken for it, where the tenant's memory is not used up.
 pub(in crate::ftp) const BATCH_BYTES: usize = 256 * 1024;
 /// How much is moved at most before the transfer is looked at again: for ABOR, and for its rate.
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
@@ -44,7 +44,8 @@ enum Inflow {
 }
 
 impl Data {
-    /// Receives everything as it is: the spool, and the bytes that are not yet in it. The connection must be plain.
+    /// Receives everything as it is, in batches of `most` bytes: the spool, and the bytes that are not yet in it. The
+    /// connection must be plain.
     ///
     /// # Errors
     /// - [`Failure::Upload`]: it does not fit
@@ -52,11 +53,12 @@ impl Data {
     pub(in crate::ftp) async fn spool(
         &mut self,
         mut spool: Spool,
+        most: usize,
         progress: &Progress,
     ) -> Result<(Spool, Vec<u8>), Failure> {
         let mut buffer = Vec::with_capacity(FIRST_BYTES);
         while self.receive(&mut buffer, progress).await? > 0 {
-            if buffer.len() >= BATCH_BYTES {
+            if buffer.len() >= most {
                 let state;
                 (spool, buffer, state) = self.pour(spool, buffer, progress).await?;
                 if state == Inflow::Ended {

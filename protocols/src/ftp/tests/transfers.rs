@@ -43,6 +43,23 @@ async fn files_are_sent_whole_from_an_offset_and_with_network_line_ends() {
 }
 
 #[tokio::test]
+async fn past_the_tenants_memory_files_go_in_small_pieces_and_arrive() {
+    let limits = Limits { memory: 1, ..Limits::default() };
+    let server = Server::with(Options { limits, ..Options::default() });
+    let (long, text) = (b"a line\n".repeat(40_000), b"a line\r\n".repeat(40_000));
+    server.provide("sip.ld", &long);
+    let mut client = server.session().await;
+    assert_eq!(client.fetch("RETR sip.ld").await, (226, long.clone()));
+    assert_eq!(client.store(&format!("STOR {OWN}-app.log"), &long).await, 226);
+    assert_eq!(client.fetch(&format!("RETR {OWN}-app.log")).await, (226, long.clone()));
+    assert_eq!(client.code("TYPE A").await, 200);
+    assert_eq!(client.fetch("RETR sip.ld").await, (226, text.clone()));
+    assert_eq!(client.store(&format!("STOR {OWN}-boot.log"), &text).await, 226);
+    assert_eq!(client.code("TYPE I").await, 200);
+    assert_eq!(client.fetch(&format!("RETR {OWN}-boot.log")).await, (226, long));
+}
+
+#[tokio::test]
 async fn what_may_not_be_had_is_refused_with_one_record_each() {
     let server = Server::start();
     server.provide(&format!("{OTHER}.cfg"), b"other");

@@ -1,6 +1,6 @@
 //! Files that arrive, and what disturbs them on their way.
 
-use provost_tenants::{Rollover, TftpSettings, TransferPorts};
+use provost_tenants::{Limits, Rollover, TftpSettings, TransferPorts};
 
 use super::super::packet::Packet;
 use super::MAC;
@@ -31,6 +31,28 @@ async fn files_arrive_with_any_options() {
         assert!(record.contains(&format!(" path={bytes}.cfg outcome=served ")), "{record}");
         assert!(record.contains(&format!(" bytes={bytes} ")), "{record}");
     }
+}
+
+#[tokio::test]
+async fn past_the_tenants_memory_windows_are_smaller_and_files_arrive() {
+    let limits = Limits { memory: 64 * 1024, ..Limits::default() };
+    let site = Site::planned(&Plan { limits, ..Plan::default() }, &[("a.cfg", &content(300_000))]);
+    let request = "RRQ a.cfg octet blksize=8192 windowsize=8";
+    let mut phones = [Phone::of(site.address).await, Phone::of(site.address).await];
+    for (phone, window) in phones.iter_mut().zip([8, 2]) {
+        phone.ask(request).await;
+        assert_eq!(phone.get().await, Got::OptionAck(format!("blksize 8192 windowsize {window} ")));
+    }
+    let mut third = Phone::of(site.address).await;
+    assert!(third.fetch(request).await == content(300_000));
+    third.store(&format!("WRQ {MAC}-app.log octet"), 512, &content(200_000)).await;
+    assert!(site.upload(&format!("{MAC}-app.log")).unwrap() == content(200_000));
+    for phone in &phones {
+        phone.send(Packet::Error { code: 8, text: b"enough" }).await;
+    }
+    site.ended().await;
+    phones[0].ask(request).await;
+    assert_eq!(phones[0].get().await, Got::OptionAck("blksize 8192 windowsize 8 ".into()), "it came back");
 }
 
 #[tokio::test]
