@@ -1,6 +1,6 @@
 //! Records: what is kept of every request and of every connection that failed before one.
 //!
-//! A record is made in [`crate::front`] and written here, by one thread, so that no request waits for a slow terminal
+//! A record is made in [`crate::front`] and written here, its lines by one thread, so that no request waits for a slow terminal
 //! or disk. What a peer sent is escaped and cut; a password or a link's token never reaches a record.
 
 mod causes;
@@ -126,6 +126,11 @@ impl Outcome {
 
 /// Cuts a peer's text to [`MAX_TEXT`] characters; what is not UTF-8 is replaced.
 pub fn text_of(raw: &[u8]) -> String {
+    if raw.len() <= MAX_TEXT
+        && let Ok(text) = std::str::from_utf8(raw)
+    {
+        return text.to_owned();
+    }
     let head = raw.get(..MAX_TEXT * 4).unwrap_or(raw);
     let text = String::from_utf8_lossy(head);
     let mut cut: String = text.chars().take(MAX_TEXT).collect();

@@ -297,7 +297,7 @@ impl Drop for Exchange {
             self.front.counts.note(format!("{method} {path}: {why}"));
         }
         self.front.counts.count(self.record.outcome, self.record.reason, self.record.bytes);
-        self.front.records.write(self.record.clone(), &self.front.life.shares().records);
+        self.front.records.write(&self.record, &self.front.life.shares().records);
     }
 }
 

@@ -9,17 +9,36 @@ use provost_tenants::LogFormat;
 
 use super::Record;
 
-/// Adds a record to `lines`, as one line with its line feed.
-pub(super) fn line(lines: &mut String, record: &Record, format: LogFormat) {
-    let mut line = Line { text: lines, format, is_first: true };
-    // Writing to a String cannot fail.
-    let _ = fields(&mut line, record);
-    line.end();
+/// Makes lines, one after the other in the same memory.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    text: String,
+    /// A second since 1970, and how it is written up to its fraction: most records fall into that of the last one.
+    second: Option<i64>,
+    date: String,
 }
 
-fn fields(line: &mut Line<'_>, record: &Record) -> fmt::Result {
+impl Lines {
+    /// A record as one line with its line feed.
+    pub(super) fn of(&mut self, record: &Record, format: LogFormat) -> &str {
+        let second = Some(record.time.as_second());
+        if self.second != second {
+            self.date.clear();
+            // Writing to a String cannot fail.
+            let _ = write!(self.date, "{}", record.time.strftime("%Y-%m-%dT%H:%M:%S"));
+            self.second = second;
+        }
+        self.text.clear();
+        let mut line = Line { text: &mut self.text, format, is_first: true };
+        let _ = fields(&mut line, record, &self.date);
+        line.end();
+        &self.text
+    }
+}
+
+fn fields(line: &mut Line<'_>, record: &Record, date: &str) -> fmt::Result {
     // What we write ourselves, from letters that stand for themselves in both forms.
-    line.plain("time", format_args!("{:.3}", record.time))?;
+    line.plain("time", format_args!("{date}.{:03}Z", record.time.subsec_millisecond()))?;
     line.text("tenant", &record.tenant)?;
     line.text("listener", &record.listener)?;
     line.text("protocol", record.protocol.name())?;
@@ -47,9 +66,11 @@ fn fields(line: &mut Line<'_>, record: &Record) -> fmt::Result {
 fn milliseconds(record: &Record) -> impl fmt::Display {
     let micros = record.duration.as_nanos().saturating_add(500) / 1000;
     let (whole, rest) = (micros / 1000, micros % 1000);
-    let digits = format!("{rest:03}");
-    let shown = digits.trim_end_matches('0');
-    format!("{whole}.{}", if shown.is_empty() { "0" } else { shown })
+    fmt::from_fn(move |f| match (rest / 100, rest / 10 % 10, rest % 10) {
+        (first, 0, 0) => write!(f, "{whole}.{first}"),
+        (first, second, 0) => write!(f, "{whole}.{first}{second}"),
+        (first, second, third) => write!(f, "{whole}.{first}{second}{third}"),
+    })
 }
 
 /// A line that is being written.
@@ -60,13 +81,16 @@ struct Line<'l> {
 }
 
 impl Line<'_> {
-    fn key(&mut self, key: &str) -> fmt::Result {
+    fn key(&mut self, key: &str) {
         let is_first = std::mem::replace(&mut self.is_first, false);
-        match (self.format, is_first) {
-            (LogFormat::Text, true) => write!(self.text, "{key}="),
-            (LogFormat::Text, false) => write!(self.text, " {key}="),
-            (LogFormat::Json, true) => write!(self.text, "{{\"{key}\":"),
-            (LogFormat::Json, false) => write!(self.text, ",\"{key}\":"),
+        let (before, behind) = match (self.format, is_first) {
+            (LogFormat::Text, true) => ("", "="),
+            (LogFormat::Text, false) => (" ", "="),
+            (LogFormat::Json, true) => ("{\"", "\":"),
+            (LogFormat::Json, false) => (",\"", "\":"),
+        };
+        for part in [before, key, behind] {
+            self.text.push_str(part);
         }
     }
 
@@ -78,12 +102,12 @@ impl Line<'_> {
     }
 
     fn number(&mut self, key: &str, number: impl fmt::Display) -> fmt::Result {
-        self.key(key)?;
+        self.key(key);
         write!(self.text, "{number}")
     }
 
     fn plain(&mut self, key: &str, value: impl fmt::Display) -> fmt::Result {
-        self.key(key)?;
+        self.key(key);
         match self.format {
             LogFormat::Text => write!(self.text, "{value}"),
             LogFormat::Json => write!(self.text, "\"{value}\""),
@@ -96,7 +120,7 @@ impl Line<'_> {
 
     /// A text that a peer or an operator chose. In a line of pairs it stands for itself where it is plain, else as in JSON.
     fn text(&mut self, key: &str, value: &str) -> fmt::Result {
-        self.key(key)?;
+        self.key(key);
         match self.format {
             LogFormat::Text if is_plain(value) => self.text.push_str(value),
             LogFormat::Text | LogFormat::Json => quote(self.text, value)?,
@@ -155,9 +179,7 @@ mod tests {
     use crate::record::{Outcome, text_of};
 
     fn line(record: &Record, format: LogFormat) -> String {
-        let mut lines = String::new();
-        super::line(&mut lines, record, format);
-        lines
+        super::Lines::default().of(record, format).to_owned()
     }
 
     fn record(path: &str) -> Record {
@@ -258,6 +280,21 @@ mod tests {
             let record = Record { duration: Duration::from_nanos(nanos), ..record("/") };
             let line = line(&record, LogFormat::Text);
             assert!(line.ends_with(&format!(" duration_ms={shown}\n")), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_follow_each_other_have_their_own_times() {
+        let mut lines = super::Lines::default();
+        for (milliseconds, shown) in [
+            (1_764_232_872_007, "time=2025-11-27T08:41:12.007Z "),
+            (1_764_232_872_999, "time=2025-11-27T08:41:12.999Z "),
+            (1_764_232_873_000, "time=2025-11-27T08:41:13.000Z "),
+            (1_764_232_872_100, "time=2025-11-27T08:41:12.100Z "),
+        ] {
+            let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+            let line = lines.of(&Record { time, ..record("/") }, LogFormat::Text);
+            assert!(line.starts_with(shown), "{line}");
         }
     }
 

@@ -1,29 +1,34 @@
-//! The thread that writes records.
+//! The queue of records, and the thread that writes them.
+//!
+//! A record becomes its line where the request ends, and lines wait together as one text: nothing of a record is copied, handed
+//! over and freed on another thread.
 
+use std::cell::RefCell;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use provost_tenants::LogFormat;
 
 use super::Record;
-use super::format::line;
+use super::format::Lines;
 
-/// Records that wait to be written. A tenant has room for as many again as it has waiting, so that one that floods takes a
-/// third of the queue, and many leave something to the others. What is past it is counted and dropped, and the log says how
+/// What waits to be written, in bytes. A tenant has room for as much again as it has waiting, so that one that floods takes
+/// a third of it, and many leave something to the others. What is past it is counted and dropped, and the log says how
 /// many.
-const QUEUE: usize = 65_536;
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Lines are handed to the system once they are so many bytes.
-const WRITE_BYTES: usize = 64 * 1024;
+/// A text that was larger gives its memory back once it is written.
+const SPARE_BYTES: usize = 256 * 1024;
 /// How long the thread rests after it has written all that there was. A record that comes meanwhile waits; in return nobody who
 /// leaves one has to wake the thread, and one write takes many.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often is looked whether a full queue has room.
-const LOOK: Duration = Duration::from_millis(10);
+thread_local! {
+    /// Where a thread writes the line of a record, before it has the queue.
+    static LINES: RefCell<Lines> = RefCell::default();
+}
 
 /// Records could not be written in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +38,9 @@ pub struct Unwritten;
 /// One tenant's part of the queue.
 #[derive(Debug, Default)]
 pub(crate) struct RecordShare {
-    waiting: AtomicUsize,
+    /// What it has waiting, in bytes, of the round with this number. Both are touched by who has the queue alone.
+    waiting: AtomicU64,
+    round: AtomicU64,
     /// Since the log said so last.
     dropped: AtomicU64,
     /// Of which the log has said so.
@@ -45,19 +52,52 @@ impl RecordShare {
     pub(crate) fn lost(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed).saturating_add(self.told.load(Ordering::Relaxed))
     }
+
+    /// Takes so many bytes of this round, if as many again are free as it would have then.
+    fn take(&self, bytes: usize, round: u64, free: usize) -> bool {
+        let waiting = if self.round.swap(round, Ordering::Relaxed) == round {
+            usize::try_from(self.waiting.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+        } else {
+            0
+        };
+        let fits = waiting.saturating_add(bytes) <= free / 2;
+        let waiting = if fits { waiting + bytes } else { waiting };
+        self.waiting.store(u64::try_from(waiting).unwrap_or(u64::MAX), Ordering::Relaxed);
+        fits
+    }
 }
 
 /// Takes records from everywhere and writes them in one place. Clones write to the same place.
 #[derive(Debug, Clone)]
-pub struct RecordLog {
-    queue: SyncSender<Message>,
-    waiting: Arc<AtomicUsize>,
+pub struct RecordLog(Arc<Writers>);
+
+/// Those who leave records. Once they are gone the thread ends.
+#[derive(Debug)]
+struct Writers {
+    queue: Arc<Queue>,
+    format: LogFormat,
 }
 
-#[derive(Debug)]
-enum Message {
-    Record(Box<Record>, Arc<RecordShare>),
-    Flush(SyncSender<()>),
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    /// The thread is waited for, or has ended a round.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The lines of the round that collects.
+    lines: String,
+    /// Its number; those before are written, or are being written.
+    round: u64,
+    /// The first round that is not written.
+    unwritten: u64,
+    /// Whose records were dropped since the log said so.
+    lossy: Vec<(String, Arc<RecordShare>)>,
+    /// The thread waits for something to write.
+    is_waiting: bool,
+    is_over: bool,
 }
 
 impl RecordLog {
@@ -66,26 +106,35 @@ impl RecordLog {
     /// # Errors
     /// - the system has no thread to give
     pub fn to(output: impl Write + Send + 'static, format: LogFormat) -> std::io::Result<Self> {
-        let (queue, records) = sync_channel(QUEUE);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let all = Arc::clone(&waiting);
-        std::thread::Builder::new().name("records".into()).spawn(move || write(output, format, &records, &all))?;
-        Ok(Self { queue, waiting })
+        let queue = Arc::new(Queue::default());
+        let written = Arc::clone(&queue);
+        std::thread::Builder::new().name("records".into()).spawn(move || write(output, &written))?;
+        Ok(Self(Arc::new(Writers { queue, format })))
     }
 
     /// Writes a record, soon, if the tenant's share of the queue has room.
-    pub(crate) fn write(&self, record: Record, share: &Arc<RecordShare>) {
-        let free = QUEUE.saturating_sub(self.waiting.load(Ordering::Relaxed));
-        if share.waiting.load(Ordering::Relaxed) >= free / 2 {
-            share.dropped.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn write(&self, record: &Record, share: &Arc<RecordShare>) {
+        let leave = |lines: &mut Lines| self.leave(lines.of(record, self.0.format), record, share);
+        // A thread that ends has none of its own any more.
+        if LINES.try_with(|lines| leave(&mut lines.borrow_mut())).is_err() {
+            leave(&mut Lines::default());
+        }
+    }
+
+    fn leave(&self, line: &str, record: &Record, share: &Arc<RecordShare>) {
+        let queue = &self.0.queue;
+        let mut state = queue.state();
+        let free = QUEUE_BYTES.saturating_sub(state.lines.len());
+        if !share.take(line.len(), state.round, free) {
+            if share.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+                state.lossy.push((record.tenant.clone(), Arc::clone(share)));
+            }
             return;
         }
-        share.waiting.fetch_add(1, Ordering::Relaxed);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(Message::Record(Box::new(record), Arc::clone(share))).is_err() {
-            share.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            share.dropped.fetch_add(1, Ordering::Relaxed);
+        state.lines.push_str(line);
+        if std::mem::take(&mut state.is_waiting) {
+            drop(state);
+            queue.changed.notify_all();
         }
     }
 
@@ -95,63 +144,74 @@ impl RecordLog {
     /// - [`Unwritten`]: the time is over
     pub fn flush(&self, patience: Duration) -> Result<(), Unwritten> {
         let until = Instant::now() + patience;
-        let (done, written) = sync_channel(1);
-        let mut message = Message::Flush(done);
-        loop {
-            match self.queue.try_send(message) {
-                Ok(()) => break,
-                Err(TrySendError::Full(_)) if Instant::now() >= until => return Err(Unwritten),
-                Err(TrySendError::Full(returned)) => message = returned,
-                // The thread ends only after the last sender.
-                Err(TrySendError::Disconnected(_)) => return Ok(()),
+        let queue = &self.0.queue;
+        let mut state = queue.state();
+        let last = if state.lines.is_empty() { state.round } else { state.round + 1 };
+        while state.unwritten < last {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Unwritten);
             }
-            std::thread::sleep(LOOK);
+            state = queue.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        written.recv_timeout(until.saturating_duration_since(Instant::now())).map_err(|_| Unwritten)
+        Ok(())
     }
 }
 
-fn write(mut output: impl Write, format: LogFormat, records: &Receiver<Message>, waiting: &AtomicUsize) {
-    let mut lines = String::with_capacity(2 * WRITE_BYTES);
-    while let Ok(first) = records.recv() {
-        let mut next = Some(first);
-        while let Some(message) = next {
-            match message {
-                Message::Record(record, share) => {
-                    share.waiting.fetch_sub(1, Ordering::Relaxed);
-                    waiting.fetch_sub(1, Ordering::Relaxed);
-                    line(&mut lines, &record, format);
-                    tell_lost(&record, &share);
-                }
-                Message::Flush(done) => {
-                    hand_over(&mut output, &mut lines);
-                    let _ = done.send(());
-                }
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.queue.state().is_over = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines, and takes them all in exchange for an empty text; without one once nobody is left to leave any.
+    fn next(&self, lines: &mut String) -> Option<Vec<(String, Arc<RecordShare>)>> {
+        let mut state = self.state();
+        while state.lines.is_empty() {
+            if state.is_over {
+                return None;
             }
-            if lines.len() >= WRITE_BYTES {
-                hand_over(&mut output, &mut lines);
-            }
-            next = records.try_recv().ok();
+            state.is_waiting = true;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        hand_over(&mut output, &mut lines);
+        state.is_waiting = false;
+        std::mem::swap(&mut state.lines, lines);
+        state.round += 1;
+        Some(std::mem::take(&mut state.lossy))
+    }
+
+    fn written(&self) {
+        let mut state = self.state();
+        state.unwritten = state.round;
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+fn write(mut output: impl Write, queue: &Queue) {
+    let mut lines = String::new();
+    while let Some(lossy) = queue.next(&mut lines) {
+        note_failure(output.write_all(lines.as_bytes()).and_then(|()| output.flush()));
+        lines.clear();
+        lines.shrink_to(SPARE_BYTES);
+        queue.written();
+        for (tenant, share) in lossy {
+            tell_lost(&tenant, &share);
+        }
         std::thread::sleep(PAUSE);
     }
 }
 
-fn tell_lost(record: &Record, share: &RecordShare) {
-    if share.dropped.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    let (tenant, lost) = (&record.tenant, share.dropped.swap(0, Ordering::Relaxed));
+fn tell_lost(tenant: &str, share: &RecordShare) {
+    let lost = share.dropped.swap(0, Ordering::Relaxed);
     share.told.fetch_add(lost, Ordering::Relaxed);
     tracing::warn!(tenant, lost, "records were dropped: they come faster than they can be written");
-}
-
-fn hand_over(output: &mut impl Write, lines: &mut String) {
-    if !lines.is_empty() {
-        note_failure(output.write_all(lines.as_bytes()).and_then(|()| output.flush()));
-        lines.clear();
-    }
 }
 
 fn note_failure(result: std::io::Result<()>) {
@@ -166,7 +226,7 @@ mod tests {
     use std::borrow::Cow;
     use std::io;
     use std::net::SocketAddr;
-    use std::sync::{Mutex, mpsc};
+    use std::sync::mpsc::{self, Receiver};
 
     use provost_core::{ClientAddr, Protocol};
 
@@ -222,12 +282,12 @@ mod tests {
         let log = RecordLog::to(Stuck { go: stuck, written: Arc::clone(&written) }, LogFormat::Text).unwrap();
         let shares: [Arc<RecordShare>; 2] = Default::default();
         let [loud, quiet] = &shares;
-        for _ in 0..2 * QUEUE {
-            log.write(record("loud"), loud);
+        for _ in 0..QUEUE_BYTES / 100 {
+            log.write(&record("loud"), loud);
         }
         assert!(loud.dropped.load(Ordering::Relaxed) > 0);
         for _ in 0..1000 {
-            log.write(record("quiet"), quiet);
+            log.write(&record("quiet"), quiet);
         }
         assert_eq!(quiet.dropped.load(Ordering::Relaxed), 0);
         // An output that takes nothing keeps nobody waiting for ever, with a queue that is full or not.

@@ -52,6 +52,6 @@ impl Strangers {
             left_out,
             duration,
         };
-        self.records.write(record, &self.share);
+        self.records.write(&record, &self.share);
     }
 }
