@@ -4,9 +4,9 @@
 //! that device goes. A connection is ended from outside, by dropping what serves it, so that no engine has to look
 //! for the end of its tenant between two chunks.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,19 @@ tokio::task_local! {
 #[derive(Debug)]
 pub struct Life {
     shares: Arc<Shares>,
-    running: Mutex<HashMap<u64, Running>>,
-    next: AtomicU64,
+    running: Mutex<Table>,
+    unsent: AtomicUsize,
     over: watch::Sender<bool>,
 }
 
-/// A request under way. There are as many as there are connections and transfers, so places bound them.
+/// The requests under way. There are as many as there are connections and transfers, so places bound them.
+#[derive(Debug, Default)]
+struct Table {
+    places: Vec<Option<Running>>,
+    free: Vec<usize>,
+}
+
+/// A request under way.
 #[derive(Debug)]
 struct Running {
     began: Instant,
@@ -50,9 +57,13 @@ struct Ending {
 #[derive(Debug)]
 pub(crate) struct Underway {
     life: Arc<Life>,
-    id: u64,
+    place: usize,
     ending: Arc<Ending>,
 }
+
+/// An answer of which bytes may still be in a buffer. A server that ends waits for it as for a request.
+#[derive(Debug)]
+pub(crate) struct Unsent(Arc<Life>);
 
 /// What has been counted of a listener since the server began.
 #[derive(Debug, Default)]
@@ -96,7 +107,7 @@ impl Life {
     /// The life of a tenant whose connections take from these shares.
     pub fn new(shares: Arc<Shares>) -> Arc<Self> {
         let (over, _) = watch::channel(false);
-        Arc::new(Self { shares, running: Mutex::default(), next: AtomicU64::new(0), over })
+        Arc::new(Self { shares, running: Mutex::default(), unsent: AtomicUsize::new(0), over })
     }
 
     /// What the tenant has of what all have in common.
@@ -106,7 +117,7 @@ impl Life {
 
     /// How many requests are under way.
     pub fn underway(&self) -> usize {
-        self.running().len()
+        self.running().all().count() + self.unsent.load(Ordering::Relaxed)
     }
 
     /// Serves a connection or a transfer to its end, to the tenant's, or to that of the device whose file is under way.
@@ -124,7 +135,7 @@ impl Life {
     /// Ends everything that runs, now and later.
     pub fn end(&self) {
         self.over.send_replace(true);
-        for running in self.running().values() {
+        for running in self.running().all() {
             running.ending.withdrawn.store(true, Ordering::Relaxed);
         }
     }
@@ -132,7 +143,7 @@ impl Life {
     /// Ends what has run for so long, for devices that are gone.
     pub fn withdraw(&self, age: Duration, is_gone: impl Fn(Mac) -> bool) {
         let ends = |running: &&Running| running.began.elapsed() >= age && running.device.is_some_and(&is_gone);
-        for running in self.running().values().filter(ends) {
+        for running in self.running().all().filter(ends) {
             running.ending.withdrawn.store(true, Ordering::Relaxed);
             running.ending.told.notify_one();
         }
@@ -140,20 +151,46 @@ impl Life {
 
     pub(crate) fn begin(self: &Arc<Self>) -> Underway {
         let ending = CONNECTION.try_with(Arc::clone).unwrap_or_default();
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.running().insert(id, Running { began: Instant::now(), device: None, ending: Arc::clone(&ending) });
-        Underway { life: Arc::clone(self), id, ending }
+        let running = Running { began: Instant::now(), device: None, ending: Arc::clone(&ending) };
+        let place = self.running().add(running);
+        Underway { life: Arc::clone(self), place, ending }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+    pub(crate) fn unsent(self: &Arc<Self>) -> Unsent {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+        Unsent(Arc::clone(self))
+    }
+
+    fn running(&self) -> MutexGuard<'_, Table> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn add(&mut self, running: Running) -> usize {
+        let place = self.free.pop().unwrap_or(self.places.len());
+        match self.places.get_mut(place) {
+            Some(free) => *free = Some(running),
+            None => self.places.push(Some(running)),
+        }
+        place
+    }
+
+    fn remove(&mut self, place: usize) {
+        if self.places.get_mut(place).and_then(Option::take).is_some() {
+            self.free.push(place);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Running> {
+        self.places.iter().flatten()
     }
 }
 
 impl Underway {
     /// The request is this device's.
     pub(crate) fn is_for(&self, device: Option<Mac>) {
-        if let Some(running) = self.life.running().get_mut(&self.id) {
+        if let Some(Some(running)) = self.life.running().places.get_mut(self.place) {
             running.device = device;
         }
     }
@@ -166,7 +203,13 @@ impl Underway {
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        self.life.running().remove(&self.id);
+        self.life.running().remove(self.place);
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.0.unsent.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -231,7 +274,7 @@ mod tests {
             }))
         };
         let (ends, goes_on) = (serve(gone), serve(stays));
-        while life.running().values().filter(|running| running.device.is_some()).count() < 2 {
+        while life.running().all().filter(|running| running.device.is_some()).count() < 2 {
             tokio::task::yield_now().await;
         }
         life.withdraw(Duration::ZERO, |device| device == gone);

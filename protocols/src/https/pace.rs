@@ -17,7 +17,7 @@ use provost_tenants::Limits;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::life::{Life, Underway};
+use crate::life::{Life, Unsent};
 use crate::listen::LeastRate;
 
 /// What a peer may still send after an answer that closes the connection, and for how long: if the socket were closed on bytes
@@ -59,7 +59,7 @@ struct State {
     /// What came of a header since the connection rested.
     head: Vec<u8>,
     /// An answer whose last bytes may still be in a buffer. A server that ends waits for them.
-    unsent: Option<Underway>,
+    unsent: Option<Unsent>,
 }
 
 /// A request that is being served. Dropped, the connection rests.
@@ -147,9 +147,9 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
-        let unsent = self.0.life.begin();
-        self.0.state().unsent = Some(unsent);
+        let (now, unsent) = (Instant::now(), self.0.life.unsent());
+        let mut state = self.0.state();
+        (state.phase, state.since, state.unsent) = (Phase::Idle, now, Some(unsent));
     }
 }
 
