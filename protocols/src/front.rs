@@ -23,7 +23,7 @@ use crate::life::{Counts, Life};
 use crate::listen::{Flow, Held, Job, Shares, Slot, Slots, Turn, piece};
 use crate::record::{Flood, Outcome, RecordLog};
 use crate::reports::Reports;
-use crate::tls::TlsFront;
+use crate::tls::{ShownChain, TlsFront};
 
 /// What the peers of one listener meet first. It outlives reloads: what is asked of it is asked of the present generation.
 #[derive(Debug)]
@@ -233,6 +233,14 @@ impl Generation {
     /// - [`NoIdentity`]: as [`TlsFront::identity`]
     pub fn identity(&self, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
         self.tls.as_ref().map_or(Err(NoIdentity::Plaintext), |tls| tls.identity(chain))
+    }
+
+    /// The same of a chain that a connection of https showed.
+    ///
+    /// # Errors
+    /// - [`NoIdentity`]: as [`TlsFront::identity`]
+    pub(crate) fn identity_shown(&self, shown: &ShownChain) -> Result<CertificateIdentity, NoIdentity> {
+        self.tls.as_ref().map_or(Err(NoIdentity::Plaintext), |tls| tls.identity_shown(shown))
     }
 
     /// Whether such a request would be throttled now. Asking leaves no trace.

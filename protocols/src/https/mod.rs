@@ -35,7 +35,7 @@ use provost_core::ClientAddr;
 use crate::front::Front;
 use crate::listen::{Connection, Slot};
 use crate::passwords::Known;
-use crate::tls::{Hello, TlsConnection};
+use crate::tls::{Hello, ShownChain, TlsConnection};
 pub use door::peer_of;
 pub(crate) use door::{Door, serve};
 use peer::{Certificate, Peer, Security};
@@ -64,13 +64,14 @@ async fn converse(front: Arc<Front>, client: ClientAddr, slot: Slot, hello: Hell
     let handshake = Box::pin(tls.answer(hello, &limits, &front.shares().handshakes));
     match handshake.await {
         Ok(TlsConnection { stream, server_name, .. }) => {
-            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+            let shown = ShownChain::new(stream.get_ref().1.peer_certificates().unwrap_or_default());
             // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.
             let asked = Arc::clone(&front);
-            let certificate: Certificate = Arc::new(move || asked.present().identity(&chain));
+            let certificate: Certificate = Arc::new(move || asked.present().identity_shown(&shown));
             let security = Security::Tls { server_name, certificate };
             let peer = Peer { client, security, known: Known::default() };
-            connection::drive(front, peer, stream).await;
+            // It is large, and would stand several times in what serves it.
+            connection::drive(front, peer, Box::new(stream)).await;
         }
         Err(error) => front.failed("TLS", client, began, error.code(), &error),
     }

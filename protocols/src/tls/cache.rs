@@ -34,9 +34,18 @@ struct Kept {
 }
 
 impl ChainHash {
-    pub(super) fn of(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Self {
+    pub(super) fn of(chain: &[CertificateDer<'_>]) -> Self {
+        Self::over(chain.iter())
+    }
+
+    /// The same of a chain whose leaf stands by itself.
+    pub(super) fn with_leaf(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Self {
+        Self::over(std::iter::once(leaf).chain(intermediates))
+    }
+
+    fn over<'c>(chain: impl Iterator<Item = &'c CertificateDer<'c>>) -> Self {
         let mut context = Context::new(&SHA256);
-        for certificate in std::iter::once(leaf).chain(intermediates) {
+        for certificate in chain {
             context.update(&certificate.len().to_be_bytes());
             context.update(certificate);
         }

@@ -37,6 +37,7 @@ pub use accept::TlsConnection;
 pub use client_auth::{ClientAuth, client_auth};
 pub use error::{HandshakeError, TlsError};
 
+use cache::ChainHash;
 use server_certificates::{ServerCertificates, ServerNames};
 use trust::TrustSets;
 use verifier::Verifier;
@@ -111,9 +112,21 @@ impl TlsFront {
     /// # Errors
     /// - [`NoIdentity`]: none was presented, no trust set verifies it now, or it names no device
     pub fn identity(&self, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
+        self.identity_of(chain, ChainHash::of(chain))
+    }
+
+    /// The same of a chain whose hash is known.
+    ///
+    /// # Errors
+    /// - [`NoIdentity`]: as [`TlsFront::identity`]
+    pub(crate) fn identity_shown(&self, shown: &ShownChain) -> Result<CertificateIdentity, NoIdentity> {
+        self.identity_of(&shown.chain, shown.hash)
+    }
+
+    fn identity_of(&self, chain: &[CertificateDer<'_>], hash: ChainHash) -> Result<CertificateIdentity, NoIdentity> {
         let Some((leaf, intermediates)) = chain.split_first() else { return Err(NoIdentity::NotPresented) };
         let now = self.clock.current_time().ok_or_else(|| NoIdentity::NotVerified("the time is not known".into()))?;
-        self.verifier.judge(leaf, intermediates, now).identity()
+        self.verifier.judge(hash, leaf, intermediates, now).identity()
     }
 
     /// Whether a handshake for this name is the listener's: one of its names, or any where it has none or takes the unnamed.
@@ -147,6 +160,18 @@ impl TlsFront {
     /// Whether a handshake fails without a certificate that verifies.
     pub fn client_auth(&self) -> ClientAuth {
         self.client_auth
+    }
+}
+
+/// The certificates that a peer showed, leaf first. They are hashed once, and asked for again with every request.
+pub(crate) struct ShownChain {
+    chain: Vec<CertificateDer<'static>>,
+    hash: ChainHash,
+}
+
+impl ShownChain {
+    pub(crate) fn new(chain: &[CertificateDer<'static>]) -> Self {
+        Self { chain: chain.to_vec(), hash: ChainHash::of(chain) }
     }
 }
 

@@ -12,6 +12,7 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::{CertificateError, DigitallySignedStruct, PeerMisbehaved, SignatureScheme};
+use webpki::EndEntityCert;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::chain::other;
@@ -55,9 +56,9 @@ impl Possession {
         if !self.offered.contains(&signature.scheme) {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }
-        let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-        let key = PublicKey::of(certificate.public_key().raw).ok_or(CertificateError::BadEncoding)?;
-        for algorithm in self.of_scheme(signature.scheme, &certificate)? {
+        let key = key_of(certificate)?;
+        let key = PublicKey::of(&key).ok_or(CertificateError::BadEncoding)?;
+        for algorithm in self.of_scheme(signature.scheme, certificate)? {
             match key.verify(algorithm, message, signature.signature()) {
                 Ok(()) => return Ok(HandshakeSignatureValid::assertion()),
                 Err(SignatureError::Wrong) => return Err(CertificateError::BadSignature.into()),
@@ -71,14 +72,16 @@ impl Possession {
     fn of_scheme(
         &self,
         scheme: SignatureScheme,
-        certificate: &X509Certificate<'_>,
+        certificate: &CertificateDer<'_>,
     ) -> Result<Vec<Algorithm>, rustls::Error> {
         match scheme {
             SignatureScheme::RSA_PKCS1_SHA256 => Ok(vec![RSA_1024_SHA256]),
             SignatureScheme::RSA_PKCS1_SHA512 => Ok(vec![RSA_1024_SHA512]),
             SignatureScheme::RSA_PKCS1_SHA1 | SignatureScheme::ECDSA_SHA1_Legacy => {
                 // No phone of today is talked into it: its own certificate must be signed so.
-                if SignatureHash::of(certificate) != SignatureHash::Sha1 {
+                let (_, certificate) =
+                    X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+                if SignatureHash::of(&certificate) != SignatureHash::Sha1 {
                     return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
                 }
                 let [rsa, ..] = RSA_1024_SHA1;
@@ -98,10 +101,17 @@ impl Possession {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-        let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
-        verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
+        verify_tls13_signature_with_raw_key(message, &key_of(certificate)?, signature, &self.algorithms)
     }
+}
+
+/// The key of a certificate. webpki reads no more than that takes, and nothing of version 1.
+fn key_of(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, rustls::Error> {
+    if let Ok(read) = EndEntityCert::try_from(certificate) {
+        return Ok(read.subject_public_key_info());
+    }
+    let (_, read) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    Ok(SubjectPublicKeyInfoDer::from(read.public_key().raw.to_vec()))
 }
 
 fn is_pss(scheme: SignatureScheme) -> bool {

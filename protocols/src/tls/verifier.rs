@@ -46,14 +46,14 @@ impl Verifier {
         }
     }
 
-    /// What the trust sets say of a chain at `now`, or said of it a few minutes ago.
+    /// What the trust sets say of a chain at `now`, or said of it a few minutes ago. `chain` is the hash of all of it.
     pub(super) fn judge(
         &self,
+        chain: ChainHash,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Judgement {
-        let chain = ChainHash::of(leaf, intermediates);
         if let Some(known) = self.judgements.find(chain, now) {
             return known;
         }
@@ -82,7 +82,8 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        match (self.judge(leaf, intermediates, now), self.client_auth) {
+        let chain = ChainHash::with_leaf(leaf, intermediates);
+        match (self.judge(chain, leaf, intermediates, now), self.client_auth) {
             (Judgement::Named(_) | Judgement::Nameless(_), _)
             | (Judgement::Unverified { .. }, ClientAuth::Optional) => Ok(ClientCertVerified::assertion()),
             (Judgement::Unverified { why, error }, ClientAuth::Required) => {
