@@ -14,7 +14,7 @@ use provost_protocols::{RecordLog, Server, tftp};
 use provost_tenants::config::{Failed, Problems};
 use provost_tenants::devices::Removals;
 use provost_tenants::network::Passed;
-use provost_tenants::{Deployment, Tenant};
+use provost_tenants::{Deployment, Tenant, files};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -74,6 +74,7 @@ pub(crate) fn serve(
     let settings = &deployment.settings;
     settings.create_state().with_context(|| format!("cannot make the state folder {}", settings.state.display()))?;
     tftp::keep_at_most(settings.cache_bytes);
+    files::keep_at_most(settings.cache_bytes);
     let records = RecordLog::to(io::stdout(), settings.log).context("cannot start writing records")?;
     let runtime = Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build();
     let runtime = runtime.context("cannot start the runtime")?;

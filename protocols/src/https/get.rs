@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    LAST_MODIFIED, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use provost_core::{Operation, Permit, Refusal};
-use provost_tenants::files::{FileError, FileFacts, OpenFile, read_at_once};
+use provost_tenants::files::{FileError, FileFacts, FileInMemory, OpenFile, read_at_once};
 
 use super::content_type;
 use super::peer::{Peer, Shown};
@@ -42,6 +41,12 @@ enum Disk {
     AtOnce,
     /// For anything: it blocks.
     Waiting,
+}
+
+/// Where the bytes of an answer come from.
+enum Source {
+    File(File),
+    Bytes(Bytes),
 }
 
 /// A request that may be answered.
@@ -105,11 +110,11 @@ async fn permit(front: &Front, peer: &Peer, shown: Shown, mut exchange: Exchange
 }
 
 impl Disk {
-    fn open(self, asked: &Asked) -> Option<Result<OpenFile, FileError>> {
+    fn open(self, asked: &Asked) -> Option<Result<FileInMemory, FileError>> {
         let files = &asked.exchange.tenant().files;
         match self {
-            Self::AtOnce => files.open_at_once(&asked.permit).map(Ok),
-            Self::Waiting => Some(files.open(&asked.permit)),
+            Self::AtOnce => files.have_at_once(&asked.permit).map(Ok),
+            Self::Waiting => Some(files.open(&asked.permit).map(FileInMemory::Open)),
         }
     }
 
@@ -129,7 +134,16 @@ impl Disk {
     }
 
     /// The body of pieces of a file: a little is read now, more as it is taken.
-    fn load(self, file: File, pieces: VecDeque<Piece>) -> Option<io::Result<Reply>> {
+    fn load(self, source: Source, mut pieces: VecDeque<Piece>) -> Option<io::Result<Reply>> {
+        let file = match source {
+            Source::File(file) => file,
+            Source::Bytes(bytes) => {
+                for piece in &mut pieces {
+                    piece.fill(&bytes);
+                }
+                return Some(Ok(Reply::of(pieces, None)));
+            }
+        };
         let of_file = |piece: &Piece| match piece {
             Piece::Part(span) => span.length,
             Piece::Text(_) | Piece::Data(_) => 0,
@@ -168,8 +182,9 @@ impl Asked {
     }
 
     fn file(self, disk: Disk) -> Result<Answer, Without> {
-        let OpenFile { file, facts } = match disk.open(&self) {
-            Some(Ok(open)) => open,
+        let (source, facts) = match disk.open(&self) {
+            Some(Ok(FileInMemory::Open(OpenFile { file, facts }))) => (Source::File(file), facts),
+            Some(Ok(FileInMemory::Held { facts, bytes })) => (Source::Bytes(bytes), facts),
             Some(Err(error)) => return Err(respond::without_file(self.exchange, &error).into()),
             None => return Err(Without::NotNow(Box::new(self))),
         };
@@ -190,7 +205,7 @@ impl Asked {
                 (StatusCode::PARTIAL_CONTENT, pieces)
             }
         };
-        let body = match disk.load(file, pieces) {
+        let body = match disk.load(source, pieces) {
             Some(Ok(body)) => body,
             Some(Err(error)) => return Err(asked.failed(&error).into()),
             None => return Err(Without::NotNow(Box::new(asked))),
@@ -239,8 +254,12 @@ impl Asked {
 
 type Fields = Vec<(HeaderName, HeaderValue)>;
 
+/// So many fields an answer with a file has at most.
+const FIELDS: usize = 8;
+
 /// Sets fields; one that is set already is replaced.
 fn replace(headers: &mut HeaderMap, fields: Fields) {
+    headers.reserve(fields.len());
     for (name, value) in fields {
         headers.insert(name, value);
     }
@@ -248,9 +267,9 @@ fn replace(headers: &mut HeaderMap, fields: Fields) {
 
 /// What a 304 says, too.
 fn state(validators: &Validators) -> Fields {
-    let mut fields = vec![(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
-    let texts = [(ETAG, Some(validators.etag.clone())), (LAST_MODIFIED, validators.last_modified())];
-    fields.extend(texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text?).ok()?))));
+    let mut fields = Vec::with_capacity(FIELDS);
+    fields.push((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
+    fields.extend(validators.fields());
     fields
 }
 

@@ -166,7 +166,7 @@ impl Conditions {
 
     fn hold(&self, current: Option<&FileFacts>) -> bool {
         let Some(headers) = &self.0 else { return true };
-        match validators::judge(headers, current.map(Validators::of).as_ref(), Access::Write) {
+        match validators::judge(headers, current.map(Validators::of).as_deref(), Access::Write) {
             Verdict::Proceed => true,
             Verdict::NotModified | Verdict::Failed => false,
         }

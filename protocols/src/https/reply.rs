@@ -197,6 +197,13 @@ pub(super) fn read(mut file: &File, span: Span) -> io::Result<Bytes> {
 }
 
 impl Piece {
+    /// Puts the bytes in for a part of the file, all of whose bytes these are.
+    pub(super) fn fill(&mut self, file: &Bytes) {
+        let Self::Part(span) = self else { return };
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(file.len());
+        *self = Self::Data(file.slice(at(span.first)..at(span.first.saturating_add(span.length))));
+    }
+
     fn length(&self) -> u64 {
         match self {
             Self::Text(bytes) | Self::Data(bytes) => length(bytes),

@@ -1,10 +1,16 @@
 //! Validators of a file and the conditions that a request makes of them (RFC 9110 sections 8.8 and 13).
 
+use std::num::NonZeroUsize;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest;
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+use hyper::header::{
+    ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    LAST_MODIFIED,
+};
+use lru::LruCache;
 use provost_tenants::files::FileFacts;
 
 /// The last second that an HTTP date can write: the end of the year 9999.
@@ -13,12 +19,20 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// How much of the hash of a file's state a tag shows, in bytes.
 const TAG_BYTES: usize = 16;
 
+/// Of how many files what an answer says of their state is remembered.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+static KNOWN: LazyLock<Mutex<LruCache<FileFacts, Arc<Validators>>>> =
+    LazyLock::new(|| Mutex::new(LruCache::new(REMEMBERED)));
+
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Validators {
     /// A strong entity tag, in its quotes.
     pub(super) etag: String,
     modified: Option<SystemTime>,
+    /// Both as an answer says them.
+    fields: [(HeaderName, Option<HeaderValue>); 2],
 }
 
 /// Whether the conditions of a request hold.
@@ -44,7 +58,17 @@ pub(super) enum Access {
 impl Validators {
     /// The validators of a file. Device, inode, size and the time in nanoseconds: another file of the same name differs, and so
     /// does the same file after a write. Hashed: inodes are given in order, and would tell how much other tenants send.
-    pub(super) fn of(facts: &FileFacts) -> Self {
+    pub(super) fn of(facts: &FileFacts) -> Arc<Self> {
+        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(validators) = known().get(facts) {
+            return Arc::clone(validators);
+        }
+        let validators = Arc::new(Self::made_of(facts));
+        known().put(*facts, Arc::clone(&validators));
+        validators
+    }
+
+    fn made_of(facts: &FileFacts) -> Self {
         let age = facts.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (device, inode) = facts.identity;
         let mut state = digest::Context::new(&digest::SHA256);
@@ -57,12 +81,17 @@ impl Validators {
         let etag = format!("\"{:032x}\"", u128::from_be_bytes(hash));
         let seconds = age.as_secs();
         let modified = (seconds <= LAST_SECOND).then(|| UNIX_EPOCH + Duration::from_secs(seconds));
-        Self { etag, modified }
+        let fields = [
+            (ETAG, HeaderValue::try_from(&etag).ok()),
+            // Where HTTP can write it.
+            (LAST_MODIFIED, modified.and_then(|time| HeaderValue::try_from(httpdate::fmt_http_date(time)).ok())),
+        ];
+        Self { etag, modified, fields }
     }
 
-    /// The Last-Modified, where HTTP can write it.
-    pub(super) fn last_modified(&self) -> Option<String> {
-        self.modified.map(httpdate::fmt_http_date)
+    /// What an answer says of the state: its tag and its date.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.fields.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
     }
 
     /// Whether the Range of a request is for this state of the file (RFC 9110 section 13.1.5).
@@ -128,9 +157,14 @@ mod tests {
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-    fn validators() -> Validators {
+    fn validators() -> Arc<Validators> {
         let modified = UNIX_EPOCH + Duration::new(784_111_777, 5);
         Validators::of(&FileFacts { size: 16, modified, identity: (1, 255) })
+    }
+
+    fn last_modified(validators: &Validators) -> Option<String> {
+        let (_, value) = validators.fields().find(|(name, _)| name == LAST_MODIFIED)?;
+        value.to_str().ok().map(str::to_owned)
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -145,7 +179,7 @@ mod tests {
     fn the_tag_is_strong_and_the_date_is_in_seconds() {
         let validators = validators();
         assert_eq!(validators.etag, "\"a081496401c4b48dacb3a12c9b632ba5\"");
-        assert_eq!(validators.last_modified().as_deref(), Some(DAY));
+        assert_eq!(last_modified(&validators).as_deref(), Some(DAY));
     }
 
     /// Numbers of files are given in order: a phone that knew those of its uploads could count what other tenants send.
@@ -158,7 +192,7 @@ mod tests {
                 identity: (1, inode),
             })
         };
-        let (one, next) = (of(0x00ab_cdef).etag, of(0x00ab_cdf0).etag);
+        let [one, next] = [of(0x00ab_cdef), of(0x00ab_cdf0)].map(|validators| validators.etag.clone());
         assert_ne!(one, next);
         assert!(!one.contains("abcdef"), "{one}");
         assert_ne!(one.get(..9), next.get(..9));
@@ -168,9 +202,9 @@ mod tests {
     fn times_that_http_cannot_write_are_left_out() {
         let facts = |modified| FileFacts { size: 0, modified, identity: (0, 0) };
         let late = Validators::of(&facts(UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1)));
-        assert_eq!(late.last_modified(), None);
+        assert_eq!(last_modified(&late), None);
         let early = Validators::of(&facts(UNIX_EPOCH - Duration::from_secs(5)));
-        assert_eq!(early.last_modified().as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+        assert_eq!(last_modified(&early).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
     }
 
     #[test]

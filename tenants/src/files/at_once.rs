@@ -8,6 +8,8 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use cap_std::fs::Dir;
 use provost_core::path::{Case, RESERVED_PREFIX};
@@ -15,6 +17,7 @@ use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
+use super::kept::Held;
 use super::lookup::Places;
 use super::root::{Links, Root, regular};
 use super::{Files, OpenFile};
@@ -23,9 +26,26 @@ use super::{Files, OpenFile};
 /// would wait for its server; below an overlay may be anything.
 const LOCAL: [i64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1];
 
+/// A file that is had without waiting.
+pub(super) enum Had {
+    /// It is open.
+    Open(OpenFile),
+    /// Its bytes are held.
+    Held(Arc<Held>),
+}
+
+/// Whether a file that is held counts as found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// It does.
+    Bytes,
+    /// A file is wanted that is open.
+    Open,
+}
+
 /// What a look into memory finds.
 enum Glance {
-    Found(OpenFile),
+    Found(Had),
     /// The name is known to be missing.
     Absent,
     /// Only the long way tells.
@@ -38,8 +58,14 @@ pub(crate) fn is_local(dir: &Dir) -> bool {
 }
 
 /// The file at `path`, where all places before the one that has it are known not to.
-pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, places: Places) -> Option<OpenFile> {
-    let mut names = Names { path, device, case: files.case, respelled: None };
+pub(super) fn look_up(
+    files: &Files,
+    path: &RequestPath,
+    device: Option<Mac>,
+    places: Places,
+    want: Want,
+) -> Option<Had> {
+    let mut names = Names { path, device, case: files.case, want, respelled: None };
     let mut glance = match places {
         Places::UploadsAlone => return in_uploads(files, path, device).found(),
         Places::InOrder(Prefer::Uploads) => in_uploads(files, path, device).or(|| in_root(&files.root, &mut names)),
@@ -74,6 +100,7 @@ struct Names<'p> {
     path: &'p RequestPath,
     device: Option<Mac>,
     case: Case,
+    want: Want,
     respelled: Option<Vec<String>>,
 }
 
@@ -92,7 +119,7 @@ impl Glance {
         }
     }
 
-    fn found(self) -> Option<OpenFile> {
+    fn found(self) -> Option<Had> {
         match self {
             Self::Found(file) => Some(file),
             Self::Absent | Self::Unknown => None,
@@ -110,16 +137,33 @@ fn in_root(root: &Root, names: &mut Names<'_>) -> Glance {
     if !root.is_local {
         return Glance::Unknown;
     }
-    let mut glance = open(&root.dir, names.path.as_str(), Links::Follow);
+    let want = names.want;
+    let mut glance = of_root(root, names.path.as_str(), want);
     if matches!(glance, Glance::Absent) {
         for name in names.further() {
-            glance = glance.or(|| open(&root.dir, name, Links::Follow));
+            glance = glance.or(|| of_root(root, name, want));
         }
     }
     match (glance, names.case) {
         // It may be there in another case.
         (Glance::Absent, Case::Ignore) => Glance::Unknown,
         (glance, Case::Exact | Case::Ignore) => glance,
+    }
+}
+
+fn of_root(root: &Root, name: &str, want: Want) -> Glance {
+    match want {
+        Want::Open => return open(&root.dir, name, Links::Follow),
+        Want::Bytes => {}
+    }
+    if let Some(held) = root.shelf.find(&root.dir, name) {
+        return Glance::Found(Had::Held(held));
+    }
+    match open(&root.dir, name, Links::Follow) {
+        Glance::Found(Had::Open(file)) => {
+            Glance::Found(root.shelf.hold(name, &file, SystemTime::now()).map_or(Had::Open(file), Had::Held))
+        }
+        other => other,
     }
 }
 
@@ -139,7 +183,7 @@ fn open(dir: &Dir, path: &str, links: Links) -> Glance {
         Err(_) => return Glance::Unknown,
     };
     // The long way says what a folder or an error is.
-    regular(file).ok().flatten().map_or(Glance::Unknown, Glance::Found)
+    regular(file).ok().flatten().map_or(Glance::Unknown, |file| Glance::Found(Had::Open(file)))
 }
 
 /// Reads `length` bytes from `first` on, if all of them are in memory.

@@ -5,6 +5,7 @@
 
 mod at_once;
 mod folded;
+mod kept;
 mod links;
 mod listing;
 mod lookup;
@@ -25,6 +26,9 @@ use crate::uploads::Uploads;
 
 pub(crate) use at_once::is_local;
 pub use at_once::read_at_once;
+use at_once::{Had, Want};
+use bytes::Bytes;
+pub use kept::keep_at_most;
 use lookup::Places;
 use root::Root;
 
@@ -67,8 +71,22 @@ pub struct OpenFile {
     pub facts: FileFacts,
 }
 
+/// A file that is had without waiting for a disk.
+#[derive(Debug)]
+pub enum FileInMemory {
+    /// It is open; its bytes may have to be waited for.
+    Open(OpenFile),
+    /// Its bytes are here.
+    Held {
+        /// What is known of it.
+        facts: FileFacts,
+        /// All of it.
+        bytes: Bytes,
+    },
+}
+
 /// What is known of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileFacts {
     /// Its size in bytes.
     pub size: u64,
@@ -140,12 +158,29 @@ impl Files {
     /// nothing of whether there is one.
     pub fn open_at_once(&self, permit: &Permit) -> Option<OpenFile> {
         let Operation::Read = permit.operation() else { return None };
-        at_once::look_up(self, permit.path(), permit.device(), Places::InOrder(permit.rule().prefer))
+        let places = Places::InOrder(permit.rule().prefer);
+        match at_once::look_up(self, permit.path(), permit.device(), places, Want::Open)? {
+            Had::Open(file) => Some(file),
+            Had::Held(_) => None,
+        }
+    }
+
+    /// The same for whoever takes its bytes, too, where they are held in memory.
+    pub fn have_at_once(&self, permit: &Permit) -> Option<FileInMemory> {
+        let Operation::Read = permit.operation() else { return None };
+        let places = Places::InOrder(permit.rule().prefer);
+        Some(match at_once::look_up(self, permit.path(), permit.device(), places, Want::Bytes)? {
+            Had::Open(file) => FileInMemory::Open(file),
+            Had::Held(held) => FileInMemory::Held { facts: held.facts, bytes: held.bytes.clone() },
+        })
     }
 
     /// What [`Files::describe`] would tell, as [`Files::open_at_once`].
     pub fn describe_at_once(&self, permit: &Permit) -> Option<FileFacts> {
-        at_once::look_up(self, permit.path(), permit.device(), described(permit)).map(|file| file.facts)
+        at_once::look_up(self, permit.path(), permit.device(), described(permit), Want::Bytes).map(|had| match had {
+            Had::Open(file) => file.facts,
+            Had::Held(held) => held.facts,
+        })
     }
 
     /// Lists a folder: the names that the permit shows, sorted, each once. It blocks.

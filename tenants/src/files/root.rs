@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::at_once::is_local;
 use super::folded::FoldedNames;
+use super::kept::Shelf;
 use super::{FileFacts, FilesError, OpenFile};
 
 /// A folder that is held open, and its names without regard to case.
@@ -21,6 +22,7 @@ pub(super) struct Root {
     pub(super) dir: Dir,
     path: PathBuf,
     folded: FoldedNames,
+    pub(super) shelf: Shelf,
     pub(super) is_local: bool,
 }
 
@@ -36,7 +38,9 @@ pub(super) enum Links {
 impl Root {
     pub(super) fn open(path: PathBuf) -> Result<Self, FilesError> {
         match Dir::open_ambient_dir(&path, ambient_authority()) {
-            Ok(dir) => Ok(Self { is_local: is_local(&dir), dir, path, folded: FoldedNames::default() }),
+            Ok(dir) => {
+                Ok(Self { is_local: is_local(&dir), dir, path, folded: FoldedNames::default(), shelf: Shelf::new() })
+            }
             Err(source) => Err(FilesError { path, source }),
         }
     }
