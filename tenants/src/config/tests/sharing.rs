@@ -133,3 +133,23 @@ fn arrivals_have_bounds() {
         assert_eq!(said.join("\n"), expected);
     }
 }
+
+#[test]
+fn proxies_that_are_everybody_are_warned_of() {
+    let site = Site::new();
+    for (proxies, warned) in [
+        ("\"10.9.9.0/24\", \"fd00::/8\"", None),
+        ("\"0.0.0.0/0\"", Some("0.0.0.0/0")),
+        ("\"::/0\", \"10.9.9.9\", \"128.0.0.0/1\"", Some("128.0.0.0/1, ::/0")),
+    ] {
+        site.write("tenants.d/acme.toml", &tenant("acme", "", &format!("proxy = [{proxies}]\n")));
+        let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
+        let warnings = site.lines(loaded.problems.warnings());
+        let told: Vec<&String> = warnings.iter().filter(|warning| warning.contains(".proxy: ")).collect();
+        match (warned, &told[..]) {
+            (None, []) => {}
+            (Some(wide), [one]) if one.contains(&format!("whoever comes from {wide} may claim")) => {}
+            _ => panic!("{proxies}: {warnings:?}"),
+        }
+    }
+}
