@@ -71,7 +71,7 @@ impl Users {
     }
 
     /// What stands to be checked of a user: its shared credentials that are valid today, or, where the user is a MAC, the
-    /// password of that device.
+    /// passwords of that device.
     pub fn check(&self, devices: &Devices, user: &[u8], today: Date) -> Check {
         let text = std::str::from_utf8(user).unwrap_or_default();
         let Ok(mac) = text.parse::<Mac>() else {
@@ -81,10 +81,10 @@ impl Users {
                 valid.map(|credential| (PasswordProof::Shared(credential.shared.clone()), credential.stored.clone()));
             return Check::new(user, &self.realm, valid.collect(), self.width, &self.costs);
         };
-        let of_device = devices.password(mac).map(|stored| (PasswordProof::Device(mac), stored));
+        let of_device = devices.passwords(mac).into_iter().map(|stored| (PasswordProof::Device(mac), stored));
         // In the spelling that its H(A1) is made of.
         let user = mac.to_string();
-        Check::new(user.as_bytes(), &self.realm, of_device.into_iter().collect(), 1, &devices.costs())
+        Check::new(user.as_bytes(), &self.realm, of_device.collect(), devices.password_width(), &devices.costs())
     }
 
     /// Whether a credential of this name is valid today, for `provost explain`; peers are never told.
@@ -139,9 +139,13 @@ mod tests {
     }
 
     fn devices(password: &str) -> Devices {
+        devices_with(password, "")
+    }
+
+    fn devices_with(password: &str, next: &str) -> Devices {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let file = folder.path().join("devices.csv");
-        let rows = format!("mac,password\n{DEVICE},\"{password}\"\n{NEIGHBOUR},\n");
+        let rows = format!("mac,password,next_password\n{DEVICE},\"{password}\",\"{next}\"\n{NEIGHBOUR},,\n");
         std::fs::write(&file, rows).unwrap_or_else(|error| panic!("{error}"));
         let settings = DevicesSettings { list: Vec::new(), file: Some(file), realm: "acme".into() };
         Devices::load(settings).unwrap_or_else(|errors| panic!("{errors:?}"))
@@ -215,6 +219,30 @@ mod tests {
                 assert_eq!(proof, expected, "{stored} {user} {password}");
             }
             assert_eq!(verify(&users, &devices, today(), b"\xff", "own"), PasswordProof::Wrong);
+        }
+    }
+
+    #[test]
+    fn a_device_has_two_passwords_while_they_are_changed() {
+        let users = Users::new("acme", Vec::new());
+        for (password, next) in
+            [("old".to_owned(), "new".to_owned()), (slow("old"), slow("new")), (String::new(), slow("new"))]
+        {
+            let devices = devices_with(&password, &next);
+            for (user, shown, proves) in [
+                ("0004f2aabbcc", "old", !password.is_empty()),
+                ("0004f2aabbcc", "new", true),
+                ("0004f2aabbcc", "other", false),
+                ("0004f2ddeeff", "new", false),
+            ] {
+                let proof = verify(&users, &devices, today(), user.as_bytes(), shown);
+                let expected = if proves { PasswordProof::Device(DEVICE) } else { PasswordProof::Wrong };
+                assert_eq!(proof, expected, "{user} {shown}");
+            }
+            let work = |user: &str| users.check(&devices, user.as_bytes(), today()).work();
+            assert_eq!(work("0004f2aabbcc"), work("0004f2ddeeff"));
+            let digests = |user: &str| users.check(&devices, user.as_bytes(), today()).digests(Algorithm::Md5).len();
+            assert_eq!(digests("0004f2aabbcc"), digests("0004f2ddeeff"));
         }
     }
 

@@ -50,6 +50,7 @@ struct Columns {
     mac: usize,
     label: Option<usize>,
     password: Option<usize>,
+    next_password: Option<usize>,
     link: Option<usize>,
     proof: Option<usize>,
     blocked: Option<usize>,
@@ -104,13 +105,14 @@ impl Columns {
                 "mac" => &mut mac,
                 "label" => &mut columns.label,
                 "password" => &mut columns.password,
+                "next_password" => &mut columns.next_password,
                 "link" => &mut columns.link,
                 "proof" => &mut columns.proof,
                 "blocked" => &mut columns.blocked,
                 other => {
                     let other: String = other.escape_debug().take(40).collect();
                     return Err(format!(
-                        "the header has `{other}`; expected mac, label, password, link, proof or blocked"
+                        "the header has `{other}`; expected mac, label, password, next_password, link, proof or blocked"
                     ));
                 }
             };
@@ -134,13 +136,15 @@ impl Columns {
         };
         let mut problems = Vec::new();
         let mut row = Row::default();
-        match field(self.password) {
-            "" => {}
-            password => match Stored::read(password, mac.to_string().as_bytes(), realm) {
-                Ok(stored) => row.password = Some(stored),
-                // The value is a secret, or nearly one.
-                Err(error) => problems.push(format!("`password` is [redacted]; {error}")),
-            },
+        for (name, column) in [("password", self.password), ("next_password", self.next_password)] {
+            match field(column) {
+                "" => {}
+                password => match Stored::read(password, mac.to_string().as_bytes(), realm) {
+                    Ok(stored) => row.passwords.push(stored),
+                    // The value is a secret, or nearly one.
+                    Err(error) => problems.push(format!("`{name}` is [redacted]; {error}")),
+                },
+            }
         }
         match field(self.label) {
             label if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) => {
@@ -176,9 +180,8 @@ impl Others {
         if let Some(first) = row.link.and_then(|link| self.links.insert(link, line)) {
             problems.push(format!("`link` is [redacted], which line {first} has already; expected a token of its own"));
         }
-        if let Some((password, _)) = &row.password {
-            raise(&mut self.costs, std::slice::from_ref(password));
-        }
+        let passwords: Vec<Stored> = row.passwords.iter().map(|(password, _)| password.clone()).collect();
+        raise(&mut self.costs, &passwords);
         if self.costs.len() > MAX_COSTS {
             self.costs.truncate(MAX_COSTS);
             problems.push(format!("`password` has other costs (m, t and p) than those before it, which have {MAX_COSTS} already; expected one of theirs"));
@@ -219,7 +222,7 @@ mod tests {
     fn read(text: &str) -> (Vec<String>, Vec<String>) {
         let reading = parse(Path::new("d.csv"), "acme", text.as_bytes());
         let row = |(mac, row): &(Mac, Row)| {
-            let flags = [(row.pinned, " pinned"), (row.blocked, " blocked"), (row.password.is_some(), " password")];
+            let flags = [(row.pinned, " pinned"), (row.blocked, " blocked"), (!row.passwords.is_empty(), " password")];
             let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
             format!("{mac} {:?}{flags}", row.label)
         };

@@ -37,7 +37,7 @@ pub struct Devices {
 pub struct DevicesSettings {
     /// Devices of which nothing more is said. A row of the file says more of the same device.
     pub list: Vec<Mac>,
-    /// A file with a header line: `mac,label,password,link,proof,blocked`. Columns but `mac` may be missing.
+    /// A file with a header line: `mac,label,password,next_password,link,proof,blocked`. Columns but `mac` may be missing.
     pub file: Option<PathBuf>,
     /// The tenant's name: the realm of its passwords.
     pub realm: String,
@@ -113,12 +113,17 @@ impl Devices {
 
     /// Whether the device has a password of its own, for `provost explain`; peers are never told.
     pub fn has_password(&self, mac: Mac) -> bool {
-        self.set.load().password(mac).is_some()
+        !self.set.load().passwords(mac).is_empty()
     }
 
-    /// The password of one device.
-    pub(crate) fn password(&self, mac: Mac) -> Option<Stored> {
-        self.set.load().password(mac).cloned()
+    /// The passwords of one device: two while they are changed.
+    pub(crate) fn passwords(&self, mac: Mac) -> Vec<Stored> {
+        self.set.load().passwords(mac).to_vec()
+    }
+
+    /// The most passwords that one device has.
+    pub(crate) fn password_width(&self) -> usize {
+        self.set.load().width().max(1)
     }
 
     /// What a check costs of a device's password, whichever it is.

@@ -10,7 +10,8 @@ use crate::passwords::{Algorithm, Costs, Form, Stored, Tag, raise, tag};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) label: String,
-    pub(super) password: Option<(Stored, Form)>,
+    /// All of them are valid: the second while they are changed.
+    pub(super) passwords: Vec<(Stored, Form)>,
     pub(super) link: Option<Tag>,
     pub(super) pinned: bool,
     pub(super) blocked: bool,
@@ -25,11 +26,12 @@ const PINNED: u32 = 1 << 30;
 /// The lower bits: the place among those that have a label or a password, from 1; 0 for none.
 const PLACE: u32 = PINNED - 1;
 
-/// A label, cut from the text of all labels, and a password, by its place from 1.
+/// A label, cut from the text of all labels, and the first password, by its place from 1, with how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Extra {
     label_start: u32,
     label_length: u16,
+    passwords: u16,
     password: u32,
 }
 
@@ -40,12 +42,14 @@ pub(super) struct DeviceSet {
     extras: Vec<Extra>,
     labels: String,
     passwords: Vec<Stored>,
+    /// The most passwords that one device has.
+    width: usize,
     costs: Costs,
     forms: PasswordForms,
     links: HashMap<Tag, Mac>,
 }
 
-/// How many devices have a password of their own, by its form.
+/// How many passwords devices have of their own, by their form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PasswordForms {
     /// As it is.
@@ -103,8 +107,15 @@ impl DeviceSet {
         self.labels.get(start..start + usize::from(extra.label_length)).filter(|label| !label.is_empty())
     }
 
-    pub(super) fn password(&self, mac: Mac) -> Option<&Stored> {
-        at(&self.passwords, self.extra(mac)?.password)
+    pub(super) fn passwords(&self, mac: Mac) -> &[Stored] {
+        let Some(extra) = self.extra(mac) else { return &[] };
+        let first = usize::try_from(extra.password).ok().and_then(|place| place.checked_sub(1));
+        let all = first.and_then(|first| self.passwords.get(first..first + usize::from(extra.passwords)));
+        all.unwrap_or_default()
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 
     pub(super) fn costs(&self) -> &Costs {
@@ -147,24 +158,31 @@ impl DeviceSet {
     fn keep(&mut self, row: Row) -> u32 {
         let label = u32::try_from(self.labels.len()).ok().zip(u16::try_from(row.label.len()).ok());
         let (label_start, label_length) = label.unwrap_or_default();
-        if label_length == 0 && row.password.is_none() {
+        if label_length == 0 && row.passwords.is_empty() {
             return 0;
         }
         if label_length > 0 {
             self.labels.push_str(&row.label);
         }
-        let password = row.password.map_or(0, |(password, form)| {
+        self.width = self.width.max(row.passwords.len());
+        let passwords = u16::try_from(row.passwords.len()).unwrap_or_default();
+        let (stored, forms): (Vec<Stored>, Vec<Form>) = row.passwords.into_iter().unzip();
+        for form in forms {
             match form {
                 Form::Plain => self.forms.plain += 1,
                 Form::Ha1 => self.forms.ha1 += 1,
                 Form::Argon2 => self.forms.argon2 += 1,
             }
-            self.forms.sha256 += usize::from(password.can_digest(Algorithm::Sha256));
-            self.forms.md5 += usize::from(password.can_digest(Algorithm::Md5));
-            raise(&mut self.costs, std::slice::from_ref(&password));
-            push(&mut self.passwords, password)
-        });
-        push(&mut self.extras, Extra { label_start, label_length, password })
+        }
+        raise(&mut self.costs, &stored);
+        let mut password = 0;
+        for stored in stored {
+            self.forms.sha256 += usize::from(stored.can_digest(Algorithm::Sha256));
+            self.forms.md5 += usize::from(stored.can_digest(Algorithm::Md5));
+            let place = push(&mut self.passwords, stored);
+            password = if password == 0 { place } else { password };
+        }
+        push(&mut self.extras, Extra { label_start, label_length, passwords, password })
     }
 }
 
@@ -216,10 +234,12 @@ mod tests {
     #[test]
     fn a_row_of_the_file_says_more_than_the_list() {
         let secret = Stored::read("secret", b"u", "r").unwrap_or_else(|error| panic!("{error}"));
-        let row = Row { label: "lobby".into(), password: Some(secret.clone()), ..Row::default() };
+        let next = Stored::read("another", b"u", "r").unwrap_or_else(|error| panic!("{error}"));
+        let passwords = vec![secret.clone(), next.clone()];
+        let row = Row { label: "lobby".into(), passwords, ..Row::default() };
         let set = DeviceSet::of(&[mac(1), mac(2)], vec![(mac(1), row)]);
         assert_eq!((set.len(), set.label(mac(1)), set.label(mac(2))), (2, Some("lobby"), None));
-        assert_eq!(set.password(mac(1)), Some(&secret.0));
-        assert_eq!(set.password(mac(2)), None);
+        assert_eq!((set.passwords(mac(1)), set.width()), (&[secret.0, next.0][..], 2));
+        assert_eq!(set.passwords(mac(2)), []);
     }
 }
