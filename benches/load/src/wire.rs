@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,15 +18,16 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 pub(crate) struct Target {
-    address: SocketAddr,
-    tls: Option<TlsConnector>,
+    pub(crate) address: SocketAddr,
+    pub(crate) config: Option<Arc<ClientConfig>>,
 }
 
 pub(crate) struct Wire {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     read: usize,
-    taken: usize,
+    /// What the last answer said of when to come again.
+    pub(crate) retry_after: Duration,
 }
 
 /// What a phone shows in a handshake.
@@ -44,7 +46,7 @@ pub(crate) fn identity(options: &HashMap<String, String>) -> Option<Identity> {
 
 impl Target {
     pub(crate) fn new(address: &str, identity: Option<Identity>) -> Self {
-        let tls = identity.map(|identity| {
+        let config = identity.map(|identity| {
             let versions = match identity.version.as_str() {
                 "1.2" => &[&rustls::version::TLS12][..],
                 _ => &[&rustls::version::TLS13],
@@ -59,9 +61,9 @@ impl Target {
                 .with_client_auth_cert(vec![CertificateDer::from(identity.certificate)], key)
                 .unwrap();
             config.resumption = Resumption::disabled();
-            TlsConnector::from(Arc::new(config))
+            Arc::new(config)
         });
-        Self { address: address.parse().unwrap(), tls }
+        Self { address: address.parse().unwrap(), config }
     }
 
     pub(crate) async fn connect(&self) -> Wire {
@@ -71,29 +73,35 @@ impl Target {
     pub(crate) async fn try_connect(&self) -> io::Result<Wire> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
-        let stream: Box<dyn Stream> = match &self.tls {
+        let name = ServerName::from(self.address.ip());
+        let stream: Box<dyn Stream> = match &self.config {
             None => Box::new(stream),
-            Some(tls) => Box::new(tls.connect(ServerName::from(self.address.ip()), stream).await?),
+            Some(config) => Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?),
         };
-        Ok(Wire { stream, buffer: Vec::new(), read: 0, taken: 0 })
+        Ok(Wire { stream, buffer: Vec::new(), read: 0, retry_after: Duration::ZERO })
     }
 }
 
 impl Wire {
     pub(crate) async fn get(&mut self, path: &str, close: bool) -> (u16, u64) {
-        self.ask("GET", path, "", close).await.unwrap()
+        self.ask_with("GET", path, "", if close { "Connection: close\r\n" } else { "" }).await.unwrap()
     }
 
-    /// Sends a request and reads its answer: status, and length of the body.
-    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str, close: bool) -> io::Result<(u16, u64)> {
-        let close = if close { "Connection: close\r\n" } else { "" };
+    /// Sends a request with more fields and reads its answer: status, and length of the body.
+    pub(crate) async fn ask_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+        fields: &str,
+    ) -> io::Result<(u16, u64)> {
         let length = if method == "PUT" { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: phones\r\n{close}{length}\r\n{body}");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: phones\r\n{fields}{length}\r\n{body}");
         self.stream.write_all(request.as_bytes()).await?;
         if self.buffer.is_empty() {
             self.buffer = vec![0; 64 * 1024];
         }
-        (self.read, self.taken) = (0, 0);
+        self.read = 0;
         let end = loop {
             if let Some(end) = self.buffer[..self.read].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
@@ -106,8 +114,9 @@ impl Wire {
         };
         let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
         let status = head.get(9..12).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let length =
-            head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
+        let number = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        let length = number("content-length:").unwrap_or(0);
+        self.retry_after = Duration::from_secs(number("retry-after:").unwrap_or(1));
         let mut left = if method == "HEAD" { 0 } else { length };
         left -= left.min((self.read - end) as u64);
         while left > 0 {
