@@ -114,10 +114,10 @@ impl Asked {
 
 /// Memory for the window that a transfer is going to have, and its limits with no more of it than that: where the tenant's is
 /// used up, transfers go on with smaller blocks and windows.
-pub(super) fn within_memory(front: &Front, limits: Limits, asked: &Asked, operation: Operation) -> (Held, Limits) {
-    let (granted, _) = asked.grant(operation, None, &limits);
+pub(super) fn within_memory(front: &Front, limits: &Limits, asked: &Asked, operation: Operation) -> (Held, Limits) {
+    let (granted, _) = asked.grant(operation, None, limits);
     let held = front.memory(granted.block * usize::from(granted.window));
-    let limits = Limits { tftp_memory_bytes: held.bytes(), ..limits };
+    let limits = Limits { tftp_memory_bytes: held.bytes(), ..limits.clone() };
     (held, limits)
 }
 

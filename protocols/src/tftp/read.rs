@@ -34,7 +34,7 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     let opened = match decide(&front, exchange).await {
         Ok((exchange, permit)) => {
             let asked = request.asked.within(&permit.rule().tftp_options);
-            let (memory, limits) = within_memory(&front, transfer.limits(), &asked, Operation::Read);
+            let (memory, limits) = within_memory(&front, &transfer.limits(), &asked, Operation::Read);
             open(&front, Wanted { exchange, permit, asked, mode, memory }, limits).await
         }
         Err(answer) => Err(answer),

@@ -43,7 +43,7 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         Err(Some(error)) => return transfer.send(&error).await,
         Err(None) => return,
     };
-    let (window, limits) = within_memory(&front, transfer.limits(), &asked, Operation::Write);
+    let (window, limits) = within_memory(&front, &transfer.limits(), &asked, Operation::Write);
     let (granted, option_ack) = asked.grant(Operation::Write, None, &limits);
     transfer.expect_blocks(&granted);
     let writing = Writing {
