@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::SockRef;
@@ -45,6 +46,8 @@ pub(super) struct Datagram<'a> {
     pub(super) local: SocketAddr,
     /// Its bytes.
     pub(super) bytes: &'a [u8],
+    /// When the kernel took it, since 1970: it may have waited here for long.
+    pub(super) arrived: Option<Duration>,
 }
 
 impl Listening {
@@ -99,7 +102,8 @@ impl Listening {
         filled.flat_map(|(room, facts)| {
             let bytes = room.get(..facts.len).unwrap_or_default();
             let [peer, local] = self.ends(facts);
-            bytes.chunks(facts.stride.max(1)).map(move |bytes| Datagram { peer, local, bytes })
+            let arrived = facts.timestamp;
+            bytes.chunks(facts.stride.max(1)).map(move |bytes| Datagram { peer, local, bytes, arrived })
         })
     }
 

@@ -153,7 +153,7 @@ fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagra
 /// A place for a new transfer, unless the request belongs to one that is running or the peer is turned away. Both are
 /// met with silence: a phone that may be served asks again.
 fn place(shared: &Shared, datagram: &Datagram<'_>) -> Option<Slot> {
-    match shared.table.arrive(datagram.peer, datagram.bytes) {
+    match shared.table.arrive(datagram.peer, datagram.bytes, datagram.arrived) {
         Arrival::Repeated => None,
         Arrival::New => shared.front.admit(ClientAddr::from(datagram.peer)).ok(),
     }

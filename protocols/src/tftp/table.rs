@@ -1,6 +1,7 @@
 //! The transfers that are running, by the peer's address and port.
 //!
-//! A request that comes twice before the peer answered is the same request; any other request from an address and
+//! A request that comes twice before the peer answered is the same request, and so is one that came before it was answered and was
+//! read late, as where thousands ask at once: the phone was impatient, and goes on with what it gets. Any other request from an address and
 //! port that has a transfer means that the phone began anew, and the old transfer ends. Each transfer holds a place until
 //! it has ended, so that the table is bounded as places are, and a peer that begins anew all the time is, too. Where transfers
 //! answer from the listening port, what their peers send comes to them through here.
@@ -8,8 +9,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Waker};
+use std::time::{Duration, SystemTime};
 
 use super::inbox::Inbox;
 use crate::listen::Slot;
@@ -26,6 +28,8 @@ pub(super) struct Running {
     /// The request as it came in.
     datagram: Box<[u8]>,
     answered: AtomicBool,
+    /// When the first answer to it was sent, since 1970.
+    served: OnceLock<Duration>,
     /// The request came again.
     again: AtomicBool,
     /// Another request took this one's place.
@@ -69,11 +73,15 @@ pub(super) enum Arrival {
 
 impl Table {
     /// What a request of this peer means.
-    pub(super) fn arrive(&self, peer: SocketAddr, datagram: &[u8]) -> Arrival {
+    pub(super) fn arrive(&self, peer: SocketAddr, datagram: &[u8], arrived: Option<Duration>) -> Arrival {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(former) = running.get(&peer) else { return Arrival::New };
         if !former.answered.load(Ordering::Relaxed) && *former.datagram == *datagram {
             former.tell(Signal::Again);
+            return Arrival::Repeated;
+        }
+        let before_its_answer = former.served.get().zip(arrived).is_some_and(|(served, arrived)| arrived < *served);
+        if before_its_answer && *former.datagram == *datagram {
             return Arrival::Repeated;
         }
         former.tell(Signal::Replaced);
@@ -106,6 +114,7 @@ impl Table {
         let running = Arc::new(Running {
             datagram: datagram.into(),
             answered: AtomicBool::new(false),
+            served: OnceLock::new(),
             again: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -162,6 +171,7 @@ impl Running {
 
     /// Forgets that the request came again: the answer to it is about to be sent.
     pub(super) fn forget_repeats(&self) {
+        self.served.get_or_init(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         self.again.store(false, Ordering::Release);
     }
 
@@ -209,18 +219,44 @@ mod tests {
         let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|| panic!("no place"));
         let table = Arc::new(Table::default());
 
-        assert!(matches!(table.arrive(peer, b"a"), Arrival::New));
+        assert!(matches!(table.arrive(peer, b"a", None), Arrival::New));
         let first = Table::enter(&table, peer, b"a", place(), None);
-        assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated));
+        assert!(matches!(table.arrive(peer, b"a", None), Arrival::Repeated));
         first.running().answered();
-        assert!(matches!(table.arrive(peer, b"a"), Arrival::New), "the phone began anew");
+        assert!(matches!(table.arrive(peer, b"a", None), Arrival::New), "the phone began anew");
 
         let second = Table::enter(&table, peer, b"a", place(), None);
         assert_eq!(slots.taken(), 2, "the first one has not ended yet");
         drop(first);
-        assert!(matches!(table.arrive(peer, b"a"), Arrival::Repeated), "the first one's end is not the second one's");
-        assert!(matches!(table.arrive(peer, b"b"), Arrival::New));
+        assert!(
+            matches!(table.arrive(peer, b"a", None), Arrival::Repeated),
+            "the first one's end is not the second one's"
+        );
+        assert!(matches!(table.arrive(peer, b"b", None), Arrival::New));
         drop(second);
         assert_eq!(slots.taken(), 0);
+    }
+
+    #[test]
+    fn a_request_that_came_before_its_answer_and_was_read_late_restarts_nothing() {
+        let slots = Arc::new(Slots::default());
+        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
+        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|| panic!("no place"));
+        let table = Arc::new(Table::default());
+        let entry = Table::enter(&table, peer, b"a", place(), None);
+        entry.running().forget_repeats();
+        entry.running().answered();
+        let served = *entry.running().served.get().unwrap_or_else(|| panic!("it was served"));
+        let [early, late] = [served - Duration::from_millis(1), served + Duration::from_millis(1)];
+        assert!(matches!(table.arrive(peer, b"a", Some(early)), Arrival::Repeated));
+        assert!(!entry.running().is_replaced());
+        assert!(matches!(table.arrive(peer, b"b", Some(early)), Arrival::New), "another request is never a repeat");
+        let entry = Table::enter(&table, peer, b"a", place(), None);
+        entry.running().forget_repeats();
+        entry.running().answered();
+        assert!(
+            matches!(table.arrive(peer, b"a", Some(late + Duration::from_hours(1))), Arrival::New),
+            "it began anew"
+        );
     }
 }
