@@ -203,3 +203,18 @@ fn an_output_that_takes_nothing_does_not_keep_the_server_from_ending() {
     assert!(server.ended().0.success());
     drop(unread);
 }
+
+#[test]
+fn what_the_tls_library_says_of_a_bad_handshake_is_no_event() {
+    let scene = Scene::of(&[scene::acme().https("")]);
+    let server = &scene.server;
+    let mut peer = TcpStream::connect(server.address("acme", "https")).unwrap();
+    // A handshake message that no ClientHello is.
+    peer.write_all(b"\x16\x03\x01\x00\x04\xb5\0\0\0").unwrap();
+    server.record(&[("listener", "https"), ("outcome", "handshake")]);
+    run(BINARY, &["status", "--config", server.config().to_str().unwrap()]).succeeded();
+    // What it says of the question comes after what it would have said of the handshake.
+    server.event("admin");
+    let events = server.events();
+    assert!(!events.iter().any(|event| event.to_string().contains("rustls")), "{events:?}");
+}

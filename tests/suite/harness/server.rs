@@ -174,6 +174,11 @@ impl Server {
         self.events.wait(&format!("event {message:?}"), said).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// All events so far.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.events.all()
+    }
+
     /// The configuration that it was started with.
     pub(crate) fn config(&self) -> &Path {
         &self.config
