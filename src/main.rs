@@ -30,6 +30,9 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 use crate::configuration::Refused;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut output = anstream::stdout().lock();
