@@ -34,7 +34,7 @@ fn main() {
     let number = |name: &str, default: usize| options.get(name).map_or(default, |text| text.parse().unwrap());
     let (at_once, seconds) = (number("--at-once", 16), number("--seconds", 3));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, async move {
+    LocalSet::new().block_on(&runtime, async {
         let time = Duration::from_secs(seconds as u64);
         if mode == "storm" {
             let ramp = Duration::from_secs(number("--ramp", 20) as u64);
