@@ -247,7 +247,7 @@ mod tests {
         entry.running().forget_repeats();
         entry.running().answered();
         let served = *entry.running().served.get().unwrap_or_else(|| panic!("it was served"));
-        let [early, late] = [served - Duration::from_millis(1), served + Duration::from_millis(1)];
+        let [early, late] = [served.saturating_sub(Duration::from_millis(1)), served + Duration::from_millis(1)];
         assert!(matches!(table.arrive(peer, b"a", Some(early)), Arrival::Repeated));
         assert!(!entry.running().is_replaced());
         assert!(matches!(table.arrive(peer, b"b", Some(early)), Arrival::New), "another request is never a repeat");
