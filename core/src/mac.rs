@@ -102,7 +102,8 @@ impl FromStr for Oui {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{:012x}", u64::from_be_bytes([0, 0, a, b, c, d, e, g]))
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use provost_core::{Operation, Proofs, Refusal};
 use provost_tenants::Tenant;
-use provost_tenants::files::{FileFacts, OpenFile, read_at_once};
+use provost_tenants::files::{FileFacts, FileInMemory, OpenFile, read_at_once};
 
 use super::ascii::ToNetwork;
 use super::data::{Ends, Plan};
@@ -32,7 +32,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// A file on its way: the first chunk is there, the rest is read while the one before is sent.
 #[derive(Debug)]
 struct Body {
-    file: Arc<File>,
+    /// `None` where all of it is in the first chunk.
+    file: Option<Arc<File>>,
     chunk: Vec<u8>,
     offset: u64,
     end: u64,
@@ -88,13 +89,17 @@ impl Session {
             }
         };
         let files = &exchange.tenant().files;
-        if let Some(open) = files.open_at_once(&permit) {
-            let read = |file: &File, offset, length: usize| {
-                Some(Ok(read_at_once(file, offset, u64::try_from(length).unwrap_or(u64::MAX))?))
-            };
-            if let Some(body) = Body::of(&self.front, open, restart, representation, read) {
-                return Ok((exchange, body));
+        let body = files.open_at_once(&permit).and_then(|file| match file {
+            FileInMemory::Open(open) => {
+                let read = |file: &File, offset, length: usize| {
+                    Some(Ok(read_at_once(file, offset, u64::try_from(length).unwrap_or(u64::MAX))?))
+                };
+                Body::of(&self.front, open, restart, representation, read)
             }
+            FileInMemory::Held { bytes, .. } => Some(Body::held(&self.front, &bytes, restart, representation)),
+        });
+        if let Some(body) = body {
+            return Ok((exchange, body));
         }
         let front = Arc::clone(&self.front);
         let work = move || {
@@ -192,7 +197,25 @@ fn opening(representation: Representation, length: u64) -> Reply {
     }
 }
 
+/// Whether a transfer may begin there. An offset counts bytes as they are, and in ASCII they are others on the wire.
+fn check_restart(restart: u64, size: u64, representation: Representation) -> Result<(), Failure> {
+    match representation {
+        Representation::Image if restart <= size => Ok(()),
+        Representation::Ascii if restart == 0 => Ok(()),
+        Representation::Image | Representation::Ascii => Err(Failure::Restart),
+    }
+}
+
 impl Body {
+    /// A body of a file that has been read.
+    fn held(front: &Front, bytes: &[u8], restart: u64, representation: Representation) -> Result<Self, Failure> {
+        let end = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        check_restart(restart, end, representation)?;
+        let chunk = usize::try_from(restart).ok().and_then(|restart| bytes.get(restart..)).unwrap_or_default().to_vec();
+        let memory = front.memory(chunk.len());
+        Ok(Self { file: None, chunk, offset: end, end, most: CHUNK_BYTES, _memory: memory })
+    }
+
     /// A body with its first chunk; `None` where `read` does not have it.
     fn of(
         front: &Front,
@@ -202,19 +225,18 @@ impl Body {
         read: impl FnOnce(&File, u64, usize) -> Option<io::Result<Vec<u8>>>,
     ) -> Option<Result<Self, Failure>> {
         let end = open.facts.size;
-        // An offset counts bytes as they are, and in ASCII they are others on the wire.
-        if restart > end || (restart > 0 && representation == Representation::Ascii) {
-            return Some(Err(Failure::Restart));
+        if let Err(failure) = check_restart(restart, end, representation) {
+            return Some(Err(failure));
         }
         let left = usize::try_from(end - restart).unwrap_or(usize::MAX);
         let memory = front.memory(left.min(2 * CHUNK_BYTES));
         let most = memory.bytes().min(CHUNK_BYTES);
         // What does not go at once is read while the chunk before is sent.
         let most = if left <= most { most } else { memory.bytes() / 2 };
-        let mut body =
-            Self { file: Arc::new(open.file), chunk: Vec::new(), offset: restart, end, most, _memory: memory };
+        let mut body = Self { file: None, chunk: Vec::new(), offset: restart, end, most, _memory: memory };
         let length = body.advance();
-        Some(read(&body.file, restart, length)?.map_err(Failure::Read).map(|chunk| Self { chunk, ..body }))
+        let chunk = read(&open.file, restart, length)?;
+        Some(chunk.map_err(Failure::Read).map(|chunk| Self { file: Some(Arc::new(open.file)), chunk, ..body }))
     }
 
     /// How many bytes are sent in all. It is asked before the first is.
@@ -234,7 +256,7 @@ impl Body {
     fn read_ahead(&mut self, front: &Front, buffer: Vec<u8>) -> Option<Job<io::Result<Vec<u8>>>> {
         let offset = self.offset;
         let length = self.advance();
-        let file = Arc::clone(&self.file);
+        let file = self.file.clone()?;
         (length > 0).then(|| front.off_runtime(move || read(&file, buffer, offset, length)))
     }
 }
@@ -258,7 +280,9 @@ async fn send_file(
     let mut spare = Vec::new();
     if representation == Representation::Image && data.is_plain() {
         data.send(&body.chunk, &progress).await?;
-        data.send_rest(&body.file, body.offset, body.end, &progress).await?;
+        if let Some(file) = &body.file {
+            data.send_rest(file, body.offset, body.end, &progress).await?;
+        }
         return Ok(data.finish().await?);
     }
     loop {

@@ -87,7 +87,7 @@ pub(super) async fn read(
     match (Asked { what, exchange, permit, headers }).answer(Disk::AtOnce) {
         Ok(answer) => Ok(answer),
         Err(Without::Stop(stop)) => Err(stop),
-        Err(Without::NotNow(asked)) => off_runtime(&front, move || asked.answer_waiting()).await?,
+        Err(Without::NotNow(asked)) => Box::pin(off_runtime(&front, move || asked.answer_waiting())).await?,
     }
 }
 
@@ -100,11 +100,11 @@ async fn permit(front: &Front, peer: &Peer, shown: Shown, mut exchange: Exchange
     if refusal == Refusal::NotFound {
         // As long as for a file that is missing, which is looked for in both ways.
         exchange.feign_at_once();
-        exchange = off_runtime(front, move || {
+        let feign = move || {
             exchange.feign();
             exchange
-        })
-        .await?;
+        };
+        exchange = Box::pin(off_runtime(front, feign)).await?;
     }
     Err(respond::refused(refusal, &exchange, &peer.security, &proofs.password))
 }
@@ -113,7 +113,7 @@ impl Disk {
     fn open(self, asked: &Asked) -> Option<Result<FileInMemory, FileError>> {
         let files = &asked.exchange.tenant().files;
         match self {
-            Self::AtOnce => files.have_at_once(&asked.permit).map(Ok),
+            Self::AtOnce => files.open_at_once(&asked.permit).map(Ok),
             Self::Waiting => Some(files.open(&asked.permit).map(FileInMemory::Open)),
         }
     }

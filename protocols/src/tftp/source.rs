@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::cache::{Cache, Disk, ReadError};
 use super::image::Image;
 use super::numbers::Numbers;
@@ -24,6 +26,8 @@ pub(super) struct Source {
 
 #[derive(Debug)]
 enum Content {
+    /// All of it.
+    Held(Bytes),
     Image(Image),
     Text(Text),
 }
@@ -41,6 +45,15 @@ impl Source {
         Ok(Self { block_bytes, numbers: Numbers::default(), content })
     }
 
+    /// The blocks of a file that has been read.
+    pub(super) fn held(bytes: Bytes, mode: Mode, block_bytes: usize) -> Self {
+        let content = match mode {
+            Mode::Octet => Content::Held(bytes),
+            Mode::Netascii => Content::Text(Text::read_already(&bytes)),
+        };
+        Self { block_bytes, numbers: Numbers::default(), content }
+    }
+
     /// The same with blocks that are numbered so.
     #[must_use]
     pub(super) fn numbered(self, numbers: Numbers) -> Self {
@@ -55,6 +68,7 @@ impl Source {
     /// The length on the wire, in bytes, where it is known.
     pub(super) fn length(&self) -> Option<u64> {
         match &self.content {
+            Content::Held(bytes) => Some(bytes.len() as u64),
             Content::Image(image) => Some(image.size()),
             Content::Text(text) => text.length(),
         }
@@ -72,6 +86,7 @@ impl Source {
     pub(super) fn find(&mut self, blocks: &Range<u64>) -> Result<bool, ReadError> {
         let bytes = self.bytes(blocks);
         match &mut self.content {
+            Content::Held(_) => Ok(true),
             Content::Image(image) => image.find(&bytes),
             Content::Text(text) => Ok(text.holds(bytes.end)),
         }
@@ -84,6 +99,7 @@ impl Source {
     pub(super) fn read(&mut self, blocks: &Range<u64>) -> Result<(), ReadError> {
         let bytes = self.bytes(blocks);
         match &mut self.content {
+            Content::Held(_) => Ok(()),
             Content::Image(image) => image.read(&bytes),
             Content::Text(text) => text.read(&bytes),
         }
@@ -94,6 +110,10 @@ impl Source {
         Packet::Data { block: self.numbers.of(block), bytes: b"" }.append(buffer);
         let bytes = self.bytes(&(block..block + 1));
         match &self.content {
+            Content::Held(held) => {
+                let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(held.len());
+                buffer.extend_from_slice(held.get(at(bytes.start)..at(bytes.end)).unwrap_or_default());
+            }
             Content::Image(image) => image.append(bytes, buffer),
             Content::Text(text) => text.append(&bytes, buffer),
         }
@@ -152,11 +172,13 @@ mod tests {
         for (size, block) in sizes.into_iter().chain([(300_000, 65464), (98_304, 32_768)]) {
             let content: Vec<u8> =
                 (0..size).map(|index: u32| index.to_be_bytes()[2] ^ index.to_be_bytes()[3]).collect();
-            let source = source(&content, Mode::Octet, block);
-            assert_eq!(source.length(), Some(size.into()));
-            let blocks = read(source);
-            assert_eq!(blocks.len(), content.len() / block + 1);
-            assert!(blocks.concat() == content, "{size} {block}");
+            let held = Source::held(content.clone().into(), Mode::Octet, block);
+            for source in [source(&content, Mode::Octet, block), held] {
+                assert_eq!(source.length(), Some(size.into()));
+                let blocks = read(source);
+                assert_eq!(blocks.len(), content.len() / block + 1);
+                assert!(blocks.concat() == content, "{size} {block}");
+            }
         }
     }
 
@@ -166,6 +188,9 @@ mod tests {
         let translated = source(&content, Mode::Netascii, 512);
         assert_eq!(translated.length(), None);
         assert_eq!(read(translated).concat(), b"a line\r\n".repeat(30_000));
+        let held = Source::held(content.into(), Mode::Netascii, 512);
+        assert_eq!(held.length(), Some(240_000));
+        assert_eq!(read(held).concat(), b"a line\r\n".repeat(30_000));
         let mut small = source(b"a\nb\n", Mode::Netascii, 512);
         small.read(&(1..2)).unwrap();
         assert_eq!(small.length(), Some(6));
@@ -179,6 +204,7 @@ mod tests {
             for base in 1..900 {
                 source.read(&(base..base + 16)).unwrap();
                 let at_hand = match &source.content {
+                    Content::Held(bytes) => bytes.len(),
                     Content::Image(image) => image.at_hand(),
                     Content::Text(text) => text.at_hand(),
                 };

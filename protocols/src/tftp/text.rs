@@ -11,36 +11,51 @@ use super::netascii;
 /// How much of the file is translated at a time, in bytes.
 const TRANSLATED_BYTES: u64 = 16 * 1024;
 
-/// An open file, and what is at hand of its translation.
+/// A file, and what is at hand of its translation.
 #[derive(Debug)]
 pub(super) struct Text {
-    file: File,
-    version: Version,
-    /// Bytes of the file that have not been read.
-    unread: u64,
+    /// `None` once all of it has been read.
+    rest: Option<Rest>,
     /// Where `bytes` begin, counted as on the wire.
     start: u64,
     bytes: Vec<u8>,
 }
 
+/// What has not been read of an open file.
+#[derive(Debug)]
+struct Rest {
+    file: File,
+    version: Version,
+    unread: u64,
+}
+
 impl Text {
+    /// A file that has been read.
+    pub(super) fn read_already(content: &[u8]) -> Self {
+        let mut bytes = Vec::new();
+        netascii::encode(content, &mut bytes);
+        Self { rest: None, start: 0, bytes }
+    }
+
     /// A file as it is now. Nothing is read yet.
     ///
     /// # Errors
     /// - what the system says
     pub(super) fn new(file: File) -> std::io::Result<Self> {
         let version = Version::of(&file)?;
-        Ok(Self { file, version, unread: version.size(), start: 0, bytes: Vec::new() })
+        let unread = version.size();
+        let rest = (unread > 0).then_some(Rest { file, version, unread });
+        Ok(Self { rest, start: 0, bytes: Vec::new() })
     }
 
     /// The length on the wire, in bytes, once the whole file has been read.
     pub(super) fn length(&self) -> Option<u64> {
-        (self.unread == 0).then_some(self.end())
+        self.rest.is_none().then_some(self.end())
     }
 
     /// Whether the bytes before `end` are at hand, and the end of the file where it lies before them.
     pub(super) fn holds(&self, end: u64) -> bool {
-        self.unread == 0 || end <= self.end()
+        self.rest.is_none() || end <= self.end()
     }
 
     /// Reads on until these bytes are at hand, and lets go of what stands before them. It blocks.
@@ -52,14 +67,13 @@ impl Text {
             usize::try_from(bytes.start.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.bytes.len());
         self.bytes.drain(..passed);
         self.start += passed as u64;
-        while !self.holds(bytes.end) {
-            let mut piece = Vec::new();
-            let read = (&self.file).take(TRANSLATED_BYTES.min(self.unread)).read_to_end(&mut piece)? as u64;
-            if read == 0 || !Version::of(&self.file)?.has_bytes_of(&self.version) {
-                return Err(ReadError::Changed);
+        while self.end() < bytes.end
+            && let Some(rest) = &mut self.rest
+        {
+            netascii::encode(&rest.read()?, &mut self.bytes);
+            if rest.unread == 0 {
+                self.rest = None;
             }
-            netascii::encode(&piece, &mut self.bytes);
-            self.unread = self.unread.saturating_sub(read);
         }
         Ok(())
     }
@@ -79,5 +93,18 @@ impl Text {
 
     fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
+    }
+}
+
+impl Rest {
+    /// Reads the next piece. It blocks.
+    fn read(&mut self) -> Result<Vec<u8>, ReadError> {
+        let mut piece = Vec::new();
+        let read = (&self.file).take(TRANSLATED_BYTES.min(self.unread)).read_to_end(&mut piece)? as u64;
+        if read == 0 || !Version::of(&self.file)?.has_bytes_of(&self.version) {
+            return Err(ReadError::Changed);
+        }
+        self.unread = self.unread.saturating_sub(read);
+        Ok(piece)
     }
 }

@@ -17,6 +17,7 @@ use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
+use super::absent::Look;
 use super::kept::Held;
 use super::lookup::Places;
 use super::root::{Links, Root, regular};
@@ -34,15 +35,6 @@ pub(super) enum Had {
     Held(Arc<Held>),
 }
 
-/// Whether a file that is held counts as found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Want {
-    /// It does.
-    Bytes,
-    /// A file is wanted that is open.
-    Open,
-}
-
 /// What a look into memory finds.
 enum Glance {
     Found(Had),
@@ -58,23 +50,23 @@ pub(crate) fn is_local(dir: &Dir) -> bool {
 }
 
 /// The file at `path`, where all places before the one that has it are known not to.
-pub(super) fn look_up(
-    files: &Files,
-    path: &RequestPath,
-    device: Option<Mac>,
-    places: Places,
-    want: Want,
-) -> Option<Had> {
-    let mut names = Names { path, device, case: files.case, want, respelled: None };
+pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, places: Places) -> Option<Had> {
+    let mut names = Names { path, device, case: files.case, respelled: None };
+    let mut vain = None;
+    let mut uploads = || in_uploads(files, path, device, &mut vain);
     let mut glance = match places {
-        Places::UploadsAlone => return in_uploads(files, path, device).found(),
-        Places::InOrder(Prefer::Uploads) => in_uploads(files, path, device).or(|| in_root(&files.root, &mut names)),
-        Places::InOrder(Prefer::Root) => in_root(&files.root, &mut names).or(|| in_uploads(files, path, device)),
+        Places::UploadsAlone => return uploads().found(),
+        Places::InOrder(Prefer::Uploads) => uploads().or(|| in_root(&files.root, &mut names)),
+        Places::InOrder(Prefer::Root) => in_root(&files.root, &mut names).or(uploads),
     };
     for root in &files.shared {
         glance = glance.or(|| in_root(root, &mut names));
     }
-    glance.found()
+    let found = glance.found();
+    if let (Some(_), Some(look)) = (&found, vain) {
+        look.was_in_vain();
+    }
+    found
 }
 
 /// Does the work of a look that finds nothing.
@@ -100,7 +92,6 @@ struct Names<'p> {
     path: &'p RequestPath,
     device: Option<Mac>,
     case: Case,
-    want: Want,
     respelled: Option<Vec<String>>,
 }
 
@@ -127,21 +118,29 @@ impl Glance {
     }
 }
 
-fn in_uploads(files: &Files, path: &RequestPath, device: Option<Mac>) -> Glance {
+/// A look that finds nothing, and might be spared the next time, is left in `vain`.
+fn in_uploads(files: &Files, path: &RequestPath, device: Option<Mac>, vain: &mut Option<Look>) -> Glance {
     let Some(device) = device else { return Glance::Absent };
     let Some((dir, name)) = files.uploads.reading_at_once(path, Some(device)) else { return Glance::Unknown };
-    open(dir, &name, Links::Refuse)
+    let look = Look::new(dir, &name, SystemTime::now());
+    if look.as_ref().is_some_and(Look::is_in_vain) {
+        return Glance::Absent;
+    }
+    let glance = open(dir, &name, Links::Refuse);
+    if matches!(glance, Glance::Absent) {
+        *vain = look;
+    }
+    glance
 }
 
 fn in_root(root: &Root, names: &mut Names<'_>) -> Glance {
     if !root.is_local {
         return Glance::Unknown;
     }
-    let want = names.want;
-    let mut glance = of_root(root, names.path.as_str(), want);
+    let mut glance = of_root(root, names.path.as_str());
     if matches!(glance, Glance::Absent) {
         for name in names.further() {
-            glance = glance.or(|| of_root(root, name, want));
+            glance = glance.or(|| of_root(root, name));
         }
     }
     match (glance, names.case) {
@@ -151,11 +150,7 @@ fn in_root(root: &Root, names: &mut Names<'_>) -> Glance {
     }
 }
 
-fn of_root(root: &Root, name: &str, want: Want) -> Glance {
-    match want {
-        Want::Open => return open(&root.dir, name, Links::Follow),
-        Want::Bytes => {}
-    }
+fn of_root(root: &Root, name: &str) -> Glance {
     if let Some(held) = root.shelf.find(&root.dir, name) {
         return Glance::Found(Had::Held(held));
     }

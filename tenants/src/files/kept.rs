@@ -13,7 +13,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use cap_std::fs::Dir;
@@ -21,6 +21,7 @@ use lru::LruCache;
 use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
 
 use super::at_once::read_at_once;
+use super::state::State;
 use super::{FileFacts, OpenFile};
 use crate::Settings;
 
@@ -30,8 +31,6 @@ const LARGEST: u64 = 64 * 1024;
 const MOST: usize = 1024;
 /// The part of the memory for what is kept of files that these may take.
 const SHARE: usize = 4;
-/// How long a file must have been left alone: the coarsest times of file systems in use are of two seconds.
-const SETTLED: Duration = Duration::from_secs(2);
 /// Names that were asked for once are remembered in so many places. A file is held from the second time on, so that the
 /// files of single devices, asked for once at each boot, drive nothing out.
 const ASKED: usize = 4096;
@@ -55,15 +54,6 @@ pub(super) struct Held {
     state: State,
     /// It keeps the name in the kernel's memory.
     _file: File,
-}
-
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct State {
-    file: (u64, u64),
-    size: i64,
-    modified: (i64, u64),
-    changed: (i64, u64),
 }
 
 struct Kept {
@@ -100,7 +90,7 @@ impl Shelf {
             return None;
         }
         let held = SHARED.table().files.get(&(self.0, name) as &dyn Named).cloned()?;
-        let present = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok().and_then(|stat| State::of(&stat));
+        let present = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok().and_then(|stat| state_of(&stat));
         if present == Some(held.state) {
             return Some(held);
         }
@@ -114,14 +104,14 @@ impl Shelf {
         if !fits || !SHARED.is_asked_again(&(self.0, name)) {
             return None;
         }
-        let state = State::of(&fstat(&open.file).ok()?)?;
+        let state = state_of(&fstat(&open.file).ok()?)?;
         if !state.is_settled(now) || Ok(open.facts.size) != u64::try_from(state.size) {
             return None;
         }
         let bytes = Bytes::from(read_at_once(&open.file, 0, open.facts.size)?);
         let file = open.file.try_clone().ok()?;
         // It must not have changed while it was read.
-        if State::of(&fstat(&file).ok()?)? != state {
+        if state_of(&fstat(&file).ok()?)? != state {
             return None;
         }
         let held = Arc::new(Held { bytes, facts: open.facts, state, _file: file });
@@ -142,25 +132,9 @@ fn is_alone(path: &str) -> bool {
     !path.is_empty() && !path.contains('/')
 }
 
-impl State {
-    /// The state of a regular file.
-    fn of(stat: &Stat) -> Option<Self> {
-        (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(Self {
-            file: (stat.st_dev, stat.st_ino),
-            size: stat.st_size,
-            modified: (stat.st_mtime, stat.st_mtime_nsec),
-            changed: (stat.st_ctime, stat.st_ctime_nsec),
-        })
-    }
-
-    /// Whether the file has been left alone for so long that its times will tell the next change. Times of the future, as
-    /// of a machine whose clock was set back, tell nothing.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let age = |(seconds, _): (i64, u64)| u64::try_from(seconds).ok().and_then(|then| now.checked_sub(then));
-        // Whole seconds are compared, so that one more makes up for the fractions.
-        [self.modified, self.changed].into_iter().all(|time| age(time).is_some_and(|age| age > SETTLED.as_secs()))
-    }
+/// The state of a regular file.
+fn state_of(stat: &Stat) -> Option<State> {
+    (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| State::of(stat))
 }
 
 impl Kept {
@@ -253,6 +227,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use cap_std::ambient_authority;
     use tempfile::TempDir;

@@ -3,6 +3,7 @@
 //! A root is a capability: what is looked up below it cannot leave it, whatever links stand in the way. This module decides
 //! nothing; it opens what a permit names, looking at the places in their order.
 
+mod absent;
 mod at_once;
 mod folded;
 mod kept;
@@ -10,6 +11,7 @@ mod links;
 mod listing;
 mod lookup;
 mod root;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +26,9 @@ use provost_core::{Kind, ListPermit, Operation, Permit, RequestPath};
 
 use crate::uploads::Uploads;
 
+use at_once::Had;
 pub(crate) use at_once::is_local;
 pub use at_once::read_at_once;
-use at_once::{Had, Want};
 use bytes::Bytes;
 pub use kept::keep_at_most;
 use lookup::Places;
@@ -156,20 +158,10 @@ impl Files {
 
     /// The file that [`Files::open`] would open, if that is known without waiting for a disk. It does not block; `None` says
     /// nothing of whether there is one.
-    pub fn open_at_once(&self, permit: &Permit) -> Option<OpenFile> {
+    pub fn open_at_once(&self, permit: &Permit) -> Option<FileInMemory> {
         let Operation::Read = permit.operation() else { return None };
         let places = Places::InOrder(permit.rule().prefer);
-        match at_once::look_up(self, permit.path(), permit.device(), places, Want::Open)? {
-            Had::Open(file) => Some(file),
-            Had::Held(_) => None,
-        }
-    }
-
-    /// The same for whoever takes its bytes, too, where they are held in memory.
-    pub fn have_at_once(&self, permit: &Permit) -> Option<FileInMemory> {
-        let Operation::Read = permit.operation() else { return None };
-        let places = Places::InOrder(permit.rule().prefer);
-        Some(match at_once::look_up(self, permit.path(), permit.device(), places, Want::Bytes)? {
+        Some(match at_once::look_up(self, permit.path(), permit.device(), places)? {
             Had::Open(file) => FileInMemory::Open(file),
             Had::Held(held) => FileInMemory::Held { facts: held.facts, bytes: held.bytes.clone() },
         })
@@ -177,7 +169,7 @@ impl Files {
 
     /// What [`Files::describe`] would tell, as [`Files::open_at_once`].
     pub fn describe_at_once(&self, permit: &Permit) -> Option<FileFacts> {
-        at_once::look_up(self, permit.path(), permit.device(), described(permit), Want::Bytes).map(|had| match had {
+        at_once::look_up(self, permit.path(), permit.device(), described(permit)).map(|had| match had {
             Had::Open(file) => file.facts,
             Had::Held(held) => held.facts,
         })

@@ -15,8 +15,10 @@ fn bench(case: Case) -> Option<Bench> {
 }
 
 fn text(bench: &Bench, path: &str) -> Option<String> {
-    let open = bench.files.open_at_once(&bench.site.permit(DEVICE, Operation::Read, path))?;
-    let bytes = read_at_once(&open.file, 0, open.facts.size)?;
+    let bytes = match bench.files.open_at_once(&bench.site.permit(DEVICE, Operation::Read, path))? {
+        FileInMemory::Open(OpenFile { file, facts }) => read_at_once(&file, 0, facts.size)?.into(),
+        FileInMemory::Held { bytes, .. } => bytes,
+    };
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -14,7 +14,7 @@ use provost_core::Operation;
 use provost_core::path::Case;
 use tempfile::TempDir;
 
-use super::{FileError, FileFacts, Files, FilesSettings};
+use super::{FileError, FileFacts, FileInMemory, Files, FilesSettings, OpenFile};
 use crate::testing::{DEVICE, Site};
 use crate::uploads::{Durability, Target, Uploads, UploadsSettings};
 
@@ -69,7 +69,9 @@ impl Bench {
     fn read(&self, path: &str) -> String {
         let permit = self.site.permit(DEVICE, Operation::Read, path);
         let outcome = self.files.open(&permit);
-        let at_once = self.files.open_at_once(&permit).map(|open| open.facts);
+        let at_once = self.files.open_at_once(&permit).map(|file| match file {
+            FileInMemory::Open(OpenFile { facts, .. }) | FileInMemory::Held { facts, .. } => facts,
+        });
         let facts = outcome.as_ref().ok().map(|open| open.facts);
         assert!(at_once.is_none() || at_once == facts, "{path}: {at_once:?}, {facts:?}");
         match outcome {
