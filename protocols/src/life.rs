@@ -121,14 +121,18 @@ impl Life {
     }
 
     /// Serves a connection or a transfer to its end, to the tenant's, or to that of the device whose file is under way.
-    pub async fn hold(self: Arc<Self>, work: impl Future<Output = ()>) {
-        let ending = Arc::new(Ending::default());
-        let mut over = self.over.subscribe();
-        tokio::select! {
-            () = CONNECTION.scope(Arc::clone(&ending), work) => {}
-            () = ending.told.notified() => {}
-            // An error means that the life is gone, which `self` holds.
-            _ = over.wait_for(|over| *over) => {}
+    pub fn hold<W: Future<Output = ()> + Send>(self: Arc<Self>, work: W) -> impl Future<Output = ()> + Send + use<W> {
+        // What holds a future has room for it twice, as long as it runs: on the heap it stands once.
+        let work = Box::pin(work);
+        async move {
+            let ending = Arc::new(Ending::default());
+            let mut over = self.over.subscribe();
+            tokio::select! {
+                () = CONNECTION.scope(Arc::clone(&ending), work) => {}
+                () = ending.told.notified() => {}
+                // An error means that the life is gone, which `self` holds.
+                _ = over.wait_for(|over| *over) => {}
+            }
         }
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 
 use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::End;
 use super::wire::Wire;
+use crate::tls::TlsStream;
 
 /// How much is read at once. More commands than fit wait in the socket.
 const INPUT_BYTES: usize = 1024;
@@ -79,8 +79,8 @@ impl Control {
     }
 
     /// Goes on inside TLS.
-    pub(super) fn secured(&mut self, stream: TlsStream<TcpStream>) {
-        self.wire = Some(Wire::Tls(Box::new(stream)));
+    pub(super) fn secured(&mut self, stream: TlsStream) {
+        self.wire = Some(Wire::Tls(stream));
     }
 
     /// Whether the peer closes the connection, now or within [`KILLED`], while nothing of it waits to be read.

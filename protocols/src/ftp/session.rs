@@ -217,7 +217,8 @@ impl Session {
         self.control.limit = self.front.limits().command_bytes_before_login;
     }
 
-    /// Carries out a command; `None` where that has replied already.
+    /// Carries out a command; `None` where that has replied already. What may wait is on the heap: a session that rests has no room
+    /// for it.
     async fn answer(&mut self, command: Command) -> Result<Option<Reply>, End> {
         let Command { verb, argument } = command;
         if !verb.needs_no_tls() && self.lacks_tls() {
@@ -228,13 +229,13 @@ impl Session {
         }
         let argument = argument.as_slice();
         Ok(Some(match verb {
-            Verb::Auth => return self.auth(argument).await,
+            Verb::Auth => return Box::pin(self.auth(argument)).await,
             Verb::Pbsz => self.pbsz(argument),
             Verb::Prot => self.prot(argument),
             Verb::Ccc => self.ccc(),
             Verb::Rein => self.rein(),
             Verb::User => self.user(argument),
-            Verb::Pass => self.pass(argument.to_vec()).await?,
+            Verb::Pass => Box::pin(self.pass(argument.to_vec())).await?,
             Verb::Acct | Verb::Smnt => Reply::SUPERFLUOUS,
             Verb::Quit => return Err(End::Quit),
             Verb::Site => Self::site(argument),
@@ -257,18 +258,18 @@ impl Session {
             Verb::Port => self.port(argument),
             Verb::Eprt => self.eprt(argument),
             Verb::Retr => Box::pin(self.retr(argument)).await?,
-            Verb::Size => self.size(argument).await?,
-            Verb::Mdtm => self.mdtm(argument).await?,
+            Verb::Size => Box::pin(self.size(argument)).await?,
+            Verb::Mdtm => Box::pin(self.mdtm(argument)).await?,
             Verb::Stor => Box::pin(self.stor(argument)).await?,
             Verb::Appe => Box::pin(self.appe(argument)).await?,
             Verb::List => Box::pin(self.list(argument)).await?,
             Verb::Nlst => Box::pin(self.nlst(argument)).await?,
             Verb::Mlsd => Box::pin(self.mlsd(argument)).await?,
-            Verb::Mlst => self.mlst(argument).await?,
+            Verb::Mlst => Box::pin(self.mlst(argument)).await?,
             Verb::Abor => self.abor(),
             Verb::Feat => self.feat(),
             Verb::Syst => Self::syst(),
-            Verb::Stat => return self.stat(argument).await,
+            Verb::Stat => return Box::pin(self.stat(argument)).await,
             Verb::Help => Self::help(argument),
             Verb::Noop | Verb::Clnt => Reply::OK,
             Verb::Unknown => Reply::NOT_UNDERSTOOD,

@@ -9,15 +9,15 @@ use socket2::SockRef;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 use crate::front::Generation;
+use crate::tls::TlsStream;
 
 /// A connection.
 #[derive(Debug)]
 pub(super) enum Wire {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(TlsStream),
 }
 
 /// How the control connection is protected.
@@ -32,7 +32,7 @@ pub(super) enum Security {
 
 impl Security {
     /// What the peer of this TLS session showed.
-    pub(super) fn of(stream: &TlsStream<TcpStream>) -> Self {
+    pub(super) fn of(stream: &TlsStream) -> Self {
         Self::Tls(stream.get_ref().1.peer_certificates().unwrap_or_default().into())
     }
 

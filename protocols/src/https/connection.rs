@@ -49,8 +49,11 @@ where
 {
     let service = service_fn(|request| {
         let (serving, head) = pace.serve();
-        let answer = request::handle(Arc::clone(front), Arc::clone(peer), head, request);
-        async move { answer.await.map(|answer| answer.map(|reply| reply.serving(serving))) }
+        let (front, peer) = (Arc::clone(front), Arc::clone(peer));
+        async move {
+            let answer = request::handle(front, peer, head, request).await;
+            answer.map(|answer| answer.map(|reply| reply.serving(serving)))
+        }
     });
     let header_bytes = front.limits().header_bytes;
     let mut connection = http1::Builder::new()

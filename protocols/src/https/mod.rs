@@ -27,15 +27,17 @@ mod tests;
 mod turned;
 mod validators;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
 use provost_core::ClientAddr;
+use tokio::net::TcpStream;
 
 use crate::front::Front;
 use crate::listen::{Connection, Slot};
 use crate::passwords::Known;
-use crate::tls::{Hello, ShownChain, TlsConnection};
+use crate::tls::{Hello, ShownChain, TlsConnection, TlsStream};
 pub use door::peer_of;
 pub(crate) use door::{Door, serve};
 use peer::{Certificate, Peer, Security};
@@ -46,36 +48,54 @@ pub const ALPN: &[&str] = &["http/1.1", "http/1.0"];
 
 async fn secured(front: Arc<Front>, connection: Connection) {
     let Connection { stream, client, slot, .. } = connection;
-    let (limits, began) = (front.limits(), Instant::now());
-    let hello = Box::pin(Hello::read(stream, limits.client_hello.min(limits.handshake)));
-    match hello.await {
-        Ok(hello) => Box::pin(converse(front, client, slot, hello)).await,
-        Err(error) => front.failed("TLS", client, began, error.code(), &error),
+    let conversing = hear(&front, stream, client).await.map(|hello| converse(front, client, slot, hello));
+    if let Some(conversing) = conversing {
+        conversing.await;
     }
 }
 
-/// Serves a connection whose tenant is known, from its `ClientHello` on.
-async fn converse(front: Arc<Front>, client: ClientAddr, slot: Slot, hello: Hello) {
+/// Reads the `ClientHello`. A peer that sends none is recorded.
+async fn hear(front: &Arc<Front>, stream: TcpStream, client: ClientAddr) -> Option<Box<Hello>> {
+    let (limits, began) = (front.limits(), Instant::now());
+    match Box::pin(Hello::read(stream, limits.client_hello.min(limits.handshake))).await {
+        Ok(hello) => Some(Box::new(hello)),
+        Err(error) => {
+            front.failed("TLS", client, began, error.code(), &error);
+            None
+        }
+    }
+}
+
+/// Serves a connection whose tenant is known, from its `ClientHello` on. A handshake takes more memory than the connection that
+/// follows: it is given back.
+fn converse(front: Arc<Front>, client: ClientAddr, slot: Slot, hello: Box<Hello>) -> impl Future<Output = ()> + Send {
+    let handshake = Box::pin(shake_hands(Arc::clone(&front), client, hello));
+    async move {
+        if let Some((peer, stream)) = handshake.await {
+            connection::drive(front, peer, stream).await;
+        }
+        drop(slot);
+    }
+}
+
+/// Does the handshake: who is there, and the bytes inside TLS. One that fails is recorded.
+async fn shake_hands(front: Arc<Front>, client: ClientAddr, hello: Box<Hello>) -> Option<(Peer, TlsStream)> {
     // Without TLS there is no handshake: the connection ends.
-    let Some(tls) = front.present().tls.clone() else { return };
+    let tls = front.present().tls.clone()?;
     let began = hello.began();
-    // A handshake takes more memory than the connection that follows: it is given back.
-    let limits = front.limits();
-    let handshake = Box::pin(tls.answer(hello, &limits, &front.shares().handshakes));
-    match handshake.await {
+    match tls.answer(*hello, &front.limits(), &front.shares().handshakes).await {
         Ok(TlsConnection { stream, server_name, .. }) => {
             let shown = ShownChain::new(stream.get_ref().1.peer_certificates().unwrap_or_default());
             // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.
-            let asked = Arc::clone(&front);
-            let certificate: Certificate = Arc::new(move || asked.present().identity_shown(&shown));
+            let certificate: Certificate = Arc::new(move || front.present().identity_shown(&shown));
             let security = Security::Tls { server_name, certificate };
-            let peer = Peer { client, security, known: Known::default() };
-            // It is large, and would stand several times in what serves it.
-            connection::drive(front, peer, Box::new(stream)).await;
+            Some((Peer { client, security, known: Known::default() }, stream))
         }
-        Err(error) => front.failed("TLS", client, began, error.code(), &error),
+        Err(error) => {
+            front.failed("TLS", client, began, error.code(), &error);
+            None
+        }
     }
-    drop(slot);
 }
 
 async fn plain(front: Arc<Front>, connection: Connection) {

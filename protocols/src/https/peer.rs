@@ -65,10 +65,10 @@ impl Peer {
             (_, Credentials::Absent) | (Security::Plain, Credentials::Basic(_)) => Ok(PasswordProof::Absent),
             (_, Credentials::Malformed) => Ok(PasswordProof::Wrong),
             (_, Credentials::Digest(digest)) => {
-                front.verify_digest(tenant, self.client, &self.known, &digest, method).await
+                Box::pin(front.verify_digest(tenant, self.client, &self.known, &digest, method)).await
             }
             (Security::Tls { .. }, Credentials::Basic(presented)) => {
-                front.verify(tenant, self.client, &self.known, &presented).await
+                Box::pin(front.verify(tenant, self.client, &self.known, &presented)).await
             }
         }
     }

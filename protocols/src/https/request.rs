@@ -108,7 +108,8 @@ async fn route(
     let shown = Shown { password, link: exchange.link() };
     match method {
         Served::Get(what) => get::read(front, peer, shown, exchange, request.headers, what).await,
-        Served::Put => put::put(front, peer, shown, exchange, request.headers, body).await,
+        // It takes more memory than a GET, which has no room for it.
+        Served::Put => Box::pin(put::put(front, peer, shown, exchange, request.headers, body)).await,
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn receive<F, Served, T, Turned>(
         Err(front::Turned::Away) => return,
         Err(front::Turned::Busy) => {
             if let Some(room) = front.shares().turning.room() {
-                let told = tell(room, Box::pin(turn(Arc::clone(front), stream, client)));
+                let told = tell(room, turn(Arc::clone(front), stream, client));
                 tokio::spawn(Arc::clone(front.life()).hold(told));
             }
             return;
@@ -76,8 +76,7 @@ pub(crate) fn receive<F, Served, T, Turned>(
     let Ok(local) = stream.local_addr() else { return };
     // Only a broken connection refuses it, and serving will find out.
     let _ = stream.set_nodelay(true);
-    // What holds a future has room for it twice, as long as it runs: on the heap it stands once.
-    let served = Box::pin(serve(Arc::clone(front), Connection { stream, client, local, slot }));
+    let served = serve(Arc::clone(front), Connection { stream, client, local, slot });
     tokio::spawn(Arc::clone(front.life()).hold(served));
 }
 

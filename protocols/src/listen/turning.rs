@@ -33,8 +33,11 @@ impl Turning {
 }
 
 /// Tells a peer, within its time.
-pub(crate) async fn tell(room: OwnedSemaphorePermit, words: impl Future<Output = ()>) {
-    tell_for(TIME, room, words).await;
+pub(crate) fn tell<W: Future<Output = ()> + Send>(
+    room: OwnedSemaphorePermit,
+    words: W,
+) -> impl Future<Output = ()> + Send + use<W> {
+    tell_for(TIME, room, Box::pin(words))
 }
 
 async fn tell_for(time: Duration, room: OwnedSemaphorePermit, words: impl Future<Output = ()>) {

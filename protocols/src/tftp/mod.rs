@@ -212,7 +212,7 @@ impl Asked {
         match Transfer::new(&self.shared, self.ends, entry) {
             Ok(transfer) => match request.operation {
                 Operation::Read => read::read(front, self.client, request, transfer).await,
-                Operation::Write => write::write(front, self.client, request, transfer).await,
+                Operation::Write => Box::pin(write::write(front, self.client, request, transfer)).await,
             },
             Err(error) => {
                 let mut exchange = front.exchange(self.client, request.method(), &request.name);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use provost_core::{ClientAddr, Operation, Permit, Proofs, Refusal};
 use provost_tenants::Limits;
-use provost_tenants::files::OpenFile;
+use provost_tenants::files::FileInMemory;
 
 use super::cache::{Cache, Disk, ReadError};
 use super::numbers::Numbers;
@@ -40,7 +40,7 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
         Err(answer) => Err(answer),
     };
     match opened {
-        Ok(opened) => Reading::new(&front, transfer, opened).run().await,
+        Ok(opened) => Box::new(Reading::new(&front, transfer, opened)).run().await,
         Err(Some(error)) => transfer.send(&error).await,
         Err(None) => {}
     }
@@ -76,7 +76,7 @@ async fn decide(front: &Front, mut exchange: Exchange) -> Result<(Exchange, Perm
         // As long as for a file that is missing, which is looked for in both ways.
         exchange.feign_at_once();
         // It ends early only if it panics, and then the exchange has written its record.
-        let _ = front.off_runtime(move || exchange.feign()).await;
+        let _ = Box::pin(front.off_runtime(move || exchange.feign())).await;
     }
     Err(refuse::of_refusal(refusal))
 }
@@ -88,11 +88,11 @@ async fn open(front: &Front, wanted: Wanted, limits: Limits) -> Result<Opened, A
         let first = opened.first();
         return match opened.source.find(&first) {
             Ok(true) => Ok(opened.ready(&limits)),
-            Ok(false) => off_runtime(front, move || opened.read(&first, &limits)).await,
+            Ok(false) => Box::pin(off_runtime(front, move || opened.read(&first, &limits))).await,
             Err(error) => Err(Some(failed(&mut opened.exchange, &error))),
         };
     }
-    off_runtime(front, move || wanted.open(&limits)).await
+    Box::pin(off_runtime(front, move || wanted.open(&limits))).await
 }
 
 async fn off_runtime(
@@ -111,14 +111,18 @@ impl Wanted {
             self.exchange.end(outcome, reason);
             Some(answer)
         })?;
-        let opened = self.opened(file, Disk::Waits, limits)?;
+        let opened = self.opened(FileInMemory::Open(file), Disk::Waits, limits)?;
         let first = opened.first();
         opened.read(&first, limits)
     }
 
-    fn opened(mut self, file: OpenFile, disk: Disk, limits: &Limits) -> Result<Opened, Answer> {
+    fn opened(mut self, file: FileInMemory, disk: Disk, limits: &Limits) -> Result<Opened, Answer> {
         let (granted, _) = self.asked.grant(Operation::Read, None, limits);
-        match Source::new(file.file, disk, self.mode, granted.block, Cache::shared()) {
+        let source = match file {
+            FileInMemory::Open(open) => Source::new(open.file, disk, self.mode, granted.block, Cache::shared()),
+            FileInMemory::Held { bytes, .. } => Ok(Source::held(bytes, self.mode, granted.block)),
+        };
+        match source {
             Ok(source) => {
                 let (exchange, asked, memory) = (self.exchange, self.asked, self.memory);
                 Ok(Opened { exchange, source, asked, granted, option_ack: None, memory })
@@ -190,7 +194,7 @@ impl Reading {
         Self { transfer, exchange, source: Some(source), option_ack, sender, pace, _memory: memory }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         match self.send_file().await {
             Ok(()) => self.exchange.end(Outcome::Served, None),
             Err(Failure::Over(over)) => {

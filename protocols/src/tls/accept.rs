@@ -12,18 +12,20 @@ use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::verifier::REFUSAL;
 use super::{ClientAuth, HandshakeError, TlsFront};
 use crate::listen::Turns;
 
+/// The bytes inside TLS, and the session.
+pub type TlsStream = Box<tokio_rustls::server::TlsStream<TcpStream>>;
+
 /// A connection whose handshake is done.
 #[derive(Debug)]
 pub struct TlsConnection {
     /// The bytes inside TLS. Its `peer_certificates` are what [`TlsFront::identity`] is asked again for each request.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream,
     /// The device that the peer's certificate names now, or why none.
     pub certificate: Result<CertificateIdentity, NoIdentity>,
     /// The name that the peer asked for (SNI).
@@ -126,7 +128,7 @@ impl TlsFront {
     ) -> Result<TlsConnection, HandshakeError> {
         let deadline = hello.began + limits.handshake;
         if hello.server_name().is_some_and(|name| !self.takes(&name)) {
-            return Err(hello.refuse().await);
+            return Err(Box::pin(hello.refuse()).await);
         }
         let stream = timeout_at(deadline, turns.take(Self::finish(config, hello.start)))
             .await
@@ -137,15 +139,15 @@ impl TlsFront {
     async fn finish(
         config: Arc<rustls::ServerConfig>,
         start: StartHandshake<TcpStream>,
-    ) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    ) -> Result<TlsStream, HandshakeError> {
         let handshake = start.into_stream(config);
         let driven = REFUSAL.scope(RefCell::new(None), async move {
-            handshake.await.map_err(|error| HandshakeError::of(error, REFUSAL.with(RefCell::take)))
+            handshake.await.map(Box::new).map_err(|error| HandshakeError::of(error, REFUSAL.with(RefCell::take)))
         });
         driven.await
     }
 
-    fn connection(&self, stream: TlsStream<TcpStream>) -> Result<TlsConnection, HandshakeError> {
+    fn connection(&self, stream: TlsStream) -> Result<TlsConnection, HandshakeError> {
         let (_, session) = stream.get_ref();
         let certificate = self.identity(session.peer_certificates().unwrap_or_default());
         let server_name = session.server_name().map(str::to_owned);

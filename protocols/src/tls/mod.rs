@@ -33,7 +33,7 @@ use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 
 pub(crate) use accept::Hello;
-pub use accept::TlsConnection;
+pub use accept::{TlsConnection, TlsStream};
 pub use client_auth::{ClientAuth, client_auth};
 pub use error::{HandshakeError, TlsError};
 

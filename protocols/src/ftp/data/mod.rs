@@ -156,7 +156,7 @@ impl Guard {
         let shown = connection.stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         match &self.0 {
             Some(leaf) if shown != Some(leaf) => Err(DataError::Stranger),
-            Some(_) | None => Ok(Wire::Tls(Box::new(connection.stream))),
+            Some(_) | None => Ok(Wire::Tls(connection.stream)),
         }
     }
 }

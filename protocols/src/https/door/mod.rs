@@ -149,7 +149,7 @@ impl Door {
     /// Reads the `ClientHello`, and hands the connection to the tenant whose it is.
     async fn sort(self: Arc<Self>, arriving: Arriving) {
         let Arriving { stream, client, slot, began } = arriving;
-        let hello = Hello::read(stream, self.arrivals.load().client_hello).await;
+        let hello = Box::pin(Hello::read(stream, self.arrivals.load().client_hello)).await.map(Box::new);
         let hello = match hello {
             Ok(hello) => hello,
             Err(error) => {
@@ -157,7 +157,7 @@ impl Door {
             }
         };
         let Some(front) = self.choose(hello.server_name().as_deref()) else {
-            let error = hello.refuse().await;
+            let error = Box::pin(hello.refuse()).await;
             return self.strangers.note("TLS", client, began, (Outcome::Handshake, error.code()), &error);
         };
         let life = Arc::clone(front.life());
@@ -165,13 +165,13 @@ impl Door {
         match front.admit(client) {
             Ok(place) => {
                 drop(slot);
-                Box::pin(life.hold(converse(front, client, place, hello))).await;
+                life.hold(converse(front, client, place, hello)).await;
             }
             Err(Turned::Away) => {}
             Err(Turned::Busy) => {
                 drop(slot);
                 let Some(room) = front.shares().turning.room() else { return };
-                Box::pin(life.hold(listen::tell(room, turned::greeted(front, hello)))).await;
+                life.hold(listen::tell(room, turned::greeted(front, *hello))).await;
             }
         }
     }
