@@ -72,7 +72,12 @@ impl<'a> Guarding<'a> {
     pub(crate) fn allowed(&self, opening: Opening) {
         match self.asker.reach {
             Reach::Proven => self.learn(opening),
-            Reach::Claimed => {}
+            // What is for anyone says nothing of the device.
+            Reach::Claimed => {
+                if let Some(device) = self.device.filter(|_| opening != Opening::Anyone) {
+                    self.tenant.guard.offered(self.asker, device, Instant::now());
+                }
+            }
         }
     }
 

@@ -56,6 +56,14 @@ fn a_network_that_comes_late_or_anew_is_served() {
     server.event_of(BACK, "acme", 1);
     served(&acme, "acme");
 
+    // The address alone goes, and comes back.
+    ip("-n acme addr del 10.0.0.1/24 dev to-acme");
+    server.event_of(GONE, "acme", 2);
+    assert!(!server.listens("acme", "tftp"));
+    ip("-n acme addr add 10.0.0.1/24 dev to-acme");
+    server.event_of(BACK, "acme", 2);
+    served(&acme, "acme");
+
     // It stays away until the server has seen it, and nothing of the server keeps its interfaces from going with it.
     served(&globex, "globex");
     ip("netns del globex");

@@ -24,7 +24,8 @@ pub struct Exchange {
     underway: Underway,
     path: Result<RequestPath, PathError>,
     link: LinkProof,
-    pub(super) record: Record,
+    /// On the heap: an exchange is handed on a lot.
+    pub(super) record: Box<Record>,
     began: Instant,
 }
 
@@ -39,7 +40,7 @@ impl Front {
         let generation = self.present();
         let Generation { tenant, listener, tls: _ } = &*generation;
         let (path, link) = without_link(tenant, listener.policy.protocol, path);
-        let record = Record {
+        let record = Box::new(Record {
             time: jiff::Timestamp::now(),
             tenant: tenant.policy.name.clone(),
             listener: listener.policy.name.clone(),
@@ -58,7 +59,7 @@ impl Front {
             bytes: 0,
             left_out: 0,
             duration: std::time::Duration::ZERO,
-        };
+        });
         let path = tenant.policy.path(path);
         let underway = self.life.begin();
         Exchange { front: Arc::clone(self), generation, underway, path, link, record, began: Instant::now() }
@@ -163,7 +164,7 @@ impl Exchange {
 
     /// What the tenant's guard is asked, and told, of this request.
     fn guarding<'g>(&self, generation: &'g Generation) -> Guarding<'g> {
-        let Record { client, mac, proof, protocol, .. } = &self.record;
+        let Record { client, mac, proof, protocol, .. } = &*self.record;
         Guarding::new(&generation.tenant, *protocol, *client, *mac, *proof)
     }
 
@@ -285,14 +286,14 @@ impl Drop for Exchange {
             self.record.alarm = self.guarding(&self.generation).missing();
         }
         if let Some(alarm) = self.record.alarm {
-            let Record { tenant, client, .. } = &self.record;
+            let Record { tenant, client, .. } = &*self.record;
             tracing::warn!(tenant, %client, alarm = alarm.code(), "a source may be trying out addresses of devices");
         }
         if self.record.outcome == Outcome::Aborted && self.underway.is_withdrawn() {
             self.record.reason = Some("withdrawn");
         }
         if self.record.outcome == Outcome::Error {
-            let Record { method, path, detail, reason, .. } = &self.record;
+            let Record { method, path, detail, reason, .. } = &*self.record;
             let why = detail.as_deref().or(*reason).unwrap_or("failed");
             self.front.counts.note(format!("{method} {path}: {why}"));
         }

@@ -25,6 +25,9 @@ use crate::front::{Exchange, Front};
 use crate::listen::Job;
 use crate::record::Outcome;
 
+/// How much is collected of what is not on the wire as it is stored.
+const CONVERTED_BYTES: usize = 256 * 1024;
+
 /// A spool that stores one batch while the next arrives.
 #[derive(Debug)]
 enum Spooler {
@@ -153,7 +156,7 @@ async fn receive_in_batches(
     progress: &Progress,
 ) -> Result<(Spool, Vec<u8>), Failure> {
     // One batch is stored while the next arrives.
-    let memory = front.memory(2 * BATCH_BYTES);
+    let memory = front.memory(2 * CONVERTED_BYTES);
     let most = memory.bytes() / 2;
     let mut spooler = Spooler::Idle(Box::new(spool));
     let mut ascii = FromNetwork::default();

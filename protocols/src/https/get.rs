@@ -12,11 +12,11 @@ use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE,
 };
 use hyper::{HeaderMap, Response, StatusCode};
-use provost_core::{Operation, Permit, Refusal};
+use provost_core::{Operation, PasswordProof, Permit, Refusal};
 use provost_tenants::files::{FileError, FileFacts, FileInMemory, OpenFile, read_at_once};
 
 use super::content_type;
-use super::peer::{Peer, Shown};
+use super::peer::{Peer, Security, Shown};
 use super::range::{self, Ranges, Span};
 use super::reply::{self, Piece, READ_BYTES, Reply};
 use super::respond::{self, Answer, Stop};
@@ -57,6 +57,13 @@ struct Asked {
     headers: HeaderMap,
 }
 
+/// A request that may not.
+struct Refused {
+    refusal: Refusal,
+    exchange: Exchange,
+    password: PasswordProof,
+}
+
 /// Why there is no file.
 enum Without {
     /// The request ends here.
@@ -83,7 +90,10 @@ pub(super) async fn read(
     headers: HeaderMap,
     what: What,
 ) -> Result<Answer, Stop> {
-    let (exchange, permit) = permit(&front, &peer, shown, exchange).await?;
+    let (exchange, permit) = match permit(&peer, shown, exchange) {
+        Ok(permitted) => permitted,
+        Err(refused) => return Err(Box::pin(refused.answer(&front, &peer.security)).await),
+    };
     match (Asked { what, exchange, permit, headers }).answer(Disk::AtOnce) {
         Ok(answer) => Ok(answer),
         Err(Without::Stop(stop)) => Err(stop),
@@ -91,22 +101,31 @@ pub(super) async fn read(
     }
 }
 
-async fn permit(front: &Front, peer: &Peer, shown: Shown, mut exchange: Exchange) -> Result<(Exchange, Permit), Stop> {
+fn permit(peer: &Peer, shown: Shown, mut exchange: Exchange) -> Result<(Exchange, Permit), Refused> {
     let proofs = peer.proofs(shown);
-    let refusal = match exchange.decide_at_once(Operation::Read, &proofs) {
-        Ok(permit) => return Ok((exchange, permit)),
-        Err(refusal) => refusal,
-    };
-    if refusal == Refusal::NotFound {
-        // As long as for a file that is missing, which is looked for in both ways.
-        exchange.feign_at_once();
-        let feign = move || {
-            exchange.feign();
-            exchange
-        };
-        exchange = Box::pin(off_runtime(front, feign)).await?;
+    match exchange.decide_at_once(Operation::Read, &proofs) {
+        Ok(permit) => Ok((exchange, permit)),
+        Err(refusal) => Err(Refused { refusal, exchange, password: proofs.password }),
     }
-    Err(respond::refused(refusal, &exchange, &peer.security, &proofs.password))
+}
+
+impl Refused {
+    /// What the peer is told. That there is no such file takes as long as for one that is missing, which is looked for in both ways.
+    async fn answer(self, front: &Front, security: &Security) -> Stop {
+        let Self { refusal, mut exchange, password } = self;
+        if refusal == Refusal::NotFound {
+            exchange.feign_at_once();
+            let feign = move || {
+                exchange.feign();
+                exchange
+            };
+            exchange = match off_runtime(front, feign).await {
+                Ok(exchange) => exchange,
+                Err(stop) => return stop,
+            };
+        }
+        respond::refused(refusal, &exchange, security, &password)
+    }
 }
 
 impl Disk {

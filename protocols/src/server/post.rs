@@ -27,6 +27,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How often is looked whether the network of a listener is still there.
 const LOOK: Duration = Duration::from_secs(2);
+/// After how many looks its address is looked for as well, which takes a socket.
+const ADDRESS_LOOKS: u32 = 3;
 
 /// Whether a listener listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +172,7 @@ async fn serve(
             };
             let error = tokio::select! {
                 error = ended => error,
-                error = lost(holder.network()) => error,
+                error = lost(holder.network(), passed.is_none().then_some(place.address)) => error,
             };
             let (tenant, listener) = holder.names();
             tracing::error!(tenant, listener, %error, "does not listen any more, and tries again");
@@ -192,13 +194,17 @@ async fn serve(
     }
 }
 
-/// Waits until the listener's network is lost: no error of its socket would ever show that.
-async fn lost(network: &Network) -> io::Error {
+/// Waits until the listener's network, or its address there, is lost: no error of its socket would ever show that. A socket that was
+/// passed may have been bound to an address that nobody has: that is the service manager's affair.
+async fn lost(network: &Network, address: Option<SocketAddr>) -> io::Error {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0;
     loop {
         ticks.tick().await;
-        if let Some(error) = network.lost() {
+        looks = (looks + 1) % ADDRESS_LOOKS;
+        let address = address.filter(|_| looks == 0);
+        if let Some(error) = network.lost().or_else(|| network.lost_address(address?)) {
             return io::Error::other(error);
         }
     }

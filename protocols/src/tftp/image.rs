@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cache::{Cache, Disk, Opened, ReadError, STRETCH_BYTES, Version};
+use super::source::append;
 
 /// An open file, and what is at hand of it.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Image {
             if piece.is_empty() {
                 return;
             }
-            buffer.extend_from_slice(piece);
+            append(piece, buffer);
             bytes.start += piece.len() as u64;
         }
     }

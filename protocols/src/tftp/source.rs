@@ -16,6 +16,11 @@ use super::text::Text;
 /// A file up to this size, in bytes, is read when it is opened.
 pub(super) const SMALL_BYTES: u64 = 64 * 1024;
 
+/// How much is copied at a time. From 4 KiB on the C library (glibc before 2.39, on AMD's Zen 3 and 4) lets the processor copy by
+/// itself, which takes thirty times as long where the copy stands a few bytes further in its page than the original: as it does
+/// behind the header of a packet. A window of 8 KiB blocks took twice the CPU time.
+const COPIED_BYTES: usize = 2048;
+
 /// The blocks of one file.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -112,7 +117,7 @@ impl Source {
         match &self.content {
             Content::Held(held) => {
                 let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(held.len());
-                buffer.extend_from_slice(held.get(at(bytes.start)..at(bytes.end)).unwrap_or_default());
+                append(held.get(at(bytes.start)..at(bytes.end)).unwrap_or_default(), buffer);
             }
             Content::Image(image) => image.append(bytes, buffer),
             Content::Text(text) => text.append(&bytes, buffer),
@@ -132,6 +137,12 @@ impl Source {
     fn offset(&self, block: u64) -> u64 {
         block.saturating_sub(1).saturating_mul(self.block_bytes as u64)
     }
+}
+
+/// Appends bytes to a packet.
+pub(super) fn append(bytes: &[u8], buffer: &mut Vec<u8>) {
+    buffer.reserve(bytes.len());
+    bytes.chunks(COPIED_BYTES).for_each(|piece| buffer.extend_from_slice(piece));
 }
 
 #[cfg(test)]

@@ -78,7 +78,6 @@ fn prefix<'a>(field: &Field<'a>) -> Option<&'a str> {
 pub(super) fn uploads(mut section: Section<'_>) -> UploadsRead {
     let mut size = |key| section.take(key).and_then(|field| field.size());
     let device_quota = size("device_quota").unwrap_or(16 * MIB);
-    let quota = size("quota");
     let max_upload = size("max_upload").unwrap_or(32 * MIB);
     let max_log = size("max_size").unwrap_or(MIB / 2);
     let min_free = size("min_free").unwrap_or(64 * MIB);
@@ -87,6 +86,13 @@ pub(super) fn uploads(mut section: Section<'_>) -> UploadsRead {
     let durability = section.take("durability");
     let durability =
         durability.and_then(|field| field.choice(&[("disk", Durability::Disk), ("cache", Durability::Cache)]));
+    let quota = section.take("quota").and_then(|field| {
+        let quota = field.size()?;
+        if quota <= device_quota {
+            field.warn("no more than `device_quota`: one device can use up what all devices have");
+        }
+        Some(quota)
+    });
     section.finish();
     let durability = durability.unwrap_or_default();
     UploadsRead { device_quota, device_files, quota, max_upload, max_log, keep, min_free, durability }

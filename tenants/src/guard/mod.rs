@@ -125,6 +125,12 @@ impl Guard {
         &self.state.answers
     }
 
+    /// The asker, which claims its address, is sent a file of the device.
+    pub fn offered(&self, asker: Asker, device: Mac, now: Instant) {
+        let (window, most) = (self.settings.window, self.settings.unlisted_of(asker.client.ip()));
+        self.sources().watch(asker.client.source(), asker.reach, |watched| watched.offered(device, most, window, now));
+    }
+
     /// A source that had claimed its address has answered.
     pub fn answered(&self, source: Source, now: Instant) {
         let first = self.sources().answered(source, self.settings.window, now);

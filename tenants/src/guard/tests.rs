@@ -95,6 +95,23 @@ fn who_does_not_answer_is_told_of_32_devices_at_once_and_of_as_many_through_the_
 }
 
 #[test]
+fn who_does_not_answer_is_sent_files_of_32_devices_and_of_no_more_in_the_window() {
+    let Place { settings, _folder } = place();
+    let (guard, now) = (Guard::new(settings), Instant::now());
+    let scanner = asker("10.0.0.1", Reach::Claimed);
+    let sent = |from: u32, at| {
+        let told = |number: &u32| guard.turn(scanner, device(*number), at) == Turn::Go;
+        (from..from + 100).filter(told).inspect(|number| guard.offered(scanner, device(*number), at)).count()
+    };
+    let within: usize = (0..600).map(|second| sent(1000 * second, now + Duration::from_secs(second.into()))).sum();
+    assert_eq!(within, 32);
+    assert_eq!(guard.turn(scanner, device(31), now + 9 * MINUTE), Turn::Go, "the same again is no news");
+    assert_eq!(sent(700_000, now + 11 * MINUTE), 32, "the window has passed");
+    guard.answered(scanner.client.source(), now + 11 * MINUTE);
+    assert_eq!(guard.turn(scanner, device(800_000), now + 11 * MINUTE), Turn::Go);
+}
+
+#[test]
 fn addresses_that_are_only_claimed_push_nobody_out_who_is_throttled() {
     let Place { settings, _folder } = place();
     let (guard, now) = (Guard::new(settings), Instant::now());

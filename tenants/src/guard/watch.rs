@@ -18,6 +18,8 @@ pub(super) struct Watched {
     unanswered: Recent,
     /// When it was last told of one of those.
     told: Option<Instant>,
+    /// Those of them whose files it was sent.
+    offered: Recent,
     /// Files that it might have had, and that there are not.
     pub(super) misses: Misses,
     answered: Option<Instant>,
@@ -50,10 +52,14 @@ impl Watched {
 
     /// Whether it may be told of a device though it has not answered: of `most` at once, so that no site is turned away for fewer than
     /// throttle it, and of as many more one by one through the window. So a phone comes through, answers, and opens the way for
-    /// all, even where somebody forges its address.
+    /// all, even where somebody forges its address. Once files of `most` were sent to who never answers, that ends: it learns no more
+    /// names than who answers.
     pub(super) fn may_be_told(&mut self, device: Mac, most: usize, window: Duration, now: Instant) -> bool {
-        if self.unanswered.holds(device) {
+        if self.unanswered.holds(device) || self.offered.holds(device) {
             return true;
+        }
+        if self.offered.count(window, now) >= most {
+            return false;
         }
         let pace = window / u32::try_from(most.saturating_add(1)).unwrap_or(u32::MAX);
         let is_early = self.told.is_some_and(|last| now.saturating_duration_since(last) < pace);
@@ -63,6 +69,13 @@ impl Watched {
         self.told = Some(now);
         self.unanswered.note(device, now, most);
         true
+    }
+
+    /// It is sent a file of a device. Where it has not answered, it may be somebody else who learns of that.
+    pub(super) fn offered(&mut self, device: Mac, most: usize, window: Duration, now: Instant) {
+        if !self.has_answered(window, now) {
+            self.offered.note(device, now, most);
+        }
     }
 
     /// Whether it has answered of late.
@@ -75,6 +88,7 @@ impl Watched {
         let news = !self.has_answered(window, now);
         self.answered = Some(now);
         self.unanswered.clear();
+        self.offered.clear();
         news
     }
 }

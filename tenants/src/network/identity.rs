@@ -2,6 +2,7 @@
 //! not, as long as a socket holds the network.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -57,6 +58,9 @@ pub enum NetworkError {
         /// What the system said.
         errno: Errno,
     },
+    /// The network is there, and the address is none of its own any more.
+    #[error("{0} is no address of this network any more")]
+    NoAddress(IpAddr),
     /// The name has come to mean another network than the one that the listener was bound in.
     #[error("{0} is another network by now than the one that this listener was bound in")]
     Replaced(String),
@@ -68,9 +72,10 @@ pub enum NetworkError {
 impl From<NetworkError> for io::Error {
     fn from(error: NetworkError) -> Self {
         let kind = match &error {
-            NetworkError::NoNamespace { .. } | NetworkError::NoDevice(_) | NetworkError::Replaced(_) => {
-                io::ErrorKind::NotFound
-            }
+            NetworkError::NoNamespace { .. }
+            | NetworkError::NoDevice(_)
+            | NetworkError::NoAddress(_)
+            | NetworkError::Replaced(_) => io::ErrorKind::NotFound,
             NetworkError::Enter { errno, .. } | NetworkError::Bind { errno, .. } => errno.kind(),
             NetworkError::Thread(_) => io::ErrorKind::Other,
         };

@@ -185,6 +185,21 @@ impl Network {
         Some(error)
     }
 
+    /// Why a socket at `address` reaches nobody any more although the network is there: the address was taken away, or its device
+    /// was. A socket that is bound to it shows nothing of that; one that is made anew does.
+    pub fn lost_address(&self, address: SocketAddr) -> Option<NetworkError> {
+        if address.ip().is_unspecified() {
+            return None;
+        }
+        match self.datagram_socket_among(address, [0]) {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                Some(NetworkError::NoAddress(address.ip()))
+            }
+            // Another error says nothing of the address, such as that there are no descriptors left.
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// An unbound socket in the network, and which one that is.
     fn socket(&self, address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<(Socket, Identity)> {
         let domain = Domain::for_address(address);

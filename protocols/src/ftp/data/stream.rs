@@ -11,7 +11,7 @@ use crate::ftp::wire::Wire;
 /// A stream.
 #[derive(Debug)]
 pub(super) enum Stream {
-    /// It was accepted, and nothing has waited for it.
+    /// It was accepted, and nothing has waited for it; or nothing does any more.
     Fresh(std::net::TcpStream),
     Watched(Wire),
     /// It broke while it came to be watched.
@@ -34,6 +34,20 @@ impl Stream {
         match self {
             Self::Watched(wire) => Ok(wire),
             Self::Fresh(_) | Self::Broken => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The socket of a plain stream, which nothing watches from here on: while a thread reads it, each arrival would wake another
+    /// one in vain.
+    pub(super) fn unwatched(&mut self) -> io::Result<&std::net::TcpStream> {
+        *self = match std::mem::replace(self, Self::Broken) {
+            Self::Watched(Wire::Plain(stream)) => Self::Fresh(stream.into_std()?),
+            other => other,
+        };
+        match self {
+            Self::Fresh(stream) => Ok(stream),
+            Self::Watched(Wire::Plain(_) | Wire::Tls(_)) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Broken => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 

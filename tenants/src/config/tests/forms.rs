@@ -241,3 +241,21 @@ fn what_the_first_lines_say_is_checked_too() {
         assert_eq!(site.lines(loaded.problems.errors()), [format!("tenants.d/acme.toml:{expected}")]);
     }
 }
+
+#[test]
+fn a_quota_that_one_device_can_use_up_is_warned_of() {
+    let site = Site::new();
+    for (uploads, is_warned) in [
+        ("", false),
+        ("quota = \"17MiB\"", false),
+        ("quota = \"16MiB\"", true),
+        ("quota = \"16MiB\"\ndevice_quota = \"1MiB\"", false),
+        ("quota = \"1MiB\"\ndevice_quota = \"2MiB\"", true),
+    ] {
+        site.acme(&format!("[uploads]\n{uploads}\n"));
+        let loaded = site.load().unwrap_or_else(|problems| panic!("{problems}"));
+        let warnings = site.lines(loaded.problems.warnings());
+        let told = warnings.iter().any(|warning| warning.contains("no more than `device_quota`"));
+        assert_eq!(told, is_warned, "{uploads}: {warnings:?}");
+    }
+}
