@@ -175,8 +175,8 @@ async fn serve(
                 error = lost(holder.network(), passed.is_none().then_some(place.address)) => error,
             };
             let (tenant, listener) = holder.names();
-            tracing::error!(tenant, listener, %error, "does not listen any more, and tries again");
             set(State::waiting(&error));
+            tracing::error!(tenant, listener, %error, "does not listen any more, and tries again");
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST);
@@ -184,8 +184,8 @@ async fn serve(
         match engine(&place, &holder, passed.as_deref()) {
             Ok((address, engine)) => {
                 let (tenant, listener) = holder.names();
-                tracing::info!(tenant, listener, %address, "listening at last");
                 set(State::Up(address));
+                tracing::info!(tenant, listener, %address, "listening at last");
                 pause = FIRST;
                 bound = Some(engine);
             }
