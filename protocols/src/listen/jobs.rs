@@ -3,12 +3,14 @@
 //! The threads for it are shared by all tenants. Without a bound for each a slow folder of one would take them all, and
 //! everybody else would wait behind its requests.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::thread::available_parallelism;
 
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -16,6 +18,10 @@ use tokio::task::{JoinError, spawn_blocking};
 const JOBS_PER_CORE: usize = 4;
 /// Pieces of work at once at least: an upload waits for the disk much longer than it computes.
 const LEAST_JOBS: usize = 16;
+
+/// How far its threads stand back behind the runtime's where both want a core (nice(2)). In a storm of uploads some 64 of them shared
+/// the cores with the two threads that serve everybody, and nobody else was heard for half a second.
+const STANDS_BACK: i32 = 10;
 
 static AT_ONCE: LazyLock<usize> =
     LazyLock::new(|| available_parallelism().map_or(LEAST_JOBS, |cores| LEAST_JOBS.max(cores.get() * JOBS_PER_CORE)));
@@ -46,6 +52,7 @@ impl Jobs {
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
         let begin = |turn: Option<OwnedSemaphorePermit>| {
             spawn_blocking(move || {
+                stand_back();
                 let outcome = work();
                 drop(turn);
                 outcome
@@ -57,6 +64,17 @@ impl Jobs {
         let turns = Arc::clone(&self.0);
         // The semaphore is never closed, so that there always is a turn.
         Job(Box::pin(async move { begin(turns.acquire_owned().await.ok()).await }))
+    }
+}
+
+/// Lets the runtime's threads go before this one, from its first work on.
+fn stand_back() {
+    thread_local! {
+        static DONE: Cell<bool> = const { Cell::new(false) };
+    }
+    if !DONE.replace(true) {
+        // Of Linux a priority is a thread's own. Where it is not granted, all are as good as each other.
+        let _ = getpriority_process(None).and_then(|nice| setpriority_process(None, nice + STANDS_BACK));
     }
 }
 
@@ -98,6 +116,16 @@ mod tests {
             job.await.unwrap();
         }
         assert_eq!(third.await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_blocks_stands_back_behind_the_runtime() {
+        let nice = || getpriority_process(None).unwrap();
+        let here = nice();
+        for _ in 0..2 {
+            assert_eq!(Jobs::default().run(nice).await.unwrap(), (here + STANDS_BACK).min(19));
+        }
+        assert_eq!(nice(), here);
     }
 
     fn futures_poll<T>(job: &mut Job<T>) -> Poll<Result<T, JoinError>> {
