@@ -102,8 +102,8 @@ impl FromStr for Oui {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{:012x}", u64::from_be_bytes([0, 0, a, b, c, d, e, g]))
+        let number = self.0.iter().fold(0, |number: u64, octet| number << 8 | u64::from(*octet));
+        write!(f, "{number:012x}")
     }
 }
 

@@ -101,11 +101,11 @@ pub(super) async fn read(
     }
 }
 
-fn permit(peer: &Peer, shown: Shown, mut exchange: Exchange) -> Result<(Exchange, Permit), Refused> {
+fn permit(peer: &Peer, shown: Shown, mut exchange: Exchange) -> Result<(Exchange, Permit), Box<Refused>> {
     let proofs = peer.proofs(shown);
     match exchange.decide_at_once(Operation::Read, &proofs) {
         Ok(permit) => Ok((exchange, permit)),
-        Err(refusal) => Err(Refused { refusal, exchange, password: proofs.password }),
+        Err(refusal) => Err(Box::new(Refused { refusal, exchange, password: proofs.password })),
     }
 }
 
