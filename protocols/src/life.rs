@@ -120,11 +120,10 @@ impl Life {
         self.running().all().count() + self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Serves a connection or a transfer to its end, to the tenant's, or to that of the device whose file is under way; in the
-    /// tenant's turns.
+    /// Serves a connection or a transfer to its end, to the tenant's, or to that of the device whose file is under way.
     pub fn hold<W: Future<Output = ()> + Send>(self: Arc<Self>, work: W) -> impl Future<Output = ()> + Send + use<W> {
-        // On the heap: what holds a future has room for it twice, as long as it runs.
-        let work = self.shares.polls.take(work);
+        // What holds a future has room for it twice, as long as it runs: on the heap it stands once.
+        let work = Box::pin(work);
         async move {
             let ending = Arc::new(Ending::default());
             let mut over = self.over.subscribe();

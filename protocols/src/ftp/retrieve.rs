@@ -96,7 +96,7 @@ impl Session {
                 };
                 Body::of(&self.front, open, restart, representation, read)
             }
-            FileInMemory::Held { bytes, .. } => Some(Body::held(&self.front, &bytes, restart, representation)),
+            FileInMemory::Held { bytes, .. } => Body::held(&self.front, &bytes, restart, representation),
         });
         if let Some(body) = body {
             return Ok((exchange, body));
@@ -207,13 +207,23 @@ fn check_restart(restart: u64, size: u64, representation: Representation) -> Res
 }
 
 impl Body {
-    /// A body of a file that has been read.
-    fn held(front: &Front, bytes: &[u8], restart: u64, representation: Representation) -> Result<Self, Failure> {
+    /// A body of a file that has been read; `None` where the tenant has no memory left for it.
+    fn held(
+        front: &Front,
+        bytes: &[u8],
+        restart: u64,
+        representation: Representation,
+    ) -> Option<Result<Self, Failure>> {
         let end = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        check_restart(restart, end, representation)?;
-        let chunk = usize::try_from(restart).ok().and_then(|restart| bytes.get(restart..)).unwrap_or_default().to_vec();
-        let memory = front.memory(chunk.len());
-        Ok(Self { file: None, chunk, offset: end, end, most: CHUNK_BYTES, _memory: memory })
+        if let Err(failure) = check_restart(restart, end, representation) {
+            return Some(Err(failure));
+        }
+        let rest = usize::try_from(restart).ok().and_then(|restart| bytes.get(restart..)).unwrap_or_default();
+        let memory = front.memory(rest.len());
+        if memory.bytes() < rest.len() {
+            return None;
+        }
+        Some(Ok(Self { file: None, chunk: rest.to_vec(), offset: end, end, most: CHUNK_BYTES, _memory: memory }))
     }
 
     /// A body with its first chunk; `None` where `read` does not have it.

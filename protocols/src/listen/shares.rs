@@ -13,7 +13,7 @@ use crate::passwords::Passwords;
 use crate::record::RecordShare;
 
 /// The shares of one tenant, used by all of its listeners.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shares {
     /// Places for connections and transfers.
     pub(crate) slots: Arc<Slots>,
@@ -21,8 +21,6 @@ pub struct Shares {
     pub(crate) turning: Turning,
     /// Records that wait to be written.
     pub(crate) records: Arc<RecordShare>,
-    /// What the runtime's threads do for its phones.
-    pub(crate) polls: Turns,
     /// TLS handshakes that compute.
     pub(crate) handshakes: Turns,
     /// Work that blocks on the file system.
@@ -33,22 +31,6 @@ pub struct Shares {
     pub(crate) bandwidth: Bandwidth,
     /// What transfers hold of files.
     pub(crate) memory: Memory,
-}
-
-impl Default for Shares {
-    fn default() -> Self {
-        Self {
-            slots: Arc::default(),
-            turning: Turning::default(),
-            records: Arc::default(),
-            polls: Turns::for_polls(),
-            handshakes: Turns::for_handshakes(),
-            jobs: Jobs::default(),
-            passwords: Passwords::default(),
-            bandwidth: Bandwidth::default(),
-            memory: Memory::default(),
-        }
-    }
 }
 
 impl Shares {

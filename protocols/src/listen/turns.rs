@@ -1,9 +1,9 @@
 //! Work that computes on the runtime's own threads, in turns: so much of one tenant at once.
 //!
-//! Whatever a tenant's phones have sent stands as a piece of work in the runtime's queue, and the next phone of another tenant
-//! behind all of it. In a storm of 20,000 phones that was half a second. Here a tenant's connections and transfers wait for a turn
-//! instead, each for itself, and few stand in the queue. Of TLS handshakes, which compute for a millisecond each time that they are
-//! polled, it is one or two. While work waits for its peer it holds no turn, so that a slow peer holds up nobody.
+//! A TLS handshake computes for a millisecond each time that it is polled. If a thousand phones of one tenant connect,
+//! a thousand polls stand in the runtime's queue, and the next phone of another tenant behind them. Here they wait for a turn
+//! instead, and one or two stand in the queue. While a handshake waits for its peer it holds no turn, so that a slow
+//! peer holds up nobody.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,10 +13,8 @@ use std::thread::available_parallelism;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Polls of one tenant that stand in the queue, for each core: enough to keep all of them busy with it.
-const POLLS_PER_CORE: usize = 8;
-
-static CORES: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, usize::from));
+/// Half of the cores.
+static AT_ONCE: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)));
 
 /// One tenant's turns.
 #[derive(Debug)]
@@ -27,28 +25,19 @@ type Turn = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireErro
 /// A future that is polled in its turns.
 struct InTurns<F> {
     turns: Arc<Semaphore>,
-    /// The turn that it waits for.
     turn: Option<Turn>,
     work: Pin<Box<F>>,
 }
 
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(*AT_ONCE)))
+    }
+}
+
 impl Turns {
-    /// For TLS handshakes: half of the cores.
-    pub(crate) fn for_handshakes() -> Self {
-        Self::at_once((*CORES / 2).max(1))
-    }
-
-    /// For everything that serves a phone.
-    pub(crate) fn for_polls() -> Self {
-        Self::at_once(*CORES * POLLS_PER_CORE)
-    }
-
-    fn at_once(turns: usize) -> Self {
-        Self(Arc::new(Semaphore::new(turns)))
-    }
-
     /// Does work in turns. The caller bounds the time.
-    pub(crate) fn take<F: Future + Send>(&self, work: F) -> impl Future<Output = F::Output> + Send + use<F> {
+    pub(crate) fn take<F: Future + Send>(&self, work: F) -> impl Future<Output = F::Output> + Send {
         InTurns { turns: Arc::clone(&self.0), turn: None, work: Box::pin(work) }
     }
 }
@@ -57,19 +46,13 @@ impl<F: Future> Future for InTurns<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { turns, turn, work } = &mut *self;
-        // Whoever waits already goes first: the semaphore gives what is free to those in the queue.
-        if turn.is_none()
-            && let Ok(_held) = turns.try_acquire()
-        {
-            return work.as_mut().poll(cx);
-        }
-        let waited = turn.get_or_insert_with(|| Box::pin(Arc::clone(turns).acquire_owned()));
-        let Poll::Ready(held) = waited.as_mut().poll(cx) else { return Poll::Pending };
-        *turn = None;
-        let outcome = work.as_mut().poll(cx);
+        let turns = Arc::clone(&self.turns);
+        let turn = self.turn.get_or_insert_with(|| Box::pin(turns.acquire_owned()));
+        let Poll::Ready(turn) = turn.as_mut().poll(cx) else { return Poll::Pending };
+        self.turn = None;
+        let outcome = self.work.as_mut().poll(cx);
         // The semaphore is never closed, so that there always is a turn; the next one has it from here on.
-        drop(held);
+        drop(turn);
         outcome
     }
 }
@@ -80,7 +63,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_for_a_peer_holds_no_turn() {
-        let turns = Turns::at_once(1);
+        let turns = Turns(Arc::new(Semaphore::new(1)));
         let (peer, answer) = tokio::sync::oneshot::channel();
         let mut slow = Box::pin(turns.take(answer));
         let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -92,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_waits_for_its_turn() {
-        let turns = Turns::at_once(1);
+        let turns = Turns(Arc::new(Semaphore::new(1)));
         let held = Arc::clone(&turns.0).acquire_owned().await;
         let mut waiting = Box::pin(turns.take(async { 1 }));
         let mut cx = Context::from_waker(std::task::Waker::noop());

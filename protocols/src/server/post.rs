@@ -199,13 +199,18 @@ async fn serve(
 async fn lost(network: &Network, address: Option<SocketAddr>) -> io::Error {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looks = 0;
+    let (mut looks, mut missed) = (0_u32, false);
     loop {
         ticks.tick().await;
-        looks = (looks + 1) % ADDRESS_LOOKS;
-        let address = address.filter(|_| looks == 0);
-        if let Some(error) = network.lost().or_else(|| network.lost_address(address?)) {
+        looks = looks.wrapping_add(1);
+        if let Some(error) = network.lost() {
             return io::Error::other(error);
+        }
+        let Some(address) = address.filter(|_| missed || looks % ADDRESS_LOOKS == 0) else { continue };
+        match network.lost_address(address) {
+            // An interface that is set up anew has its address back in a moment: the socket need not be given up for that.
+            Some(error) if missed => return io::Error::other(error),
+            lost => missed = lost.is_some(),
         }
     }
 }

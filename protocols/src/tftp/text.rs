@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::cache::{ReadError, Version};
 use super::netascii;
 
@@ -21,20 +23,27 @@ pub(super) struct Text {
     bytes: Vec<u8>,
 }
 
-/// What has not been read of an open file.
+/// What has not been read of a file.
 #[derive(Debug)]
 struct Rest {
-    file: File,
-    version: Version,
+    input: Input,
     unread: u64,
 }
 
+/// Where it is read from.
+#[derive(Debug)]
+enum Input {
+    File(File, Version),
+    /// What has not been read.
+    Held(Bytes),
+}
+
 impl Text {
-    /// A file that has been read.
-    pub(super) fn read_already(content: &[u8]) -> Self {
-        let mut bytes = Vec::new();
-        netascii::encode(content, &mut bytes);
-        Self { rest: None, start: 0, bytes }
+    /// A file that is held in memory. Nothing is translated yet: that would take twice its length for each transfer.
+    pub(super) fn held(content: Bytes) -> Self {
+        let unread = content.len() as u64;
+        let rest = (unread > 0).then_some(Rest { input: Input::Held(content), unread });
+        Self { rest, start: 0, bytes: Vec::new() }
     }
 
     /// A file as it is now. Nothing is read yet.
@@ -44,7 +53,7 @@ impl Text {
     pub(super) fn new(file: File) -> std::io::Result<Self> {
         let version = Version::of(&file)?;
         let unread = version.size();
-        let rest = (unread > 0).then_some(Rest { file, version, unread });
+        let rest = (unread > 0).then_some(Rest { input: Input::File(file, version), unread });
         Ok(Self { rest, start: 0, bytes: Vec::new() })
     }
 
@@ -98,13 +107,20 @@ impl Text {
 
 impl Rest {
     /// Reads the next piece. It blocks.
-    fn read(&mut self) -> Result<Vec<u8>, ReadError> {
-        let mut piece = Vec::new();
-        let read = (&self.file).take(TRANSLATED_BYTES.min(self.unread)).read_to_end(&mut piece)? as u64;
-        if read == 0 || !Version::of(&self.file)?.has_bytes_of(&self.version) {
-            return Err(ReadError::Changed);
-        }
-        self.unread = self.unread.saturating_sub(read);
+    fn read(&mut self) -> Result<Bytes, ReadError> {
+        let most = TRANSLATED_BYTES.min(self.unread);
+        let piece = match &mut self.input {
+            Input::File(file, version) => {
+                let mut piece = Vec::new();
+                let read = file.take(most).read_to_end(&mut piece)?;
+                if read == 0 || !Version::of(file)?.has_bytes_of(version) {
+                    return Err(ReadError::Changed);
+                }
+                piece.into()
+            }
+            Input::Held(content) => content.split_to(usize::try_from(most).unwrap_or(usize::MAX).min(content.len())),
+        };
+        self.unread = self.unread.saturating_sub(piece.len() as u64);
         Ok(piece)
     }
 }

@@ -38,6 +38,13 @@ impl Recent {
         new
     }
 
+    /// Notes a device that is new here. When others ask for it again does not count: somebody could keep it here for ever.
+    pub(super) fn note_first(&mut self, device: Mac, now: Instant, most: usize) {
+        if !self.holds(device) {
+            self.note(device, now, most);
+        }
+    }
+
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.0.clear();

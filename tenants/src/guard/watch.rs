@@ -7,6 +7,9 @@ use provost_core::Mac;
 use super::Reach;
 use super::recent::Recent;
 
+/// The part of the devices that a source which does not answer is sent files of slowly.
+const SLOWLY: usize = 6;
+
 /// One source.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
@@ -52,29 +55,43 @@ impl Watched {
 
     /// Whether it may be told of a device though it has not answered: of `most` at once, so that no site is turned away for fewer than
     /// throttle it, and of as many more one by one through the window. So a phone comes through, answers, and opens the way for
-    /// all, even where somebody forges its address. Once files of `most` were sent to who never answers, that ends: it learns no more
-    /// names than who answers.
+    /// all, even where somebody forges its address. Once files of nearly `most` were sent to who never answers, that becomes slow: it
+    /// learns no more names than who answers.
     pub(super) fn may_be_told(&mut self, device: Mac, most: usize, window: Duration, now: Instant) -> bool {
-        if self.unanswered.holds(device) || self.offered.holds(device) {
+        if self.offered.holds(device) {
             return true;
         }
-        if self.offered.count(window, now) >= most {
-            return false;
+        let slowly = (most / SLOWLY).max(1);
+        if self.offered.count(window, now) >= most.saturating_sub(slowly) {
+            let pace = window / u32::try_from(slowly).unwrap_or(u32::MAX);
+            return self.is_time(pace, now);
+        }
+        if self.unanswered.holds(device) {
+            return true;
         }
         let pace = window / u32::try_from(most.saturating_add(1)).unwrap_or(u32::MAX);
-        let is_early = self.told.is_some_and(|last| now.saturating_duration_since(last) < pace);
-        if is_early && self.unanswered.count(window, now) >= most {
+        if self.unanswered.count(window, now) < most {
+            self.told = Some(now);
+        } else if !self.is_time(pace, now) {
             return false;
         }
-        self.told = Some(now);
         self.unanswered.note(device, now, most);
         true
+    }
+
+    /// Whether it is time to tell it of one more, at this pace; then it is told.
+    fn is_time(&mut self, pace: Duration, now: Instant) -> bool {
+        let is_time = self.told.is_none_or(|last| now.saturating_duration_since(last) >= pace);
+        if is_time {
+            self.told = Some(now);
+        }
+        is_time
     }
 
     /// It is sent a file of a device. Where it has not answered, it may be somebody else who learns of that.
     pub(super) fn offered(&mut self, device: Mac, most: usize, window: Duration, now: Instant) {
         if !self.has_answered(window, now) {
-            self.offered.note(device, now, most);
+            self.offered.note_first(device, now, most);
         }
     }
 

@@ -191,13 +191,28 @@ impl Network {
         if address.ip().is_unspecified() {
             return None;
         }
-        match self.datagram_socket_among(address, [0]) {
+        match self.probe(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
                 Some(NetworkError::NoAddress(address.ip()))
             }
             // Another error says nothing of the address, such as that there are no descriptors left.
-            Ok(_) | Err(_) => None,
+            Ok(()) | Err(_) => None,
         }
+    }
+
+    /// Binds a socket that is of no other use, at any port. Of those that were made ahead it takes none: others would be made.
+    fn probe(&self, mut address: SocketAddr) -> io::Result<()> {
+        address.set_port(0);
+        let socket = match &self.stack {
+            NetworkStack::Namespace(name) => {
+                let (namespace, identity) = identity::open_namespace(name)?;
+                self.check(identity)?;
+                let domain = Domain::for_address(address);
+                maker::inside(name, namespace, move || Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)))?
+            }
+            NetworkStack::Host { .. } | NetworkStack::Vrf(_) => self.socket(address, Type::DGRAM, Protocol::UDP)?.0,
+        };
+        socket.bind(&address.into())
     }
 
     /// An unbound socket in the network, and which one that is.

@@ -28,8 +28,10 @@ pub(in crate::ftp) const BATCH_BYTES: usize = 512 * 1024;
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
 /// How long the peer is waited for in a go, at a time and in all. To go back to the runtime for each pause of a fast one took a
 /// quarter of the time.
-const PAUSE: Duration = Duration::from_millis(5);
-const PAUSES: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(1);
+const PAUSES: Duration = Duration::from_millis(4);
+/// How long one go takes about at most: a peer may send few bytes at a time.
+const GO: Duration = Duration::from_millis(50);
 
 /// What one go has left.
 struct Poured {
@@ -76,6 +78,8 @@ impl Data {
                 buffer.reserve_exact(buffer.len());
             }
         }
+        // From here on nobody accounts for it.
+        buffer.shrink_to_fit();
         Ok((spool, buffer))
     }
 
@@ -115,7 +119,8 @@ fn pour(
     buffer.clear();
     buffer.reserve_exact(most);
     let (mut bytes, mut state, mut pauses) = (0, Inflow::Flows, PAUSES);
-    while bytes < PIECE_BYTES && state == Inflow::Flows {
+    let until = Instant::now() + GO;
+    while bytes < PIECE_BYTES && state == Inflow::Flows && Instant::now() < until {
         buffer.clear();
         match rustix::io::read(socket, spare_capacity(&mut buffer)) {
             Ok(0) => state = Inflow::Ended,
