@@ -2,8 +2,8 @@
 //! another without a phone noticing.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -244,13 +244,15 @@ fn a_socket_that_no_listener_has_is_told_and_closed() {
     assert!(table.stdout.contains(&format!("a passed socket was closed: old-web (TCP {tcp})")), "{}", table.stdout);
     assert!(table.stdout.contains("up, passed"), "{}", table.stdout);
     server.event("a passed socket is closed");
-    // Nobody has it open any more once the service manager has not.
+    assert!(server.waits_at(at.http) && server.waits_at(at.tftp));
+    assert!(!server.waits_at(tcp) && !server.waits_at(udp));
+    // Nobody has it open any more once the service manager has not, nor a process that another test is just starting.
     drop(sockets);
-    for address in [tcp, udp] {
-        TcpListener::bind(address).unwrap();
-        UdpSocket::bind(address).unwrap();
+    let until = Instant::now() + DEADLINE;
+    while UnixStream::connect(&local).is_ok() {
+        assert!(Instant::now() < until, "the server has it open");
+        std::thread::yield_now();
     }
-    std::os::unix::net::UnixStream::connect(&local).unwrap_err();
     assert_eq!(Curl::new(format!("http://{}/sip.cfg", at.http)).run().text(), "acme sip.cfg\n");
 }
 
@@ -258,7 +260,7 @@ fn a_socket_that_no_listener_has_is_told_and_closed() {
 fn a_reload_keeps_passed_sockets_and_moves_them_with_their_address() {
     let (deployment, sockets, at) = passed();
     deployment.add(&scene::globex().listener("tftp", ""));
-    let _server = sockets.start(&deployment.config());
+    let server = sockets.start(&deployment.config());
     let read = || Curl::new(format!("http://{}/sip.cfg", at.http)).run().text();
     deployment.replace("tenants.d/acme.toml", "[files]\n", "limits.connections = 100\n[files]\n");
     assert_eq!(provost(&deployment, &["reload"]).succeeded().stdout, "changed acme\n1 tenant is as it was\n");
@@ -278,8 +280,7 @@ fn a_reload_keeps_passed_sockets_and_moves_them_with_their_address() {
     let unused = status(&deployment)["unused_sockets"].clone();
     let expected = format!("web (TCP {}): no listener has this address and network", at.http);
     assert_eq!(unused, serde_json::json!([expected]));
-    drop(sockets);
-    TcpListener::bind(at.http).unwrap();
+    assert!(!server.waits_at(at.http));
 }
 
 #[test]

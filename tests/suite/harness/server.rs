@@ -1,8 +1,8 @@
 //! The server: the real binary, its events on stderr and its records on stdout.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -194,6 +194,24 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
         line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a figure in kB").trim().parse().unwrap()
+    }
+
+    /// Whether one of its sockets waits at this IPv4 address for whoever comes. Another process may have its number by now.
+    pub(crate) fn waits_at(&self, address: SocketAddr) -> bool {
+        let open: HashSet<String> = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()?.to_str().map(str::to_owned))
+            .collect();
+        let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not of IPv4") };
+        let at = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
+        ["tcp", "udp"].iter().any(|protocol| {
+            let table = std::fs::read_to_string(format!("/proc/net/{protocol}")).unwrap();
+            table.lines().any(|line| {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                // Not connected: what it is connected to is nothing.
+                columns[1] == at && columns[2] == "00000000:0000" && open.contains(&format!("socket:[{}]", columns[9]))
+            })
+        })
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
