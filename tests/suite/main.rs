@@ -28,6 +28,7 @@ mod ftp_hostile;
 mod ftp_transfers;
 mod ftps;
 mod guard;
+mod held;
 mod hostile;
 mod https;
 mod https_uploads;

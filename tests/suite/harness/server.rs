@@ -196,12 +196,15 @@ impl Server {
         line.and_then(|line| line.trim().strip_suffix(" kB")).expect("a figure in kB").trim().parse().unwrap()
     }
 
+    /// What it has open: paths of files, and what the system calls other things.
+    pub(crate) fn open(&self) -> HashSet<PathBuf> {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).collect()
+    }
+
     /// Whether one of its sockets waits at this IPv4 address for whoever comes. Another process may have its number by now.
     pub(crate) fn waits_at(&self, address: SocketAddr) -> bool {
-        let open: HashSet<String> = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
-            .unwrap()
-            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()?.to_str().map(str::to_owned))
-            .collect();
+        let open = self.open();
         let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not of IPv4") };
         let at = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
         ["tcp", "udp"].iter().any(|protocol| {
@@ -209,7 +212,9 @@ impl Server {
             table.lines().any(|line| {
                 let columns: Vec<&str> = line.split_whitespace().collect();
                 // Not connected: what it is connected to is nothing.
-                columns[1] == at && columns[2] == "00000000:0000" && open.contains(&format!("socket:[{}]", columns[9]))
+                columns[1] == at
+                    && columns[2] == "00000000:0000"
+                    && open.contains(Path::new(&format!("socket:[{}]", columns[9])))
             })
         })
     }
