@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod copying;
 pub mod front;
 pub mod ftp;
 mod guarding;

@@ -33,7 +33,7 @@ pub(super) enum Security {
 impl Security {
     /// What the peer of this TLS session showed.
     pub(super) fn of(stream: &TlsStream) -> Self {
-        Self::Tls(stream.get_ref().1.peer_certificates().unwrap_or_default().into())
+        Self::Tls(stream.session().peer_certificates().unwrap_or_default().into())
     }
 
     /// The device that the peer's certificate names now. It is asked again for every command: a device that is removed or
@@ -51,7 +51,7 @@ impl Wire {
     pub(super) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.socket(),
         }
     }
 

@@ -85,7 +85,7 @@ async fn shake_hands(front: Arc<Front>, client: ClientAddr, hello: Box<Hello>) -
     let began = hello.began();
     match tls.answer(*hello, &front.limits(), &front.shares().handshakes).await {
         Ok(TlsConnection { stream, server_name, .. }) => {
-            let shown = ShownChain::new(stream.get_ref().1.peer_certificates().unwrap_or_default());
+            let shown = ShownChain::new(stream.session().peer_certificates().unwrap_or_default());
             // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.
             let certificate: Certificate = Arc::new(move || front.present().identity_shown(&shown));
             let security = Security::Tls { server_name, certificate };

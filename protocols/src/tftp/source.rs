@@ -12,14 +12,10 @@ use super::image::Image;
 use super::numbers::Numbers;
 use super::packet::{Mode, Packet};
 use super::text::Text;
+use crate::copying;
 
 /// A file up to this size, in bytes, is read when it is opened.
 pub(super) const SMALL_BYTES: u64 = 64 * 1024;
-
-/// How much is copied at a time. From 4 KiB on the C library (glibc before 2.39, on AMD's Zen 3 and 4) lets the processor copy by
-/// itself, which takes thirty times as long where the copy stands a few bytes further in its page than the original: as it does
-/// behind the header of a packet. A window of 8 KiB blocks took twice the CPU time.
-const COPIED_BYTES: usize = 2048;
 
 /// The blocks of one file.
 #[derive(Debug)]
@@ -142,7 +138,7 @@ impl Source {
 /// Appends bytes to a packet.
 pub(super) fn append(bytes: &[u8], buffer: &mut Vec<u8>) {
     buffer.reserve(bytes.len());
-    bytes.chunks(COPIED_BYTES).for_each(|piece| buffer.extend_from_slice(piece));
+    copying::pieces(bytes).for_each(|piece| buffer.extend_from_slice(piece));
 }
 
 #[cfg(test)]

@@ -15,11 +15,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::verifier::REFUSAL;
-use super::{ClientAuth, HandshakeError, TlsFront};
+use super::{ClientAuth, HandshakeError, TlsFront, TlsStream};
 use crate::listen::Turns;
-
-/// The bytes inside TLS, and the session.
-pub type TlsStream = Box<tokio_rustls::server::TlsStream<TcpStream>>;
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
@@ -142,13 +139,13 @@ impl TlsFront {
     ) -> Result<TlsStream, HandshakeError> {
         let handshake = start.into_stream(config);
         let driven = REFUSAL.scope(RefCell::new(None), async move {
-            handshake.await.map(Box::new).map_err(|error| HandshakeError::of(error, REFUSAL.with(RefCell::take)))
+            handshake.await.map(TlsStream::new).map_err(|error| HandshakeError::of(error, REFUSAL.with(RefCell::take)))
         });
         driven.await
     }
 
     fn connection(&self, stream: TlsStream) -> Result<TlsConnection, HandshakeError> {
-        let (_, session) = stream.get_ref();
+        let session = stream.session();
         let certificate = self.identity(session.peer_certificates().unwrap_or_default());
         let server_name = session.server_name().map(str::to_owned);
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);

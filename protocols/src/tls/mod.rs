@@ -12,6 +12,7 @@ mod error;
 mod possession;
 mod server_certificates;
 mod set;
+mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -33,9 +34,10 @@ use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::{TLS12, TLS13};
 
 pub(crate) use accept::Hello;
-pub use accept::{TlsConnection, TlsStream};
+pub use accept::TlsConnection;
 pub use client_auth::{ClientAuth, client_auth};
 pub use error::{HandshakeError, TlsError};
+pub use stream::TlsStream;
 
 use cache::ChainHash;
 use server_certificates::{ServerCertificates, ServerNames};

@@ -116,7 +116,7 @@ async fn a_resumed_session_keeps_the_identity_as_long_as_it_is_valid() {
             site.clock.advance(120);
             // Open connections lose it, and so does one that resumes.
             for connection in &connections {
-                let chain = connection.stream.get_ref().1.peer_certificates().unwrap();
+                let chain = connection.stream.session().peer_certificates().unwrap();
                 assert!(
                     matches!(site.front.identity(chain), Err(NoIdentity::NotVerified(why)) if why.contains("expired"))
                 );
@@ -147,7 +147,7 @@ async fn no_session_outlives_the_generation_that_revokes() {
     assert_eq!((who(&again).as_str(), again.resumed), ("0004f2aabbcc by poly", true));
 
     site.reload(OPTIONAL, vec![trust_set("poly", &[&poly], vec![poly.overdue_crl(&[7])])]);
-    let chain = before.stream.get_ref().1.peer_certificates().unwrap();
+    let chain = before.stream.session().peer_certificates().unwrap();
     assert!(site.front.identity(chain).is_err(), "an open connection loses it");
     let after = site.meet(&phone).await.0.unwrap();
     assert!(who(&after).contains("it is revoked") && !after.resumed, "{}", who(&after));
@@ -175,7 +175,7 @@ async fn the_phone_gets_the_certificate_that_it_can_verify() {
     let leaf = poly.leaf("0004F2AABBCC", |_| ());
     for suites in ["ECDHE_ECDSA", "ECDHE_RSA"] {
         let connection = site.meet(&site.phone_with_suites(suites, Arc::clone(&leaf))).await.0.unwrap();
-        let agreed = connection.stream.get_ref().1.negotiated_cipher_suite().unwrap();
+        let agreed = connection.stream.session().negotiated_cipher_suite().unwrap();
         assert!(format!("{agreed:?}").contains(suites), "{agreed:?}");
     }
 }

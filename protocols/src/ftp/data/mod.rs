@@ -153,7 +153,7 @@ impl Guard {
         let gone = || DataError::Open(io::ErrorKind::NotConnected.into());
         let tls = front.present().tls.clone().ok_or_else(gone)?;
         let connection = tls.accept_without_tickets(stream, &front.limits(), &front.shares().handshakes).await?;
-        let shown = connection.stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let shown = connection.stream.session().peer_certificates().and_then(<[_]>::first);
         match &self.0 {
             Some(leaf) if shown != Some(leaf) => Err(DataError::Stranger),
             Some(_) | None => Ok(Wire::Tls(connection.stream)),
