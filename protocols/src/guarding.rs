@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use provost_core::{ClientAddr, DevicePolicy, Inventory as _, Mac, Opening, Protocol, Reason};
+use provost_core::{ClientAddr, DevicePolicy, Inventory as _, Mac, Opening, Operation, Protocol, Reason};
 use provost_tenants::Tenant;
 use provost_tenants::guard::{Alarm, Asker, Reach, Turn};
 
@@ -68,16 +68,20 @@ impl<'a> Guarding<'a> {
         tokio::time::timeout(WAIT, turn).await.is_ok()
     }
 
-    /// The source was let have a file.
-    pub(crate) fn allowed(&self, opening: Opening) {
-        match self.asker.reach {
-            Reach::Proven => self.learn(opening),
-            // What is for anyone says nothing of the device.
-            Reach::Claimed => {
-                if let Some(device) = self.device.filter(|_| opening != Opening::Anyone) {
-                    self.tenant.guard.offered(self.asker, device, Instant::now());
-                }
-            }
+    /// The source may do what it wanted.
+    pub(crate) fn allowed(&self, operation: Operation, opening: Opening) {
+        match (self.asker.reach, operation) {
+            (Reach::Proven, Operation::Read | Operation::Write) => self.learn(opening),
+            // That it may write tells that the device is listed. That it may read tells nothing where there is no such file.
+            (Reach::Claimed, Operation::Write) => self.offered(opening),
+            (Reach::Claimed, Operation::Read) => {}
+        }
+    }
+
+    /// A source that claims its address is going to hear that there is such a file, or that it may write it.
+    pub(crate) fn offered(&self, opening: Opening) {
+        if let Some(device) = self.told_of(opening) {
+            self.tenant.guard.offered(self.asker, device, Instant::now());
         }
     }
 
@@ -89,10 +93,15 @@ impl<'a> Guarding<'a> {
         }
     }
 
-    /// What is for anyone says nothing of the device.
     fn learn(&self, opening: Opening) {
-        let Some(device) = self.device.filter(|_| opening != Opening::Anyone) else { return };
-        self.tenant.guard.learned(self.asker.client.source(), device);
+        if let Some(device) = self.told_of(opening) {
+            self.tenant.guard.learned(self.asker.client.source(), device);
+        }
+    }
+
+    /// The device that an answer tells of. What is for anyone says nothing of it.
+    fn told_of(&self, opening: Opening) -> Option<Mac> {
+        self.device.filter(|_| opening != Opening::Anyone)
     }
 
     /// The source was refused.

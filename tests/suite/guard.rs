@@ -145,6 +145,40 @@ fn a_site_of_5000_phones_boots_at_once_while_scanners_of_10000_addresses_learn_f
     assert_eq!(boot(server, 0..SITE), 0, "a throttled source keeps what it had");
 }
 
+#[test]
+fn who_never_answers_is_not_sent_more_files_than_throttle_it_and_missing_ones_count_for_none() {
+    let scene = scene(|tenant| tenant.listener("tftp", ""));
+    let server = scene.server.address("acme", "tftp");
+    // Each from a port of its own, and none of them acknowledges anything.
+    let ask = |name: String| {
+        let client = TftpClient::new(server);
+        client.read_request(&name, "octet", &[]);
+        client
+    };
+    for number in 0..32 {
+        let (answer, _) = ask(format!("{}-license.cfg", mac(number))).receive();
+        assert!(matches!(answer, Packet::Error(1, _)), "{number}: {answer:?}");
+    }
+    for number in 0..27 {
+        let (answer, _) = ask(format!("{}.cfg", mac(number))).receive();
+        assert!(matches!(answer, Packet::Data(1, _)), "{number}: {answer:?}");
+    }
+    let further = || (27..40).map(|number| ask(format!("{}.cfg", mac(number)))).collect::<Vec<_>>();
+    let waiting = further();
+    // They wait when this one, which was sent the file before, has it again.
+    let again = ask(format!("{}.cfg", mac(0)));
+    let (answer, from) = again.receive();
+    assert!(matches!(answer, Packet::Data(1, _)), "{answer:?}");
+    assert!(waiting.iter().all(|client| client.look().is_err()), "the next one is due after two minutes");
+    // The first that acknowledges opens the way for all.
+    again.acknowledge(1, from);
+    scene.server.record(&[("path", &format!("{}.cfg", mac(0))), ("outcome", "served")]);
+    for client in further() {
+        let (answer, _) = client.receive();
+        assert!(matches!(answer, Packet::Data(1, _)), "{answer:?}");
+    }
+}
+
 /// The status codes of these requests, one after the other on one connection.
 fn statuses(server: SocketAddr, requests: impl Iterator<Item = String>) -> Vec<u16> {
     let mut stream = TcpStream::connect(server).unwrap();

@@ -93,7 +93,7 @@ impl Exchange {
             Ok(permit) => {
                 self.underway.is_for(self.record.mac);
                 self.record.opening = Some(permit.opening());
-                guarding.allowed(permit.opening());
+                guarding.allowed(operation, permit.opening());
                 self.report(&generation, &permit, proofs);
                 self.front.shares().passwords.note(&proofs.password, self.record.mac);
                 Ok(permit)
@@ -173,6 +173,13 @@ impl Exchange {
     pub(crate) async fn may_be_answered(&mut self) -> bool {
         self.note_device(&Proofs::none());
         self.guarding(&self.generation).turn().await
+    }
+
+    /// The peer, which only claims its address, is going to hear that there is such a file.
+    pub(crate) fn offered(&self) {
+        if let Some(opening) = self.record.opening {
+            self.guarding(&self.generation).offered(opening);
+        }
     }
 
     /// The peer has answered from the address that it claimed.

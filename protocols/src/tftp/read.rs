@@ -107,6 +107,9 @@ impl Wanted {
     fn open(mut self, limits: &Limits) -> Result<Opened, Answer> {
         let file = self.exchange.tenant().files.open(&self.permit).map_err(|error| {
             let (answer, outcome, reason) = refuse::of_file(&error);
+            if outcome != Outcome::Missing {
+                self.exchange.offered();
+            }
             self.exchange.detail(with_causes(&error));
             self.exchange.end(outcome, reason);
             Some(answer)
@@ -117,6 +120,7 @@ impl Wanted {
     }
 
     fn opened(mut self, file: FileInMemory, disk: Disk, limits: &Limits) -> Result<Opened, Answer> {
+        self.exchange.offered();
         let (granted, _) = self.asked.grant(Operation::Read, None, limits);
         let source = match file {
             FileInMemory::Open(open) => Source::new(open.file, disk, self.mode, granted.block, Cache::shared()),
