@@ -120,8 +120,18 @@ impl Life {
         self.running().all().count() + self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Serves a connection or a transfer to its end, to the tenant's, or to that of the device whose file is under way.
-    pub fn hold<W: Future<Output = ()> + Send>(self: Arc<Self>, work: W) -> impl Future<Output = ()> + Send + use<W> {
+    /// Serves a connection or a transfer in the tenant's turns, to its end, to the tenant's, or to that of the device whose file
+    /// is under way.
+    pub fn serve(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.shares.tasks.spawn(Arc::clone(self).hold(work));
+    }
+
+    /// Waits until whatever of the tenant is ready now has been polled.
+    pub(crate) async fn rotation(&self) {
+        self.shares.tasks.rotation().await;
+    }
+
+    fn hold<W: Future<Output = ()> + Send>(self: Arc<Self>, work: W) -> impl Future<Output = ()> + Send + use<W> {
         // What holds a future has room for it twice, as long as it runs: on the heap it stands once.
         let work = Box::pin(work);
         async move {

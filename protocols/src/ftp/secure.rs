@@ -47,7 +47,7 @@ impl Session {
         let began = Instant::now();
         let stream = self.control.plain().ok_or(End::Gone)?;
         self.reset();
-        match Box::pin(tls.accept(stream, &self.front.limits(), &self.front.shares().handshakes)).await {
+        match Box::pin(tls.accept(stream, &self.front.limits())).await {
             Ok(TlsConnection { stream, .. }) => {
                 self.security = Security::of(&stream);
                 self.control.secured(stream);

@@ -83,7 +83,7 @@ async fn shake_hands(front: Arc<Front>, client: ClientAddr, hello: Box<Hello>) -
     // Without TLS there is no handshake: the connection ends.
     let tls = front.present().tls.clone()?;
     let began = hello.began();
-    match tls.answer(*hello, &front.limits(), &front.shares().handshakes).await {
+    match tls.answer(*hello, &front.limits()).await {
         Ok(TlsConnection { stream, server_name, .. }) => {
             let shown = ShownChain::new(stream.session().peer_certificates().unwrap_or_default());
             // Asked of the present generation: what a reload no longer trusts proves nothing on connections that are open.

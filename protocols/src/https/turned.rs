@@ -30,7 +30,7 @@ pub(super) async fn plain(front: Arc<Front>, stream: TcpStream, _client: ClientA
 /// Answers a peer whose `ClientHello` has been read.
 pub(super) async fn greeted(front: Arc<Front>, hello: Hello) {
     let Some(tls) = front.present().tls.clone() else { return };
-    if let Ok(connection) = tls.answer(hello, &front.limits(), &front.shares().handshakes).await {
+    if let Ok(connection) = tls.answer(hello, &front.limits()).await {
         answer(&front, connection.stream).await;
     }
 }
@@ -38,7 +38,7 @@ pub(super) async fn greeted(front: Arc<Front>, hello: Hello) {
 /// Answers a peer inside TLS.
 pub(super) async fn secured(front: Arc<Front>, stream: TcpStream, _client: ClientAddr) {
     let Some(tls) = front.present().tls.clone() else { return };
-    if let Ok(connection) = tls.accept(stream, &front.limits(), &front.shares().handshakes).await {
+    if let Ok(connection) = tls.accept(stream, &front.limits()).await {
         answer(&front, connection.stream).await;
     }
 }

@@ -16,6 +16,10 @@ use crate::front::{self, Front};
 /// How long accepting rests after an error that lies in this machine's resources.
 const REST: Duration = Duration::from_millis(100);
 
+/// After so many connections those that are there have their turn. Where they are more than the tenant's share of the machine can
+/// serve, the next ones wait in the system, where they take little, and no time is counted that they would lose here.
+pub(crate) const BATCH: usize = 16;
+
 /// A peer that was admitted.
 #[derive(Debug)]
 pub struct Connection {
@@ -44,8 +48,11 @@ where
         front.counts().note(format!("cannot accept a connection: {error}"));
     };
     loop {
-        let (stream, peer) = next(&listener, failed).await;
-        receive(&front, stream, ClientAddr::from(peer), &serve, &turn);
+        for _ in 0..BATCH {
+            let (stream, peer) = next(&listener, failed).await;
+            receive(&front, stream, ClientAddr::from(peer), &serve, &turn);
+        }
+        front.life().rotation().await;
     }
 }
 
@@ -67,8 +74,7 @@ pub(crate) fn receive<F, Served, T, Turned>(
         Err(front::Turned::Away) => return,
         Err(front::Turned::Busy) => {
             if let Some(room) = front.shares().turning.room() {
-                let told = tell(room, turn(Arc::clone(front), stream, client));
-                tokio::spawn(Arc::clone(front.life()).hold(told));
+                front.life().serve(tell(room, turn(Arc::clone(front), stream, client)));
             }
             return;
         }
@@ -76,8 +82,7 @@ pub(crate) fn receive<F, Served, T, Turned>(
     let Ok(local) = stream.local_addr() else { return };
     // Only a broken connection refuses it, and serving will find out.
     let _ = stream.set_nodelay(true);
-    let served = serve(Arc::clone(front), Connection { stream, client, local, slot });
-    tokio::spawn(Arc::clone(front.life()).hold(served));
+    front.life().serve(serve(Arc::clone(front), Connection { stream, client, local, slot }));
 }
 
 /// The next connection. It rests where this machine has nothing left for one; `failed` is told of that.

@@ -9,11 +9,11 @@ mod ports;
 mod rate;
 mod shares;
 mod slots;
+mod tasks;
 mod turning;
-mod turns;
 
+pub(crate) use accept::{BATCH, next, receive};
 pub use accept::{Connection, accept};
-pub(crate) use accept::{next, receive};
 pub(crate) use bandwidth::{Flow, Turn, piece};
 pub(crate) use begins::{Begins, Room};
 pub(crate) use jobs::Job;
@@ -23,4 +23,3 @@ pub(crate) use rate::LeastRate;
 pub use shares::Shares;
 pub use slots::{Slot, Slots};
 pub(crate) use turning::tell;
-pub(crate) use turns::Turns;

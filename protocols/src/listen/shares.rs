@@ -1,4 +1,4 @@
-//! What one tenant may take of what all tenants have in common: places, the queue of records, handshakes, blocking
+//! What one tenant may take of what all tenants have in common: places, the queue of records, computing, blocking
 //! work, bandwidth, memory. Past its share a tenant waits or is refused; no other tenant does.
 
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use super::Slots;
 use super::bandwidth::Bandwidth;
 use super::jobs::Jobs;
 use super::memory::Memory;
+use super::tasks::Tasks;
 use super::turning::Turning;
-use super::turns::Turns;
 use crate::passwords::Passwords;
 use crate::record::RecordShare;
 
@@ -21,8 +21,8 @@ pub struct Shares {
     pub(crate) turning: Turning,
     /// Records that wait to be written.
     pub(crate) records: Arc<RecordShare>,
-    /// TLS handshakes that compute.
-    pub(crate) handshakes: Turns,
+    /// Connections and transfers, polled in the tenant's turns.
+    pub(crate) tasks: Tasks,
     /// Work that blocks on the file system.
     pub(crate) jobs: Jobs,
     /// What checks of passwords share.

@@ -16,7 +16,6 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::verifier::REFUSAL;
 use super::{ClientAuth, HandshakeError, TlsFront, TlsStream};
-use crate::listen::Turns;
 
 /// A connection whose handshake is done.
 #[derive(Debug)]
@@ -73,30 +72,20 @@ impl Hello {
 }
 
 impl TlsFront {
-    /// Does the handshake, within the limits' time and in the tenant's turns.
+    /// Does the handshake, within the limits' time.
     ///
     /// # Errors
     /// - any [`HandshakeError`]; the peer has been sent an alert where TLS has one for it
-    pub(crate) async fn accept(
-        &self,
-        stream: TcpStream,
-        limits: &Limits,
-        turns: &Turns,
-    ) -> Result<TlsConnection, HandshakeError> {
-        self.answer(Hello::read(stream, limits.client_hello.min(limits.handshake)).await?, limits, turns).await
+    pub(crate) async fn accept(&self, stream: TcpStream, limits: &Limits) -> Result<TlsConnection, HandshakeError> {
+        self.answer(Hello::read(stream, limits.client_hello.min(limits.handshake)).await?, limits).await
     }
 
     /// Does the rest of a handshake.
     ///
     /// # Errors
     /// - as [`TlsFront::accept`]
-    pub(crate) async fn answer(
-        &self,
-        hello: Hello,
-        limits: &Limits,
-        turns: &Turns,
-    ) -> Result<TlsConnection, HandshakeError> {
-        self.answer_with(Arc::clone(&self.config), hello, limits, turns).await
+    pub(crate) async fn answer(&self, hello: Hello, limits: &Limits) -> Result<TlsConnection, HandshakeError> {
+        self.answer_with(Arc::clone(&self.config), hello, limits).await
     }
 
     /// The whole without tickets for later sessions. A peer that only sends never reads them, and where it closes its
@@ -108,12 +97,11 @@ impl TlsFront {
         &self,
         stream: TcpStream,
         limits: &Limits,
-        turns: &Turns,
     ) -> Result<TlsConnection, HandshakeError> {
         let mut config = rustls::ServerConfig::clone(&self.config);
         config.send_tls13_tickets = 0;
         let hello = Hello::read(stream, limits.client_hello.min(limits.handshake)).await?;
-        self.answer_with(Arc::new(config), hello, limits, turns).await
+        self.answer_with(Arc::new(config), hello, limits).await
     }
 
     async fn answer_with(
@@ -121,13 +109,12 @@ impl TlsFront {
         config: Arc<rustls::ServerConfig>,
         hello: Hello,
         limits: &Limits,
-        turns: &Turns,
     ) -> Result<TlsConnection, HandshakeError> {
         let deadline = hello.began + limits.handshake;
         if hello.server_name().is_some_and(|name| !self.takes(&name)) {
             return Err(Box::pin(hello.refuse()).await);
         }
-        let stream = timeout_at(deadline, turns.take(Self::finish(config, hello.start)))
+        let stream = timeout_at(deadline, Self::finish(config, hello.start))
             .await
             .map_err(|_| HandshakeError::Slow(limits.handshake))??;
         self.connection(stream)

@@ -295,7 +295,7 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let server = async {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut connection = self.front.accept(stream, limits, &crate::listen::Turns::default()).await?;
+            let mut connection = self.front.accept(stream, limits).await?;
             connection.stream.write_all(b"!").await.unwrap();
             connection.stream.flush().await.unwrap();
             Ok(connection)

@@ -152,7 +152,7 @@ impl Guard {
         // A reload took the listener's TLS away.
         let gone = || DataError::Open(io::ErrorKind::NotConnected.into());
         let tls = front.present().tls.clone().ok_or_else(gone)?;
-        let connection = tls.accept_without_tickets(stream, &front.limits(), &front.shares().handshakes).await?;
+        let connection = tls.accept_without_tickets(stream, &front.limits()).await?;
         let shown = connection.stream.session().peer_certificates().and_then(<[_]>::first);
         match &self.0 {
             Some(leaf) if shown != Some(leaf) => Err(DataError::Stranger),

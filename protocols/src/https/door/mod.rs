@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::{converse, plain, secured, turned};
 use crate::front::{Front, Turned};
-use crate::listen::{self, Slot, Slots};
+use crate::listen::{self, BATCH, Slot, Slots};
 use crate::record::{Outcome, RecordLog};
 use crate::tls::Hello;
 pub use proxy::peer_of;
@@ -49,14 +49,19 @@ struct Arriving {
 
 /// Serves whoever comes to the door until the task is dropped.
 pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener) {
+    let failed = |error: &io::Error| tracing::warn!(listener = door.name(), %error, "cannot accept a connection");
     loop {
-        let failed = |error: &io::Error| tracing::warn!(listener = door.name(), %error, "cannot accept a connection");
-        let (stream, peer) = listen::next(&listener, failed).await;
-        // Between one listener that leaves and the next that comes, a connection waits.
-        door.inhabited().await;
-        // Only a broken connection refuses it, and serving will find out.
-        let _ = stream.set_nodelay(true);
-        door.take(stream, ClientAddr::from(peer));
+        for _ in 0..BATCH {
+            let (stream, peer) = listen::next(&listener, failed).await;
+            // Between one listener that leaves and the next that comes, a connection waits.
+            door.inhabited().await;
+            // Only a broken connection refuses it, and serving will find out.
+            let _ = stream.set_nodelay(true);
+            door.take(stream, ClientAddr::from(peer));
+        }
+        if let [front] = door.fronts().as_slice() {
+            front.life().rotation().await;
+        }
     }
 }
 
@@ -165,13 +170,13 @@ impl Door {
         match front.admit(client) {
             Ok(place) => {
                 drop(slot);
-                life.hold(converse(front, client, place, hello)).await;
+                life.serve(converse(front, client, place, hello));
             }
             Err(Turned::Away) => {}
             Err(Turned::Busy) => {
                 drop(slot);
                 let Some(room) = front.shares().turning.room() else { return };
-                life.hold(listen::tell(room, turned::greeted(front, *hello))).await;
+                life.serve(listen::tell(room, turned::greeted(front, *hello)));
             }
         }
     }
