@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(3);
 /// After how many pieces of work a thread looks for what the network brought. A busy tenant's turn takes 200 us, and the usual 61 of
 /// them would be twelve milliseconds in which no other phone is heard.
-const EVENT_INTERVAL: u32 = 4;
+const EVENT_INTERVAL: u32 = 2;
 /// How often is looked whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
