@@ -80,7 +80,7 @@ pub(crate) fn serve(
     let runtime = runtime.context("cannot start the runtime")?;
     let server = || Server::start_with(deployment, &records, passed);
     let outcome = runtime.block_on(until_signalled(deployment, failed, config, server, announce));
-    // Connections end here; what is being stored is stored first.
+    // What is being stored is stored first.
     runtime.shutdown_timeout(GRACE);
     if let Err(error) = records.flush(GRACE) {
         tracing::error!(%error, "records are lost");
@@ -123,6 +123,7 @@ async fn until_signalled(
     let (requests, connections) = (running.server.underway(), running.server.connections());
     tracing::info!(requests, connections, "accepts nothing more");
     drain(&running.server, deployment.settings.drain, &mut ends).await;
+    running.server.cut().await;
     running.server.save().await;
     summarise(&running.server);
     for task in [admin, metrics, watchdog, Some(reloads)].into_iter().flatten() {

@@ -146,9 +146,14 @@ impl Life {
         }
     }
 
-    /// Ends everything that runs, now and later.
-    pub fn end(&self) {
+    /// Ends everything that runs, now and later, since the server ends.
+    pub(crate) fn cut(&self) {
         self.over.send_replace(true);
+    }
+
+    /// Ends everything that runs, now and later, since the tenant goes.
+    pub fn end(&self) {
+        self.cut();
         for running in self.running().all() {
             running.ending.withdrawn.store(true, Ordering::Relaxed);
         }

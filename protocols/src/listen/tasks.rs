@@ -21,7 +21,7 @@ use tokio::task::coop::has_budget_remaining;
 /// How long a turn takes. The poll that goes past it, a handshake's for instance, is the turn's last.
 const TURN: Duration = Duration::from_micros(200);
 
-/// One tenant's tasks. Those of a runtime that ends are dropped, as the runtime's own are.
+/// One tenant's tasks. They must have ended when their runtime does: it does not drop them.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(Arc<Queue>);
 
@@ -46,8 +46,6 @@ struct State {
     ready: VecDeque<Runnable>,
     /// How many turns stand in the runtime's queue, or are being taken.
     turns: usize,
-    /// What is ready is being dropped.
-    ends: bool,
 }
 
 /// A turn, and those that follow it until nothing is ready.
@@ -86,7 +84,7 @@ impl Queue {
         let Some(runtime) = self.runtime.get() else { return };
         let mut state = self.state();
         state.ready.push_back(task);
-        let is_due = !state.ends && (state.turns == 0 || runtime.has_idle_threads(state.turns));
+        let is_due = state.turns == 0 || runtime.has_idle_threads(state.turns);
         if is_due {
             self.begin(state, runtime);
         }
@@ -123,14 +121,6 @@ impl Queue {
             self.begin(state, runtime);
         }
         true
-    }
-
-    /// The next task that is to be dropped.
-    fn next_of_ended(&self) -> Option<Runnable> {
-        let mut state = self.state();
-        let next = state.ready.pop_front();
-        state.ends = next.is_some();
-        next
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,17 +165,11 @@ impl Future for Turn {
 }
 
 impl Drop for Turn {
-    /// A turn that is dropped before its end is one of a runtime that has ended: its tasks are dropped, too. Each may make others
-    /// ready, which are dropped here as well and not each inside the other.
+    /// Only a runtime that ends drops a turn before its end. What is ready stays so: here somebody's waker may be called, under
+    /// a lock that the task wants when it is dropped.
     fn drop(&mut self) {
-        let Some(queue) = self.0.take() else { return };
-        {
-            let mut state = queue.state();
-            state.end_turn();
-            state.ends = true;
-        }
-        while let Some(task) = queue.next_of_ended() {
-            drop(task);
+        if let Some(queue) = &self.0 {
+            queue.state().end_turn();
         }
     }
 }
@@ -196,7 +180,6 @@ mod tests {
     use std::sync::mpsc;
 
     use tokio::runtime::Builder;
-    use tokio::sync::Notify;
     use tokio::task::yield_now;
 
     use super::*;
@@ -258,42 +241,5 @@ mod tests {
         tasks.spawn(async { panic!("on purpose") });
         tasks.spawn(async move { sender.send(()).unwrap() });
         assert!(ended.await.is_ok());
-    }
-
-    /// Counts that it is dropped, and makes another task ready then.
-    struct Counted(Arc<AtomicUsize>, Arc<Notify>);
-
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            self.1.notify_one();
-        }
-    }
-
-    #[test]
-    fn tasks_of_a_runtime_that_ends_are_dropped() {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let tasks = Tasks::default();
-        let dropped = Arc::new(AtomicUsize::new(0));
-        let notify = Arc::new(Notify::new());
-        let (sender, begun) = mpsc::channel();
-        runtime.block_on(async {
-            for number in 0..1000_usize {
-                let counted = Counted(Arc::clone(&dropped), Arc::clone(&notify));
-                let (notify, sender) = (Arc::clone(&notify), sender.clone());
-                tasks.spawn(async move {
-                    sender.send(()).unwrap();
-                    if number == 0 {
-                        tokio::time::sleep(Duration::from_hours(1)).await;
-                    } else {
-                        notify.notified().await;
-                    }
-                    drop(counted);
-                });
-            }
-        });
-        (0..1000).for_each(|_| begun.recv().unwrap());
-        drop(runtime);
-        assert_eq!(dropped.load(Ordering::Relaxed), 1000);
     }
 }

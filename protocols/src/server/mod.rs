@@ -21,6 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use provost_core::Protocol;
@@ -66,6 +67,10 @@ pub struct Server {
     /// Set once nothing is to be bound any more, before the tenants are locked.
     stopped: AtomicBool,
 }
+
+/// How long connections may take to end when the server does, and how often they are looked at.
+const CUT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
 
 type Turn = Arc<tokio::sync::Mutex<()>>;
 type Tenants = Arc<Mutex<BTreeMap<String, Serving>>>;
@@ -202,7 +207,7 @@ impl Server {
     }
 
     /// Ends accepting: when it returns, no listener is bound any more, nor will be. Connections that were accepted go on until
-    /// the runtime ends. It does not wait for a reload, which may hang on a slow disk.
+    /// they are [cut](Self::cut). It does not wait for a reload, which may hang on a slow disk.
     pub async fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         for task in [&self.refresh, &self.watch, &self.keeping] {
@@ -219,6 +224,19 @@ impl Server {
             let _ = task.await;
         }
         self.sockets.doors.close().await;
+    }
+
+    /// Ends what is left, and waits until it has ended, but not for longer than a second.
+    pub async fn cut(&self) {
+        self.tenants().values().for_each(|serving| serving.life.cut());
+        let gone = async {
+            while self.connections() + self.underway() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(CUT, gone).await.is_err() {
+            tracing::warn!(connections = self.connections(), "connections have not ended");
+        }
     }
 
     /// Writes what tenants learned to the disk. It waits for a slow disk for a moment only.
