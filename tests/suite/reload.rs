@@ -196,8 +196,9 @@ fn a_server_that_is_told_to_end_twice_waits_for_nobody() {
     scene.server.event("requests are cut");
     scene.server.event("ended");
     assert!(rest(download) < LARGE);
-    let (ended, _) = scene.server.ended();
+    let (ended, records) = scene.server.ended();
     assert!(ended.success(), "{ended}");
+    assert!(records.iter().any(|record| record["outcome"] == "aborted"), "what is cut is recorded: {records:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::front::{self, Front};
 /// How long accepting rests after an error that lies in this machine's resources.
 const REST: Duration = Duration::from_millis(100);
 
-/// After so many connections those that are there have their turn. Where they are more than the tenant's share of the machine can
+/// After so many connections that are let in those that are there have their turn. Where they are more than the tenant's share of the machine can
 /// serve, the next ones wait in the system, where they take little, and no time is counted that they would lose here.
 pub(crate) const BATCH: usize = 16;
 
@@ -47,23 +47,26 @@ where
         tracing::warn!(listener = front.listener().policy.name, %error, "cannot accept a connection");
         front.counts().note(format!("cannot accept a connection: {error}"));
     };
+    let mut begun = 0;
     loop {
-        for _ in 0..BATCH {
-            let (stream, peer) = next(&listener, failed).await;
-            receive(&front, stream, ClientAddr::from(peer), &serve, &turn);
+        let (stream, peer) = next(&listener, failed).await;
+        begun += usize::from(receive(&front, stream, ClientAddr::from(peer), &serve, &turn));
+        if begun >= BATCH {
+            front.life().rotation().await;
+            begun = 0;
         }
-        front.life().rotation().await;
     }
 }
 
-/// Takes in one peer whose listener is known, as [`accept`] does.
+/// Takes in one peer whose listener is known, as [`accept`] does. Whether a task was begun for it.
 pub(crate) fn receive<F, Served, T, Turned>(
     front: &Arc<Front>,
     stream: TcpStream,
     client: ClientAddr,
     serve: &F,
     turn: &T,
-) where
+) -> bool
+where
     F: Fn(Arc<Front>, Connection) -> Served,
     Served: Future<Output = ()> + Send + 'static,
     T: Fn(Arc<Front>, TcpStream, ClientAddr) -> Turned,
@@ -71,18 +74,18 @@ pub(crate) fn receive<F, Served, T, Turned>(
 {
     let slot = match front.admit(client) {
         Ok(slot) => slot,
-        Err(front::Turned::Away) => return,
+        Err(front::Turned::Away) => return false,
         Err(front::Turned::Busy) => {
-            if let Some(room) = front.shares().turning.room() {
-                front.life().serve(tell(room, turn(Arc::clone(front), stream, client)));
-            }
-            return;
+            let Some(room) = front.shares().turning.room() else { return false };
+            front.life().serve(tell(room, turn(Arc::clone(front), stream, client)));
+            return true;
         }
     };
-    let Ok(local) = stream.local_addr() else { return };
+    let Ok(local) = stream.local_addr() else { return false };
     // Only a broken connection refuses it, and serving will find out.
     let _ = stream.set_nodelay(true);
     front.life().serve(serve(Arc::clone(front), Connection { stream, client, local, slot }));
+    true
 }
 
 /// The next connection. It rests where this machine has nothing left for one; `failed` is told of that.

@@ -1,17 +1,18 @@
 //! Work that blocks on the file system, off the runtime: so much of one tenant at once.
 //!
 //! The threads for it are shared by all tenants. Without a bound for each a slow folder of one would take them all, and
-//! everybody else would wait behind its requests. A thread that has done a piece of work does the tenant's next: woken threads
-//! of which each does one piece would be more than the bound before the last of them rest again.
+//! everybody else would wait behind its requests. A thread that has done a piece of work does the tenant's next, for a while:
+//! woken threads of which each does one piece would be more than the bound before the last of them rest again.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use rustix::process::{getpriority_process, setpriority_process};
 use thiserror::Error;
@@ -27,6 +28,9 @@ const LEAST_JOBS: usize = 8;
 /// the cores with the two threads that serve everybody, and nobody else was heard for half a second.
 const STANDS_BACK: i32 = 10;
 
+/// How long a thread goes on to what waits of its tenant before it lets another tenant's work have it.
+const GOES_ON: Duration = Duration::from_millis(20);
+
 static AT_ONCE: LazyLock<usize> =
     LazyLock::new(|| available_parallelism().map_or(LEAST_JOBS, |cores| LEAST_JOBS.max(cores.get() * JOBS_PER_CORE)));
 
@@ -40,20 +44,31 @@ struct Queue {
     state: Mutex<State>,
 }
 
+type Piece = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Box<dyn FnOnce() + Send>>,
+    /// In the order in which they came.
+    waiting: BTreeMap<u64, Piece>,
+    next: u64,
     /// Threads that work.
     working: usize,
 }
 
-/// Work that runs, or waits for its turn. How many wait is bounded by the tenant's places.
+/// A thread that works, or one that is about to. Where it never comes to that, and there is no other, what waits is given up.
+struct Working(Option<Arc<Queue>>);
+
+/// Work that runs, or waits for its turn. Dropped, it does not begin any more if it has to wait. How many wait is bounded by the
+/// tenant's places.
 #[derive(Debug)]
-pub(crate) struct Job<T>(oneshot::Receiver<T>);
+pub(crate) struct Job<T> {
+    outcome: oneshot::Receiver<T>,
+    waits: Option<(Arc<Queue>, u64)>,
+}
 
 /// A piece of work has no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the work panicked, or the server ends")]
+#[error("the work panicked, or no thread could be had for it")]
 pub(crate) struct NoOutcome;
 
 impl Default for Jobs {
@@ -71,41 +86,62 @@ impl Jobs {
     /// runs to its end. Otherwise it begins in its turn, if it is still waited for then. Call it on the runtime.
     ///
     /// # Errors
-    /// - [`NoOutcome`]: the work panicked
+    /// - [`NoOutcome`]: the work panicked, or there was no thread for it
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
         let (outcome, job) = oneshot::channel();
         let Self(queue) = self;
         let mut state = queue.state();
         let has_room = state.working < queue.threads;
-        state.waiting.push_back(Box::new(move || {
-            if has_room || !outcome.is_closed() {
-                // An error means that nobody waits for it any more.
-                let _ = outcome.send(work());
-            }
-        }));
-        if has_room {
-            state.working += 1;
-            drop(state);
-            let queue = Arc::clone(queue);
-            spawn_blocking(move || queue.work());
+        let number = state.next;
+        state.next += 1;
+        // An error means that nobody waits for it any more.
+        state.waiting.insert(number, Box::new(move || _ = outcome.send(work())));
+        if !has_room {
+            return Job { outcome: job, waits: Some((Arc::clone(queue), number)) };
         }
-        Job(job)
+        state.working += 1;
+        drop(state);
+        Working(Some(Arc::clone(queue))).begin();
+        Job { outcome: job, waits: None }
+    }
+}
+
+impl Working {
+    fn begin(self) {
+        spawn_blocking(move || self.work());
+    }
+
+    /// Does what waits, until nothing does.
+    fn work(mut self) {
+        stand_back();
+        let began = Instant::now();
+        while let Some(piece) = self.0.as_ref().and_then(|queue| queue.next()) {
+            // Whoever waits for it learns of a panic by having no outcome.
+            let _ = catch_unwind(AssertUnwindSafe(piece));
+            if began.elapsed() >= GOES_ON {
+                return self.begin();
+            }
+        }
+        self.0 = None;
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let Some(queue) = &self.0 else { return };
+        let mut state = queue.state();
+        state.working -= 1;
+        let given_up = if state.working == 0 { std::mem::take(&mut state.waiting) } else { BTreeMap::new() };
+        drop(state);
+        drop(given_up);
     }
 }
 
 impl Queue {
-    /// Does what waits until nothing does.
-    fn work(&self) {
-        stand_back();
-        while let Some(work) = self.next() {
-            // Whoever waits for it learns of a panic by having no outcome.
-            let _ = catch_unwind(AssertUnwindSafe(work));
-        }
-    }
-
-    fn next(&self) -> Option<Box<dyn FnOnce() + Send>> {
+    /// The next piece. Without one the thread works no more.
+    fn next(&self) -> Option<Piece> {
         let mut state = self.state();
-        let next = state.waiting.pop_front();
+        let next = state.waiting.pop_first().map(|(_, piece)| piece);
         if next.is_none() {
             state.working -= 1;
         }
@@ -132,13 +168,23 @@ impl<T> Future for Job<T> {
     type Output = Result<T, NoOutcome>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map_err(|_| NoOutcome)
+        Pin::new(&mut self.outcome).poll(cx).map_err(|_| NoOutcome)
+    }
+}
+
+impl<T> Drop for Job<T> {
+    fn drop(&mut self) {
+        if let Some((queue, number)) = &self.waits {
+            let piece = queue.state().waiting.remove(number);
+            // What it holds goes without the lock.
+            drop(piece);
+        }
     }
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { waiting, working } = self;
+        let Self { waiting, working, next: _ } = self;
         f.debug_struct("State").field("waiting", &waiting.len()).field("working", working).finish()
     }
 }
@@ -183,13 +229,24 @@ mod tests {
         });
         let (begun, never) = channel();
         drop(jobs.run(move || begun.send(()).unwrap()));
+        assert!(never.recv().is_err(), "what it held is gone while the thread still hangs");
         let last = jobs.run(thread);
         drop(release);
         first.await.unwrap();
         assert_eq!(panics.await, Err(NoOutcome));
         assert_eq!(second.await.unwrap(), third.await.unwrap());
         last.await.unwrap();
-        assert!(never.recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_given_up_where_no_thread_can_be_had() {
+        let jobs = Jobs::at_once(0);
+        let waits = jobs.run(|| ());
+        jobs.0.state().working = 1;
+        // As the runtime does with what it has no thread for.
+        drop(Working(Some(Arc::clone(&jobs.0))));
+        assert_eq!(waits.await, Err(NoOutcome));
+        assert_eq!(jobs.0.state().working, 0);
     }
 
     #[tokio::test]

@@ -230,7 +230,7 @@ impl Server {
     pub async fn cut(&self) {
         self.tenants().values().for_each(|serving| serving.life.cut());
         let gone = async {
-            while self.connections() + self.underway() > 0 {
+            while self.tenants().values().any(|serving| serving.life.shares().tasks.alive() > 0) {
                 tokio::time::sleep(LOOK).await;
             }
         };

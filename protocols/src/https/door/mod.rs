@@ -50,17 +50,20 @@ struct Arriving {
 /// Serves whoever comes to the door until the task is dropped.
 pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener) {
     let failed = |error: &io::Error| tracing::warn!(listener = door.name(), %error, "cannot accept a connection");
+    let mut begun = 0;
     loop {
-        for _ in 0..BATCH {
-            let (stream, peer) = listen::next(&listener, failed).await;
-            // Between one listener that leaves and the next that comes, a connection waits.
-            door.inhabited().await;
-            // Only a broken connection refuses it, and serving will find out.
-            let _ = stream.set_nodelay(true);
-            door.take(stream, ClientAddr::from(peer));
-        }
-        if let [front] = door.fronts().as_slice() {
-            front.life().rotation().await;
+        let (stream, peer) = listen::next(&listener, failed).await;
+        // Between one listener that leaves and the next that comes, a connection waits.
+        door.inhabited().await;
+        // Only a broken connection refuses it, and serving will find out.
+        let _ = stream.set_nodelay(true);
+        begun += usize::from(door.take(stream, ClientAddr::from(peer)));
+        if begun >= BATCH {
+            begun = 0;
+            // Those of several tenants do not wait for one of them.
+            if let [front] = door.fronts().as_slice() {
+                front.life().rotation().await;
+            }
         }
     }
 }
@@ -102,7 +105,8 @@ impl Door {
         self.fronts.load().first().map(|front| front.listener().policy.name.clone()).unwrap_or_default()
     }
 
-    fn take(self: &Arc<Self>, stream: TcpStream, client: ClientAddr) {
+    /// Whether a task was begun for the connection.
+    fn take(self: &Arc<Self>, stream: TcpStream, client: ClientAddr) -> bool {
         let fronts = self.fronts();
         let began = Instant::now();
         let arrivals = self.arrivals.load();
@@ -113,19 +117,27 @@ impl Door {
             // All of a proxy's connections have its address.
             let most = arrivals.connections;
             let slot = Slots::take_within(&self.slots, client.ip(), most, most);
-            let Some(slot) = slot else { return self.turn(&fronts, client, Some("busy")) };
+            let Some(slot) = slot else {
+                self.turn(&fronts, client, Some("busy"));
+                return false;
+            };
             tokio::spawn(Arc::clone(self).proxied(Arriving { stream, client, slot, began }));
         } else if let [front] = fronts.as_slice() {
-            direct(front, stream, client);
+            return direct(front, stream, client);
         } else {
             if !may_come(&fronts, client) {
-                return self.turn(&fronts, client, None);
+                self.turn(&fronts, client, None);
+                return false;
             }
             let Arrivals { connections, connections_per_address, client_hello: _ } = **arrivals;
             let slot = Slots::take_within(&self.slots, client.ip(), connections, connections_per_address);
-            let Some(slot) = slot else { return self.turn(&fronts, client, Some("busy")) };
+            let Some(slot) = slot else {
+                self.turn(&fronts, client, Some("busy"));
+                return false;
+            };
             tokio::spawn(Arc::clone(self).sort(Arriving { stream, client, slot, began }));
         }
+        true
     }
 
     /// Reads whose connection a proxy passes on, and takes it as if it came from there.
@@ -145,7 +157,7 @@ impl Door {
             }
         };
         match fronts.as_slice() {
-            [front] => direct(front, stream, client),
+            [front] => _ = direct(front, stream, client),
             _ if may_come(&fronts, client) => Box::pin(self.sort(Arriving { stream, client, slot, began })).await,
             _ => self.turn(&fronts, client, None),
         }
@@ -216,12 +228,12 @@ fn may_come(fronts: &[Arc<Front>], client: ClientAddr) -> bool {
 }
 
 /// Serves a connection whose tenant is known.
-fn direct(front: &Arc<Front>, stream: TcpStream, client: ClientAddr) {
+fn direct(front: &Arc<Front>, stream: TcpStream, client: ClientAddr) -> bool {
     match front.listener().policy.protocol {
         Protocol::Https => listen::receive(front, stream, client, &secured, &turned::secured),
         Protocol::Http => listen::receive(front, stream, client, &plain, &turned::plain),
         // They have no door.
-        Protocol::Tftp | Protocol::Ftp => {}
+        Protocol::Tftp | Protocol::Ftp => false,
     }
 }
 
