@@ -1,6 +1,6 @@
 //! Peers for which there is no place: whatever they ask, they are told when to come again.
 //!
-//! Over TLS that takes a handshake, which waits for the tenant's own turns. Nothing is decided and nothing opened. That they were
+//! Over TLS that takes a handshake, in the tenant's own turns. Nothing is decided and nothing opened. That they were
 //! turned away stands in a record already.
 
 use std::convert::Infallible;

@@ -1,8 +1,7 @@
-//! Tasks of one listener that stand in the runtime's queue and have never run: so many and no more.
+//! Tasks of one listener that have never run: so many and no more.
 //!
-//! A burst of datagrams would else become thousands of tasks at once, and whatever another tenant's phone sends meanwhile would
-//! wait behind all of them. Here the burst waits in the socket, where it costs memory of the kernel that is bounded, and time
-//! of this listener's own phones.
+//! A burst of datagrams would else become thousands of tasks at once. Here it waits in the socket, where it costs memory of the
+//! kernel that is bounded, and time of this listener's own phones.
 
 use std::future::Future;
 use std::pin::Pin;

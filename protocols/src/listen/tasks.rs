@@ -56,7 +56,7 @@ struct State {
 struct Turn(Option<Arc<Queue>>);
 
 impl Tasks {
-    /// Runs a task to its end. Call it on the runtime. A task that panics ends, and nothing else does.
+    /// Runs a task to its end. Call it on the runtime. A task that panics while it is polled ends, and nothing else does.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.queue.runtime.get_or_init(|| {
             let handle = Handle::current();

@@ -55,7 +55,7 @@ use crate::record::{Flood, Outcome};
 /// How long receiving rests after an error that lies in this machine's resources.
 const REST: Duration = Duration::from_millis(100);
 
-/// The requests that stand in the runtime's queue before they are looked at.
+/// The requests that stand in their tenant's queue before they are looked at.
 const BEGINS: usize = 2 * BATCH;
 
 /// What the transfers of one listener have in common.
