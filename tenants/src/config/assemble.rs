@@ -28,7 +28,6 @@ pub(super) struct Around<'a> {
     pub(super) former: HashMap<&'a str, &'a Arc<Tenant>>,
     pub(super) removals: Removals,
     pub(super) devices: OfFormer,
-    pub(super) refreshed: &'a mut Vec<(String, Refresh)>,
 }
 
 /// What becomes of the devices that are served.
@@ -41,7 +40,7 @@ pub(super) enum OfFormer {
 }
 
 /// The tenant; absent where anything of it has an error, which is noted. It blocks.
-pub(super) fn tenant(newcomer: &mut Newcomer, around: &mut Around<'_>) -> Option<Arc<Tenant>> {
+pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc<Tenant>> {
     let name = newcomer.claims().name.as_ref().map(|(name, _)| name.clone());
     let former = name.and_then(|name| around.former.get(name.as_str()).copied());
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
@@ -53,7 +52,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &mut Around<'_>) -> Option
     };
     if let (None, Some(former)) = (&newcomer.fresh, former.filter(is_known)) {
         if is_file(newcomer.claims().devices.as_ref(), &newcomer.problems) {
-            refresh(former, &newcomer.problems, around);
+            newcomer.refresh = Some(refresh(former, &newcomer.problems, around.removals));
         }
         if newcomer.has_errors() {
             return None;
@@ -63,10 +62,13 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &mut Around<'_>) -> Option
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
     let settings = devices_settings(&read, newcomer);
-    let devices = match (around.devices, former) {
-        (OfFormer::Kept, Some(former)) => Some(Arc::clone(&former.devices)),
-        (OfFormer::Kept | OfFormer::Read, _) => devices(&read.devices, settings.clone(), former, newcomer, around),
+    let (devices, refresh) = match (around.devices, former) {
+        (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
+        (OfFormer::Kept | OfFormer::Read, _) => {
+            devices(&read.devices, settings.clone(), former, &newcomer.problems, around.removals)
+        }
     };
+    newcomer.refresh = refresh;
     if newcomer.has_errors() {
         return None;
     }
@@ -156,46 +158,43 @@ fn is_file(named: Option<&Named>, problems: &Collector) -> bool {
 }
 
 /// Looks at the device file of a tenant that is as it was.
-fn refresh(former: &Arc<Tenant>, problems: &Collector, around: &mut Around<'_>) {
-    let refresh = former.devices.refresh(around.removals);
+fn refresh(former: &Arc<Tenant>, problems: &Collector, removals: Removals) -> Refresh {
+    let refresh = former.devices.refresh(removals);
     if let Refresh::KeptForErrors { errors, .. } = &refresh {
         for error in errors {
             note(error.clone(), problems);
         }
     }
-    around.refreshed.push((former.policy.name.clone(), refresh));
+    refresh
 }
 
-/// The devices. Those that are served stay where the file lost so many that it may be a mistake.
+/// The devices, none where they have errors, and what became of those that are served: they stay where the file lost so many that it
+/// may be a mistake.
 fn devices(
     read: &DevicesRead,
     settings: DevicesSettings,
     former: Option<&Arc<Tenant>>,
-    newcomer: &Newcomer,
-    around: &mut Around<'_>,
-) -> Option<Arc<Devices>> {
-    let problems = &newcomer.problems;
+    problems: &Collector,
+    removals: Removals,
+) -> (Option<Arc<Devices>>, Option<Refresh>) {
     if !is_file(read.file.as_ref(), problems) {
-        return None;
+        return (None, None);
     }
     let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, problems));
-    let Some(former) = former else { return Devices::load(settings).map_err(refused).map(Arc::new).ok() };
-    let (devices, became) = match former.devices.renewed(settings, around.removals) {
+    let Some(former) = former else { return (Devices::load(settings).map_err(refused).map(Arc::new).ok(), None) };
+    let kept = Arc::clone(&former.devices);
+    let (devices, became) = match former.devices.renewed(settings, removals) {
         Ok(Some((devices, refresh))) => (Arc::new(devices), refresh),
-        Ok(None) => {
-            refresh(former, problems, around);
-            return Some(Arc::clone(&former.devices));
+        Ok(None) => (kept, refresh(former, problems, removals)),
+        Err(Unrenewed::Removals { devices, removed }) => {
+            (kept, Refresh::KeptForRemovals { devices, removed, blocked: 0 })
         }
         Err(Unrenewed::Errors(errors)) => {
             refused(errors);
-            return None;
-        }
-        Err(Unrenewed::Removals { devices, removed }) => {
-            (Arc::clone(&former.devices), Refresh::KeptForRemovals { devices, removed, blocked: 0 })
+            return (None, None);
         }
     };
-    around.refreshed.push((former.policy.name.clone(), became));
-    Some(devices)
+    (Some(devices), Some(became))
 }
 
 fn note(error: DeviceFileError, problems: &Collector) {

@@ -1,8 +1,12 @@
 //! One load of a configuration: provost.toml and its trust sets first, then each tenant's file, then all beside each other, then
 //! what the tenants are made of.
 
+use std::iter;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::SystemTime;
 
 use super::assemble::{self, Around, OfFormer};
@@ -78,21 +82,57 @@ impl<'a> Loading<'a> {
         let mut canonical = Canonical::default();
         let (state_canonical, main_file) = (canonical.of(&settings.state), canonical.of(self.main_file));
         beside::check(&newcomers, &Held { state: &settings.state, state_canonical, main_file });
-        let mut refreshed = Vec::new();
-        let mut around = Around {
+        let around = Around {
             context: &self.context,
             former: former.tenants.iter().map(|tenant| (tenant.policy.name.as_str(), tenant)).collect(),
             removals: former.removals,
             devices: OfFormer::Read,
-            refreshed: &mut refreshed,
         };
-        let tenants = newcomers.iter_mut().filter_map(|newcomer| assemble::tenant(newcomer, &mut around)).collect();
-        Found { newcomers, hanging, tenants, refreshed }
+        let tenants = side_by_side(&mut newcomers, |newcomer| assemble::tenant(newcomer, &around));
+        let tenants = tenants.into_iter().flatten().collect();
+        let refreshed = newcomers.iter_mut().filter_map(|newcomer| {
+            let refresh = newcomer.refresh.take()?;
+            Some((newcomer.claims().name.as_ref()?.0.clone(), refresh))
+        });
+        Found { refreshed: refreshed.collect(), newcomers, hanging, tenants }
     }
+}
+
+/// Works on each of them, by as many threads as there are cores; what comes of it stands in their order. One may take as long as all
+/// others: inventories are read here.
+fn side_by_side<T: Send, R: Send>(all: &mut [T], work: impl Fn(&mut T) -> R + Sync) -> Vec<R> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(all.len());
+    let rest = Mutex::new(all.iter_mut().enumerate());
+    let next = || rest.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || iter::from_fn(next).map(|(place, one)| (place, work(one))).collect::<Vec<_>>();
+    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.flatten().collect()
+    });
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Tenants that were loaded with the same provost.toml share it.
 fn basis(former: &[Arc<Tenant>], digest: [u8; 32], read: impl FnOnce() -> Basis) -> Arc<Basis> {
     let mut known = former.iter().filter_map(|tenant| tenant.source.basis.as_ref());
     known.find(|basis| basis.digest == digest).map_or_else(|| Arc::new(read()), Arc::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_worked_on_side_by_side_stays_in_order() {
+        let mut numbers: Vec<usize> = (0..1000).collect();
+        let doubled = side_by_side(&mut numbers, |number| {
+            *number += 1;
+            *number * 2
+        });
+        assert_eq!(numbers, (1..=1000).collect::<Vec<_>>());
+        assert_eq!(doubled, (1..=1000).map(|number| number * 2).collect::<Vec<_>>());
+        assert_eq!(side_by_side(&mut [(); 0], |()| ()), []);
+    }
 }

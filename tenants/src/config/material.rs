@@ -105,14 +105,13 @@ fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<Strin
     if let Some(set) = without_its_lists(former, listeners.unwrap_or_default()) {
         return Err(vec![format!("the revocation lists of trust set {set} are gone: `provost reload` takes that")]);
     }
-    let mut around = Around {
+    let around = Around {
         former: HashMap::from([(former.policy.name.as_str(), former)]),
         removals: Removals::Refuse,
         devices: OfFormer::Kept,
         context,
-        refreshed: &mut Vec::new(),
     };
-    assemble::tenant(&mut newcomer, &mut around).ok_or_else(|| newcomer.error_texts())
+    assemble::tenant(&mut newcomer, &around).ok_or_else(|| newcomer.error_texts())
 }
 
 /// A trust set that had revocation lists and has none any more. A list that is replaced file by file is gone for a moment, and nobody

@@ -19,6 +19,7 @@ use super::spot::Named;
 use super::tenant::{self, Claims, Common, TenantRead};
 use super::trust::{TrustSets, Trusted};
 use crate::deployment::Source;
+use crate::devices::Refresh;
 use crate::trust::TrustSet;
 
 /// What all tenants of one load are read with.
@@ -40,6 +41,8 @@ pub(super) struct Newcomer {
     pub(super) places: Places,
     /// What is wrong with it beside the others, or with what its folders and its inventory hold.
     pub(super) problems: Collector,
+    /// What became of the devices of its former self.
+    pub(super) refresh: Option<Refresh>,
 }
 
 /// What is kept of a file that was read, and what that depends on.
@@ -88,7 +91,7 @@ impl Newcomer {
         };
         let places = Places::of(file, &reading.claims, canonical);
         let problems = Collector::for_tenant(Origin::file(file));
-        Self { file: file.to_path_buf(), reading, fresh, places, problems }
+        Self { file: file.to_path_buf(), reading, fresh, places, problems, refresh: None }
     }
 
     /// A file that hangs, or one that it names. The tenant has what it had: nobody else gets it meanwhile.
@@ -99,15 +102,27 @@ impl Newcomer {
         if let Some(known) = memory.reading(file) {
             reading.claims = Arc::clone(&known.claims);
         }
-        let problems = Collector::for_tenant(origin);
-        Self { file: file.to_path_buf(), reading: Arc::new(reading), fresh: None, places: Places::default(), problems }
+        Self {
+            file: file.to_path_buf(),
+            reading: Arc::new(reading),
+            fresh: None,
+            places: Places::default(),
+            problems: Collector::for_tenant(origin),
+            refresh: None,
+        }
     }
 
     /// A file with a text that is known already.
     pub(super) fn of_text(file: &Path, text: Arc<str>, context: &Context) -> Self {
         let (reading, fresh) = read_text(file, text, Sight::of(file), context);
-        let problems = Collector::for_tenant(Origin::file(file));
-        Self { file: file.to_path_buf(), reading: Arc::new(reading), fresh, places: Places::default(), problems }
+        Self {
+            file: file.to_path_buf(),
+            reading: Arc::new(reading),
+            fresh,
+            places: Places::default(),
+            problems: Collector::for_tenant(Origin::file(file)),
+            refresh: None,
+        }
     }
 
     pub(super) fn claims(&self) -> &Claims {

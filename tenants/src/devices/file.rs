@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use provost_core::{Mac, Oui};
 
-use super::set::{MAX_LABEL_BYTES, Row, link_tag};
+use super::DevicesSettings;
+use super::set::{DeviceSet, MAX_LABEL_BYTES, Row, link_tag};
 use crate::passwords::{Costs, Stored, Tag, raise};
 
 /// What is wrong with a device file, and where.
@@ -22,10 +23,12 @@ pub struct DeviceFileError {
     pub problem: String,
 }
 
-/// What a file tells: the rows that parse, and what is wrong with the others.
-#[derive(Debug, Default)]
+/// What a file tells: the rows that parse, beside what is listed elsewhere, and what is wrong with the others.
+#[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) rows: Vec<(Mac, Row)>,
+    pub(super) set: DeviceSet,
+    /// Of the rows that parse, those that are blocked.
+    pub(super) blocked: Vec<Mac>,
     pub(super) errors: Vec<DeviceFileError>,
 }
 
@@ -44,6 +47,10 @@ struct Others {
     costs: Costs,
 }
 
+/// In which line each device stands. Files are mostly sorted, and then so is this, at once.
+#[derive(Debug, Default)]
+struct Lines(Vec<(Mac, u32)>);
+
 /// Where each column stands.
 #[derive(Debug, Default)]
 struct Columns {
@@ -56,10 +63,11 @@ struct Columns {
     blocked: Option<usize>,
 }
 
-/// Reads the rows of the file at `path`, for which `content` stands.
-pub(super) fn parse(path: &Path, realm: &str, content: impl Read) -> Reading {
-    let mut reading = Reading::default();
-    let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(content);
+/// Reads the rows of the file at `path`, for which `content` stands. A row goes into the set as it is read: a million of them would
+/// take several times the room of the set.
+pub(super) fn parse(path: &Path, settings: &DevicesSettings, content: impl Read) -> Reading {
+    let mut reading = Reading { set: DeviceSet::listing(&settings.list), blocked: Vec::new(), errors: Vec::new() };
+    let mut csv = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(content);
     let error = |line, problem: String| DeviceFileError { file: path.to_owned(), line, problem };
     let columns = match csv.headers().map_err(describe).and_then(Columns::read) {
         Ok(columns) => columns,
@@ -68,7 +76,7 @@ pub(super) fn parse(path: &Path, realm: &str, content: impl Read) -> Reading {
             return reading;
         }
     };
-    let mut seen: HashMap<Mac, u64> = HashMap::new();
+    let mut lines = Lines::default();
     let mut others = Others::default();
     let mut record = csv::StringRecord::new();
     while reading.errors.len() < MAX_ERRORS {
@@ -82,17 +90,39 @@ pub(super) fn parse(path: &Path, realm: &str, content: impl Read) -> Reading {
             }
         }
         let line = record.position().map_or(0, csv::Position::line);
-        let (row, problems) = columns.row(&record, realm);
+        let (row, problems) = columns.row(&record, &settings.realm);
         reading.errors.extend(problems.into_iter().map(|problem| error(line, problem)));
         let Some((mac, row)) = row else { continue };
         let problems = others.differs(&row, line);
         reading.errors.extend(problems.into_iter().map(|problem| error(line, problem)));
-        if let Some(first) = seen.insert(mac, line) {
-            reading.errors.push(error(line, format!("`mac` is `{mac}`, which line {first} has already")));
-        }
-        reading.rows.push((mac, row));
+        reading.blocked.extend(row.blocked.then_some(mac));
+        lines.note(mac, line);
+        reading.set.add(mac, row);
     }
+    reading.set.shrink();
+    let twice = lines.twice().into_iter();
+    let twice =
+        twice.map(|(mac, first, line)| error(line, format!("`mac` is `{mac}`, which line {first} has already")));
+    reading.errors.extend(twice);
+    reading.errors.sort_by_key(|error| error.line);
+    reading.errors.truncate(MAX_ERRORS);
     reading
+}
+
+impl Lines {
+    fn note(&mut self, mac: Mac, line: u64) {
+        self.0.push((mac, u32::try_from(line).unwrap_or(u32::MAX)));
+    }
+
+    /// Every device that has a second row: with the line of the row before, and its own.
+    fn twice(mut self) -> Vec<(Mac, u32, u64)> {
+        self.0.sort_unstable();
+        let pairs = self.0.windows(2).filter_map(|pair| match pair {
+            [(one, first), (other, line)] if one == other => Some((*other, *first, u64::from(*line))),
+            _ => None,
+        });
+        pairs.collect()
+    }
 }
 
 impl Columns {
@@ -101,7 +131,8 @@ impl Columns {
         let mut mac = None;
         for (at, name) in header.iter().enumerate() {
             // Spreadsheets write a byte order mark.
-            let column = match name.trim_start_matches('\u{feff}').trim() {
+            let name = name.trim_start_matches('\u{feff}').trim();
+            let column = match name {
                 "mac" => &mut mac,
                 "label" => &mut columns.label,
                 "password" => &mut columns.password,
@@ -127,7 +158,7 @@ impl Columns {
 
     /// The row, as far as it can be told whose it is, and everything that is wrong with it.
     fn row(&self, record: &csv::StringRecord, realm: &str) -> (Option<(Mac, Row)>, Vec<String>) {
-        let field = |column: Option<usize>| column.and_then(|column| record.get(column)).unwrap_or_default();
+        let field = |column: Option<usize>| column.and_then(|column| record.get(column)).unwrap_or_default().trim();
         let text = field(Some(self.mac));
         let mac = match text.parse::<Mac>() {
             Ok(mac) if mac.oui() == Oui::NONE => return (None, vec![wrong("mac", text, "the address of a device")]),
@@ -220,13 +251,17 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<String>, Vec<String>) {
-        let reading = parse(Path::new("d.csv"), "acme", text.as_bytes());
-        let row = |(mac, row): &(Mac, Row)| {
-            let flags = [(row.pinned, " pinned"), (row.blocked, " blocked"), (!row.passwords.is_empty(), " password")];
+        let settings = DevicesSettings { realm: "acme".into(), ..DevicesSettings::default() };
+        let Reading { set, blocked, errors } = parse(Path::new("d.csv"), &settings, text.as_bytes());
+        let row = |mac: Mac| {
+            let found = set.find(mac).unwrap_or_else(|| panic!("{mac}"));
+            assert_eq!(found.blocked, blocked.contains(&mac), "{mac}");
+            let has_password = !set.passwords(mac).is_empty();
+            let flags = [(found.pinned, " pinned"), (found.blocked, " blocked"), (has_password, " password")];
             let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
-            format!("{mac} {:?}{flags}", row.label)
+            format!("{mac} {:?}{flags}", set.label(mac).unwrap_or_default())
         };
-        (reading.rows.iter().map(row).collect(), reading.errors.iter().map(ToString::to_string).collect())
+        (set.macs().into_iter().map(row).collect(), errors.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -267,7 +302,7 @@ mod tests {
                 "d.csv:7: `mac` is `000000000001`; expected the address of a device",
             ]
         );
-        assert_eq!(rows.len(), 3);
+        assert_eq!(rows.len(), 2);
     }
 
     #[test]
@@ -282,6 +317,20 @@ mod tests {
             let errors = read(text).1;
             assert!(errors.iter().any(|error| error.contains(problem)), "{text:?} {errors:?}");
         }
+    }
+
+    #[test]
+    fn each_row_beyond_the_first_of_a_device_is_told_with_the_one_before() {
+        let (_, errors) =
+            read("mac\n0004f2aabb02\n0004f2aabb01\n 00:04:f2:aa:bb:02 \nnonsense\n0004F2AABB02\n0004f2aabb01\n");
+        let expected = [
+            "d.csv:4: `mac` is `0004f2aabb02`, which line 2 has already",
+            "d.csv:5: `mac` is `nonsense`; expected a MAC address, such as 0004f2aabbcc",
+            "d.csv:6: `mac` is `0004f2aabb02`, which line 4 has already",
+            "d.csv:7: `mac` is `0004f2aabb01`, which line 3 has already",
+        ];
+        assert_eq!(errors, expected);
+        assert_eq!(read(&("mac\n".to_owned() + &"0004f2aabb01\n".repeat(1000))).1.len(), MAX_ERRORS);
     }
 
     #[test]

@@ -55,20 +55,16 @@ impl Devices {
     /// # Errors
     /// - one [`DeviceFileError`] for each thing that is wrong with the file
     pub fn load(settings: DevicesSettings) -> Result<Self, Vec<DeviceFileError>> {
-        let Some(path) = &settings.file else {
-            let set = DeviceSet::of(&settings.list, Vec::new());
-            return Ok(Self {
-                settings,
-                set: ArcSwap::from_pointee(set),
-                read: Mutex::default(),
-                kept: ArcSwapOption::empty(),
-            });
+        let (set, fingerprint) = match &settings.file {
+            None => (DeviceSet::listing(&settings.list), None),
+            Some(path) => {
+                let (fingerprint, reading) = refresh::read(path, &settings).map_err(|error| vec![error])?;
+                if !reading.errors.is_empty() {
+                    return Err(reading.errors);
+                }
+                (reading.set, fingerprint)
+            }
         };
-        let (fingerprint, reading) = refresh::read(path, &settings.realm).map_err(|error| vec![error])?;
-        if !reading.errors.is_empty() {
-            return Err(reading.errors);
-        }
-        let set = DeviceSet::of(&settings.list, reading.rows);
         Ok(Self {
             settings,
             set: ArcSwap::from_pointee(set),

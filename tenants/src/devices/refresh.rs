@@ -101,7 +101,7 @@ impl Devices {
         if removals == Removals::Refuse && now.is_some() && now == last.fingerprint {
             return last.kept.clone().unwrap_or(Refresh::Unchanged);
         }
-        let (fingerprint, refresh) = match read(path, &self.settings.realm) {
+        let (fingerprint, refresh) = match read(path, &self.settings) {
             Ok((fingerprint, reading)) => (fingerprint, self.take(reading, removals)),
             Err(error) => (None, Refresh::KeptForErrors { errors: vec![error], blocked: 0 }),
         };
@@ -130,12 +130,11 @@ impl Devices {
 
     fn take(&self, reading: Reading, removals: Removals) -> Refresh {
         let former = self.set.load_full();
-        let blocked: Vec<Mac> = reading.rows.iter().filter(|(_, row)| row.blocked).map(|(mac, _)| *mac).collect();
-        if !reading.errors.is_empty() {
+        let Reading { set, blocked, errors } = reading;
+        if !errors.is_empty() {
             let blocked = self.block(&former, &blocked);
-            return Refresh::KeptForErrors { errors: reading.errors, blocked };
+            return Refresh::KeptForErrors { errors, blocked };
         }
-        let set = DeviceSet::of(&self.settings.list, reading.rows);
         // A file that was young when it was read is read once more, and mostly says the same.
         if set == *former {
             return Refresh::Unchanged;
@@ -175,7 +174,7 @@ impl Fingerprint {
 }
 
 /// Reads the file, and tells what it was: `None` where it may be another one already.
-pub(super) fn read(path: &Path, realm: &str) -> Result<(Option<Fingerprint>, Reading), DeviceFileError> {
+pub(super) fn read(path: &Path, settings: &DevicesSettings) -> Result<(Option<Fingerprint>, Reading), DeviceFileError> {
     let failed = |source: io::Error| DeviceFileError {
         file: path.to_owned(),
         line: 1,
@@ -189,7 +188,7 @@ pub(super) fn read(path: &Path, realm: &str) -> Result<(Option<Fingerprint>, Rea
         return Err(failed(io::ErrorKind::InvalidInput.into()));
     }
     let before = Fingerprint::of(&facts);
-    let reading = parse(path, realm, &file);
+    let reading = parse(path, settings, &file);
     let after = file.metadata().map_err(failed)?;
     let settled = after
         .modified()

@@ -75,21 +75,24 @@ impl std::fmt::Debug for DeviceSet {
 pub(super) const MAX_LABEL_BYTES: usize = 255;
 
 impl DeviceSet {
-    /// The listed devices, and those of the file, whose rows say more.
-    pub(super) fn of(list: &[Mac], rows: Vec<(Mac, Row)>) -> Self {
-        let mut set = Self::default();
-        set.devices.reserve(list.len() + rows.len());
-        set.devices.extend(list.iter().map(|mac| (*mac, Packed::default())));
-        for (mac, row) in rows {
-            let flags = if row.blocked { BLOCKED } else { 0 } | if row.pinned { PINNED } else { 0 };
-            if let Some(link) = row.link {
-                set.links.insert(link, mac);
-            }
-            let place = set.keep(row);
-            set.devices.insert(mac, Packed(flags | place));
+    /// Devices of which nothing more is known.
+    pub(super) fn listing(list: &[Mac]) -> Self {
+        Self { devices: list.iter().map(|mac| (*mac, Packed::default())).collect(), ..Self::default() }
+    }
+
+    /// Adds a device of the file. Its row says more than the list.
+    pub(super) fn add(&mut self, mac: Mac, row: Row) {
+        let flags = if row.blocked { BLOCKED } else { 0 } | if row.pinned { PINNED } else { 0 };
+        if let Some(link) = row.link {
+            self.links.insert(link, mac);
         }
-        set.devices.shrink_to_fit();
-        set
+        let place = self.keep(row);
+        self.devices.insert(mac, Packed(flags | place));
+    }
+
+    /// Gives back the room that further devices would have had.
+    pub(super) fn shrink(&mut self) {
+        self.devices.shrink_to_fit();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -147,6 +150,13 @@ impl DeviceSet {
             packed.0 |= BLOCKED;
         }
         (set, fresh)
+    }
+
+    #[cfg(test)]
+    pub(super) fn macs(&self) -> Vec<Mac> {
+        let mut macs: Vec<Mac> = self.devices.keys().copied().collect();
+        macs.sort_unstable();
+        macs
     }
 
     fn extra(&self, mac: Mac) -> Option<&Extra> {
@@ -218,7 +228,9 @@ mod tests {
             let label = if number % 10 == 0 { number.to_string() } else { String::new() };
             (mac(number), Row { label, pinned: number % 2 == 0, blocked: number % 3 == 0, ..Row::default() })
         });
-        let set = DeviceSet::of(&[], rows.collect());
+        let mut set = DeviceSet::default();
+        rows.for_each(|(mac, row)| set.add(mac, row));
+        set.shrink();
         assert_eq!(set.len(), 1_000_000);
         // One byte of control beside each entry, and room for twice as many at most.
         assert!(set.devices.capacity() * 13 < 30_000_000, "{}", set.devices.capacity());
@@ -237,7 +249,8 @@ mod tests {
         let next = Stored::read("another", b"u", "r").unwrap_or_else(|error| panic!("{error}"));
         let passwords = vec![secret.clone(), next.clone()];
         let row = Row { label: "lobby".into(), passwords, ..Row::default() };
-        let set = DeviceSet::of(&[mac(1), mac(2)], vec![(mac(1), row)]);
+        let mut set = DeviceSet::listing(&[mac(1), mac(2)]);
+        set.add(mac(1), row);
         assert_eq!((set.len(), set.label(mac(1)), set.label(mac(2))), (2, Some("lobby"), None));
         assert_eq!((set.passwords(mac(1)), set.width()), (&[secret.0, next.0][..], 2));
         assert_eq!(set.passwords(mac(2)), []);

@@ -1,0 +1,203 @@
+//! A tenant's rules in order, and which of them matches a path.
+
+use std::sync::{Arc, LazyLock};
+
+use globset::{GlobSet, GlobSetBuilder};
+
+use super::{Pattern, PatternError, Rule, builtin};
+use crate::mac::Mac;
+use crate::path::{Case, NamedDevice, RequestPath};
+
+/// A rule that matches a path, and the device that the path names under it.
+#[derive(Debug, Clone)]
+pub struct Match {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The device.
+    pub device: Option<Mac>,
+}
+
+/// A tenant's rules in order: the operator's, then the built-in ones. The first that matches decides.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    own: Layer,
+    /// All tenants have them in common.
+    built_in: Arc<Layer>,
+    case: Case,
+}
+
+/// Rules that are compiled together.
+#[derive(Debug, Clone)]
+struct Layer {
+    rules: Vec<Arc<Rule>>,
+    globs: GlobSet,
+}
+
+impl RuleSet {
+    /// The operator's rules before the built-in ones.
+    ///
+    /// # Errors
+    /// - [`PatternError::NotGlob`]: a pattern is none
+    /// - [`PatternError::TooMany`]: together the patterns are too large to compile
+    pub fn new(own: Vec<Rule>, case: Case) -> Result<Self, PatternError> {
+        Ok(Self { own: Layer::new(own, case)?, built_in: built_in(case)?, case })
+    }
+
+    /// The rules in the order in which they are tried.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.layers().flat_map(|layer| &layer.rules).map(Arc::as_ref)
+    }
+
+    /// How names are compared.
+    pub fn case(&self) -> Case {
+        self.case
+    }
+
+    /// The first rule that matches `path`.
+    ///
+    /// A path that names a device matches only patterns with `{mac}`. An ambiguous path matches an operator's rule
+    /// alone: one whose `{mac}` can stand for one device only, or one that spells the whole path out. A pattern without
+    /// a slash says nothing of folders, so it settles no doubt about them: else a device could make a folder with the
+    /// name of another device's file.
+    pub fn find(&self, path: &RequestPath) -> Option<Match> {
+        match path.named() {
+            NamedDevice::None => self.find_site_file(path),
+            NamedDevice::One(_) => self.find_device_file(path),
+            NamedDevice::Ambiguous => self.find_ambiguous(path),
+        }
+    }
+
+    fn find_site_file(&self, path: &RequestPath) -> Option<Match> {
+        // `{mac}` itself cannot match here; an alternative beside it can: `{{mac},site}.cfg`.
+        let mut fitting = self.layers().flat_map(|layer| layer.matching(path.as_str()));
+        let (_, rule) = fitting.find(|(_, rule)| rule.pattern != Pattern::ANY_OF_DEVICE)?;
+        Some(Match { rule: Arc::clone(rule), device: None })
+    }
+
+    fn find_device_file(&self, path: &RequestPath) -> Option<Match> {
+        let (device, text) = path.readings().pop()?;
+        let mut fitting = self.layers().flat_map(|layer| layer.matching(&text));
+        let (_, rule) = fitting.find(|(_, rule)| rule.pattern.names_device())?;
+        Some(Match { rule: Arc::clone(rule), device: Some(device) })
+    }
+
+    fn find_ambiguous(&self, path: &RequestPath) -> Option<Match> {
+        let spelled_out = self.own.matching(path.as_str()).filter(|(_, rule)| rule.pattern.is_literal());
+        let spelled_out = spelled_out.map(|(index, _)| (index, None));
+        let (readings, folders) = (path.readings(), path.named_by_folders());
+        let read = readings.iter().flat_map(|(device, text)| {
+            let folders_agree = folders == NamedDevice::None || folders == NamedDevice::One(*device);
+            let says = move |pattern: &Pattern| pattern.names_device() && (folders_agree || pattern.names_folders());
+            let matching = self.own.matching(text).filter(move |(_, rule)| says(&rule.pattern));
+            matching.map(|(index, _)| (index, Some(*device)))
+        });
+        let matching: Vec<(usize, Option<Mac>)> = spelled_out.chain(read).collect();
+        let first = matching.iter().map(|(index, _)| *index).min()?;
+        let mut devices = matching.iter().filter(|(index, _)| *index == first).map(|(_, device)| *device);
+        let device = devices.next()?;
+        let rule = self.own.rules.get(first).filter(|_| devices.all(|other| other == device))?;
+        Some(Match { rule: Arc::clone(rule), device })
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        [&self.own, &*self.built_in].into_iter()
+    }
+}
+
+impl Layer {
+    fn new(rules: impl IntoIterator<Item = Rule>, case: Case) -> Result<Self, PatternError> {
+        let rules: Vec<Arc<Rule>> = rules.into_iter().map(Arc::new).collect();
+        let mut globs = GlobSetBuilder::new();
+        for rule in &rules {
+            globs.add(rule.pattern.compile(case)?);
+        }
+        let globs = globs.build().map_err(|_| PatternError::TooMany)?;
+        Ok(Self { rules, globs })
+    }
+
+    /// The rules that match, by their number, in order.
+    fn matching(&self, path: &str) -> impl Iterator<Item = (usize, &Arc<Rule>)> {
+        self.globs.matches(path).into_iter().filter_map(|index| Some((index, self.rules.get(index)?)))
+    }
+}
+
+/// They are compiled once for each way to compare: for thousands of tenants it would be a seventh of a start.
+fn built_in(case: Case) -> Result<Arc<Layer>, PatternError> {
+    type Compiled = LazyLock<Result<Arc<Layer>, PatternError>>;
+    static EXACT: Compiled = LazyLock::new(|| Layer::new(builtin::rules(), Case::Exact).map(Arc::new));
+    static IGNORE: Compiled = LazyLock::new(|| Layer::new(builtin::rules(), Case::Ignore).map(Arc::new));
+    match case {
+        Case::Exact => EXACT.clone(),
+        Case::Ignore => IGNORE.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Gap, Kind, Origin, Prefer, Readers, TftpOption};
+    use super::*;
+    use crate::path::Strip;
+
+    fn operator(pattern: &str, read: Readers) -> Rule {
+        Rule {
+            pattern: pattern.parse().unwrap_or_else(|error| panic!("{pattern}: {error}")),
+            read: Some(read),
+            write: None,
+            kind: Kind::File,
+            prefer: Prefer::Uploads,
+            gap: Gap::Append,
+            max_size: None,
+            tftp_options: TftpOption::ALL.to_vec(),
+            origin: Origin::Operator,
+        }
+    }
+
+    fn found(own: &[&str], case: Case, path: &str) -> String {
+        let own = own.iter().map(|pattern| operator(pattern, Readers::Anyone)).collect();
+        let rules = RuleSet::new(own, case).unwrap_or_else(|error| panic!("{error}"));
+        let path = RequestPath::parse(path.as_bytes(), &Strip::default()).unwrap_or_else(|error| panic!("{error}"));
+        let Some(Match { rule, device }) = rules.find(&path) else { return "nothing".into() };
+        let device = device.map_or_else(|| "-".into(), |device| device.to_string());
+        format!("{} {device}", rule.pattern)
+    }
+
+    #[test]
+    fn the_first_matching_rule_decides() {
+        let rows: [(&[&str], &str, &str); 23] = [
+            (&["secret/*"], "secret/a", "secret/* -"),
+            (&["secret/*"], "secret/a/b", "** -"),
+            (&["secret/**"], "secret/a/b", "secret/** -"),
+            (&["*.ld"], "firmware/5.9/sip.ld", "*.ld -"),
+            (&["/*.ld"], "firmware/5.9/sip.ld", "** -"),
+            (&["*.{ld,bin}"], "a.bin", "*.{ld,bin} -"),
+            // A path with a device never falls to a pattern without `{mac}`, nor the other way round.
+            (&["*.cfg"], "0004f2aabbcc.cfg", "**{mac}** 0004f2aabbcc"),
+            (&["{mac}.cfg"], "sip.cfg", "** -"),
+            (&["{mac}.cfg"], "000000000000.cfg", "** -"),
+            (&["{mac}-app.log"], "logs/0004F2AABBCC-app.log", "{mac}-app.log 0004f2aabbcc"),
+            (&["{mac}/{mac}.cfg"], "0004f2aabbcc/0004F2AABBCC.cfg", "{mac}/{mac}.cfg 0004f2aabbcc"),
+            (&["{{mac},site}.cfg"], "site.cfg", "{{mac},site}.cfg -"),
+            (&["{{mac},site}.cfg"], "0004f2aabbcc.cfg", "{{mac},site}.cfg 0004f2aabbcc"),
+            // Ambiguous paths.
+            (&["{mac}-app.log"], "0004f2aabbcc-app.log/0004f2ddeeff-app.log", "nothing"),
+            (&["{mac}-app.log"], "phone0004f2aabbcc/0004f2ddeeff-app.log", "nothing"),
+            (&["{mac}.cfg"], "0004f2aabbcc/0004f2ddeeff.cfg", "nothing"),
+            (&["{mac}/*.cfg"], "0004f2aabbcc/0004f2ddeeff.cfg", "{mac}/*.cfg 0004f2aabbcc"),
+            (&["0004f2aabbcc/{mac}.cfg"], "0004f2aabbcc/0004f2ddeeff.cfg", "0004f2aabbcc/{mac}.cfg 0004f2ddeeff"),
+            (&["*.cfg", "*"], "phone0004f2aabbcc.cfg", "nothing"),
+            (&["phone{mac}.cfg"], "phone0004f2aabbcc.cfg", "phone{mac}.cfg 0004f2aabbcc"),
+            (&["{mac}-*.cfg"], "0004f2aabbcc-0004f2ddeeff.cfg", "{mac}-*.cfg 0004f2aabbcc"),
+            (&["*{mac}*"], "0004f2aabbcc-0004f2ddeeff.cfg", "nothing"),
+            (&["fw-20261121123456.bin"], "fw-20261121123456.bin", "fw-20261121123456.bin -"),
+        ];
+        for (own, path, expected) in rows {
+            assert_eq!(found(own, Case::Exact, path), expected, "{own:?} {path}");
+        }
+    }
+
+    #[test]
+    fn case_is_ignored_where_lookup_ignores_it() {
+        assert_eq!(found(&["secret/*"], Case::Exact, "SECRET/a"), "** -");
+        assert_eq!(found(&["secret/*"], Case::Ignore, "SECRET/a"), "secret/* -");
+    }
+}
