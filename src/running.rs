@@ -34,21 +34,33 @@ pub(crate) struct Running {
     pub(crate) notify: Notify,
     /// Tenants of the configuration that are not served: the server does not know them.
     unserved: Mutex<Vec<Unserved>>,
+    /// Whoever reloads holds it, until what is told of the reload stands.
+    reloading: tokio::sync::Mutex<()>,
+    /// Where the server keeps what it keeps, as long as it runs.
+    state: PathBuf,
 }
 
 impl Running {
     /// A server that serves this deployment of the configuration at `config`. `failed` are the tenants that did not load.
     pub(crate) fn new(server: Server, deployment: &Deployment, failed: &[Failed], config: &Path) -> Self {
         let unserved = Mutex::new(unserved(deployment, failed, &server));
-        Self { server, config: config.to_owned(), notify: Notify::from_environment(), unserved }
+        Self {
+            server,
+            config: config.to_owned(),
+            notify: Notify::from_environment(),
+            unserved,
+            reloading: tokio::sync::Mutex::default(),
+            state: deployment.settings.state.clone(),
+        }
     }
 
     /// Reads the configuration anew and serves what was read.
     pub(crate) async fn reload(&self, removals: Removals) -> Renewal {
+        let _alone = self.reloading.lock().await;
         self.notify.reloading();
-        let config = self.config.clone();
+        let (config, state) = (self.config.clone(), self.state.clone());
         let renewal = self.server.renew(move |tenants, memory| {
-            configuration::reload(&config, Former { tenants, removals, memory: Some(memory) })
+            configuration::reload(&config, Former { tenants, removals, memory: Some(memory), state: Some(&state) })
         });
         let renewal = renewal.await;
         log_renewal(&renewal);

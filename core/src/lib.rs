@@ -19,6 +19,7 @@ pub mod policy;
 pub mod proof;
 pub mod require;
 pub mod rules;
+pub mod text;
 pub mod upload;
 
 pub use address::{ClientAddr, ListenAddr, Prefixes, Source};

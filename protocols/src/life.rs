@@ -151,12 +151,18 @@ impl Life {
         self.over.send_replace(true);
     }
 
+    /// Whether any connection or transfer runs.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.shares.tasks.alive() > 0
+    }
+
     /// Ends everything that runs, now and later, since the tenant goes.
     pub fn end(&self) {
-        self.cut();
         for running in self.running().all() {
             running.ending.withdrawn.store(true, Ordering::Relaxed);
         }
+        // Last, as whatever it wakes says why it ends.
+        self.cut();
     }
 
     /// Ends what has run for so long, for devices that are gone.

@@ -93,11 +93,12 @@ impl Session {
         rest: Vec<u8>,
         target: Target,
     ) -> Result<Reply, End> {
-        let apply = move |_: &mut Exchange, _: &Tenant, _: &Proofs| {
-            spool.write(&rest)?;
-            spool.apply(target)
+        // It was let in when it began, and what has arrived is not refused any more.
+        let apply = move || {
+            let stored = spool.write(&rest).and_then(|()| spool.apply(target));
+            (exchange, stored)
         };
-        let (exchange, stored) = self.off_runtime(exchange, apply).await?;
+        let (exchange, stored) = self.front.off_runtime(apply).await.map_err(|_| End::Failed)?;
         match stored {
             Ok(Stored { note, .. }) => {
                 exchange.finish(Outcome::Stored, note);

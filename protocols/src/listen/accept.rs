@@ -103,7 +103,7 @@ pub(crate) async fn next(listener: &TcpListener, failed: impl Fn(&io::Error)) ->
 }
 
 /// Whether an error of accept(2) is the affair of one peer that went away (accept(2), "Error handling").
-fn is_of_peer(error: &io::Error) -> bool {
+pub(crate) fn is_of_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -34,6 +34,9 @@ const GOES_ON: Duration = Duration::from_millis(20);
 static AT_ONCE: LazyLock<usize> =
     LazyLock::new(|| available_parallelism().map_or(LEAST_JOBS, |cores| LEAST_JOBS.max(cores.get() * JOBS_PER_CORE)));
 
+/// The priority of the process, asked for before there are threads of this kind: one that begins another hands its own down.
+static NICE: LazyLock<Option<i32>> = LazyLock::new(|| getpriority_process(None).ok());
+
 /// One tenant's share of the threads.
 #[derive(Debug)]
 pub(crate) struct Jobs(Arc<Queue>);
@@ -79,6 +82,7 @@ impl Default for Jobs {
 
 impl Jobs {
     fn at_once(threads: usize) -> Self {
+        LazyLock::force(&NICE);
         Self(Arc::new(Queue { threads, state: Mutex::default() }))
     }
 
@@ -158,9 +162,9 @@ fn stand_back() {
     thread_local! {
         static DONE: Cell<bool> = const { Cell::new(false) };
     }
-    if !DONE.replace(true) {
+    if let (false, Some(nice)) = (DONE.replace(true), *NICE) {
         // Of Linux a priority is a thread's own. Where it is not granted, all are as good as each other.
-        let _ = getpriority_process(None).and_then(|nice| setpriority_process(None, nice + STANDS_BACK));
+        let _ = setpriority_process(None, nice + STANDS_BACK);
     }
 }
 

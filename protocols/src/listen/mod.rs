@@ -12,7 +12,7 @@ mod slots;
 mod tasks;
 mod turning;
 
-pub(crate) use accept::{BATCH, next, receive};
+pub(crate) use accept::{BATCH, is_of_peer, next, receive};
 pub use accept::{Connection, accept};
 pub(crate) use bandwidth::{Flow, Turn, piece};
 pub(crate) use begins::{Begins, Room};

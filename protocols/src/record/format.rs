@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
+use provost_core::text::is_hidden;
 use provost_tenants::LogFormat;
 
 use super::Record;
@@ -157,12 +158,6 @@ fn quote(line: &mut String, text: &str) -> fmt::Result {
     }
     line.push('"');
     Ok(())
-}
-
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

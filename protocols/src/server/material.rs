@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use provost_tenants::Tenant;
 use provost_tenants::config::{Look, Reread, Seen, reread};
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, timeout};
 
 use super::serving::{Prepared, Sockets};
@@ -19,7 +19,7 @@ use super::{Failure, Tenants, Turn, keeping, lock, staples};
 /// How often.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a look may take before the others are looked at without the tenant that it has come to.
-const HANGS: Duration = Duration::from_secs(20);
+const HANGS: Duration = Duration::from_secs(5);
 
 /// What is known of the tenants' files.
 pub(super) struct Watch {
@@ -28,8 +28,8 @@ pub(super) struct Watch {
     sockets: Sockets,
     /// What was found when the tenant was read again last. It counts for that generation of the tenant alone.
     last: Last,
-    /// Looks that hang, by the tenant that they hang at.
-    hanging: Vec<(String, JoinHandle<Looked>)>,
+    /// What hangs, by the tenant that it hangs at.
+    hanging: Vec<(String, AbortHandle)>,
     /// Of how many overdue revocation lists was told, by tenant.
     overdue: HashMap<String, usize>,
 }
@@ -59,9 +59,26 @@ impl Watch {
         // No reload meanwhile: it would be undone. One that came before has other tenants, and these are left.
         let turn = Arc::clone(&self.turn);
         let _turn = turn.lock().await;
-        let reread = timeout(HANGS, tokio::task::spawn_blocking(move || reread(&changed))).await;
-        for reread in reread.into_iter().flatten().flatten() {
-            self.take(reread).await;
+        let names: Vec<String> = changed.iter().map(|tenant| tenant.policy.name.clone()).collect();
+        let mut task = tokio::task::spawn_blocking(move || reread(&changed));
+        match timeout(HANGS, &mut task).await {
+            Ok(Ok(reread)) => {
+                for reread in reread {
+                    self.take(reread).await;
+                }
+                return;
+            }
+            Ok(Err(_)) => tracing::error!(tenants = names.join(" "), "reading changed files panicked"),
+            Err(_) => {
+                let message =
+                    "a changed certificate, key or list hangs, or a trust set does: the former ones are served";
+                tracing::error!(tenants = names.join(" "), "{message}");
+            }
+        }
+        // The change was not taken, so that it shall be found again, once they are read.
+        for name in names {
+            self.last.remove(&name);
+            self.hanging.push((name, task.abort_handle()));
         }
     }
 
@@ -84,7 +101,7 @@ impl Watch {
             Err(_) => {
                 let tenant = at.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 tracing::error!(tenant, "a certificate, key or other file hangs: the former ones are served");
-                self.hanging.push((tenant, task));
+                self.hanging.push((tenant, task.abort_handle()));
             }
         }
         Vec::new()

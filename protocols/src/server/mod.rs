@@ -31,7 +31,7 @@ use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
 
 use crate::front::Generation;
-use crate::life::Counted;
+use crate::life::{Counted, Life};
 use crate::record::RecordLog;
 use doors::Doors;
 use listening::Listening;
@@ -54,6 +54,8 @@ pub struct Server {
     failures: Vec<Failure>,
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
+    /// Of tenants that were removed, as long as anything of them runs.
+    removed: Mutex<Vec<Arc<Life>>>,
     /// A load that took too long, and that the next reload does not wait for.
     hanging: tokio::sync::Mutex<Option<JoinHandle<Result<Loaded, Problems>>>>,
     /// Of the last load, for the next.
@@ -142,6 +144,7 @@ impl Server {
             since,
             failures,
             errors: Mutex::default(),
+            removed: Mutex::default(),
             hanging: tokio::sync::Mutex::default(),
             memory: Mutex::new(deployment.memory.clone()),
             unused: Mutex::default(),
@@ -230,13 +233,19 @@ impl Server {
     pub async fn cut(&self) {
         self.tenants().values().for_each(|serving| serving.life.cut());
         let gone = async {
-            while self.tenants().values().any(|serving| serving.life.shares().tasks.alive() > 0) {
+            while self.has_tasks() {
                 tokio::time::sleep(LOOK).await;
             }
         };
         if tokio::time::timeout(CUT, gone).await.is_err() {
             tracing::warn!(connections = self.connections(), "connections have not ended");
         }
+    }
+
+    /// Whether anything runs of a tenant that is there, or was.
+    fn has_tasks(&self) -> bool {
+        let removed = lock(&self.removed).iter().any(|life| life.has_tasks());
+        removed || self.tenants().values().any(|serving| serving.life.has_tasks())
     }
 
     /// Writes what tenants learned to the disk. It waits for a slow disk for a moment only.
@@ -291,8 +300,8 @@ impl Failure {
     }
 }
 
-fn lock(tenants: &Tenants) -> MutexGuard<'_, BTreeMap<String, Serving>> {
-    tenants.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -18,7 +18,9 @@ use crate::life::Life;
 /// How often.
 const REFRESH: Duration = Duration::from_secs(2);
 /// How long one file may take before the others are looked at without it. A million devices take a second.
-const HANGS: Duration = Duration::from_secs(20);
+const HANGS: Duration = Duration::from_secs(5);
+/// The same while another one hangs: it is likely on the same disk, and no harm is done, as what it says is taken when it comes.
+const ALSO_HANGS: Duration = Duration::from_millis(250);
 
 /// A request that is shorter ends by itself, and its connection hears the next one refused. Longer ones are ended, if not
 /// at this look then at the next.
@@ -67,7 +69,8 @@ async fn rounds(
         let mut round = begin(present, look.clone());
         let mut at = None;
         loop {
-            match timeout(hangs, round.recv()).await {
+            let patience = if hanging.is_empty() { hangs } else { hangs.min(ALSO_HANGS) };
+            match timeout(patience, round.recv()).await {
                 Ok(Some(Look::Begun(tenant))) => at = Some(tenant),
                 Ok(Some(Look::Done(tenant, refresh))) => note(&mut last, tenant, refresh),
                 Ok(None) => break,

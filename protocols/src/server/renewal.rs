@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::listening::{Listening, Place};
 use super::serving::Prepared;
-use super::{Failure, Server};
+use super::{Failure, Server, lock};
 use crate::front::Generation;
 
 /// How long a load may take. One of 2,000 tenants and a million devices takes a few seconds.
@@ -163,6 +163,9 @@ impl Server {
                 listening.stop(&self.sockets.passed).await;
             }
             serving.life.end();
+            let mut removed = lock(&self.removed);
+            removed.retain(|life| life.has_tasks());
+            removed.push(serving.life);
         }
     }
 

@@ -199,9 +199,12 @@ impl Cache {
         self.keep(key, bytes.clone());
         drop(reading);
         for next in index + 1..index + TOGETHER {
-            let known = image.version.length(next) == 0 || self.held().stretches.contains(&(*image.version, next));
-            if !known {
-                self.keep((*image.version, next), image.stretch(next)?);
+            let is_known = image.version.length(next) == 0 || self.held().stretches.contains(&(*image.version, next));
+            // What cannot be read ahead is told to whoever asks for it.
+            match (!is_known).then(|| image.stretch(next)) {
+                None => {}
+                Some(Ok(bytes)) => self.keep((*image.version, next), bytes),
+                Some(Err(_)) => break,
             }
         }
         Ok(bytes)

@@ -61,7 +61,12 @@ impl<'a> Loading<'a> {
         }
         let main = main_file::read(&document, problems);
         let files = main.tenant_files(folder);
-        let settings = main.settings;
+        let mut settings = main.settings;
+        if let Some(state) = former.state.filter(|state| **state != settings.state) {
+            let (present, wanted) = (state.display(), settings.state.display());
+            tracing::warn!(%present, %wanted, "`state` is another folder, which counts from the next start");
+            settings.state = state.to_path_buf();
+        }
         let memory = former.memory.map(|memory| memory.under(&digest, today())).unwrap_or_default();
         let trust = Arc::new(trust::read(&document, Some(memory.trust()), &mut Look::default(), now));
         let basis = basis(former.tenants, digest, || Basis { document, digest, settings });
@@ -102,16 +107,20 @@ impl<'a> Loading<'a> {
 /// others: inventories are read here.
 fn side_by_side<T: Send, R: Send>(all: &mut [T], work: impl Fn(&mut T) -> R + Sync) -> Vec<R> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(all.len());
-    let rest = Mutex::new(all.iter_mut().enumerate());
+    // Those of which nothing changed take no longer than to be handed out.
+    let rest = Mutex::new(all.chunks_mut(16).enumerate());
     let next = || rest.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let worker = || iter::from_fn(next).map(|(place, one)| (place, work(one))).collect::<Vec<_>>();
-    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
+    let worker = || {
+        let pieces = iter::from_fn(next).map(|(place, piece)| (place, piece.iter_mut().map(&work).collect()));
+        pieces.collect::<Vec<_>>()
+    };
+    let mut results: Vec<(usize, Vec<R>)> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
         let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
         ended.flatten().collect()
     });
     results.sort_unstable_by_key(|(place, _)| *place);
-    results.into_iter().map(|(_, result)| result).collect()
+    results.into_iter().flat_map(|(_, piece)| piece).collect()
 }
 
 /// Tenants that were loaded with the same provost.toml share it.

@@ -1,32 +1,61 @@
-//! Meeting the tenants' files on a thread of its own, so that a disk that hangs costs the tenants on it, and nobody else.
+//! Meeting the tenants' files on threads of their own, so that a disk that hangs costs the tenants on it, and nobody else.
 
-use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::newcomer::Newcomer;
 
 /// How long one tenant's files may take before the others are met without it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A file that hung, and whether it has answered by now.
-#[derive(Debug, Clone)]
+/// Most threads that meet files at a time. Where one file hangs, those beside it may as well, and are not to be waited for one by one.
+const MOST_ROUNDS: usize = 64;
+
+/// A file that hung.
+#[derive(Clone)]
 pub(super) struct Hanging {
     pub(super) file: PathBuf,
-    has_answered: Arc<AtomicBool>,
+    round: Arc<Round>,
 }
 
+/// Files that one thread meets. It tells nobody of each: waking costs more than to know a file again.
+struct Round {
+    progress: Mutex<Progress>,
+    ended: Condvar,
+}
+
+struct Progress {
+    met: Vec<Newcomer>,
+    /// When it began with the present file.
+    since: Instant,
+    /// Nobody waits for what is met from here on.
+    is_left: bool,
+    has_ended: bool,
+}
+
+/// Whatever ends the thread says so.
+struct End(Arc<Round>);
+
 impl Hanging {
+    /// Whether it has not answered by now.
     pub(super) fn hangs(&self) -> bool {
-        !self.has_answered.load(Ordering::Acquire)
+        !self.round.has_ended()
     }
 }
 
-/// Meets the files in order. One that still hangs since an earlier load is not tried: each try costs a thread.
+impl fmt::Debug for Hanging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hanging").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Meets the files; what comes of them stands in their order. One that still hangs since an earlier load is not tried: each try costs
+/// a thread.
 pub(super) fn meet<M>(
     files: &[PathBuf],
     patience: Duration,
@@ -39,53 +68,94 @@ where
 {
     let mut hang = still;
     hang.retain(Hanging::hangs);
-    let mut met = Vec::with_capacity(files.len());
-    let mut rest: VecDeque<&PathBuf> = files.iter().collect();
-    while !rest.is_empty() {
-        let (tell, told) = channel();
-        let has_answered = Arc::new(AtomicBool::new(false));
-        let batch: Vec<PathBuf> = rest
-            .iter()
-            .filter(|file| !hang.iter().any(|hanging| hanging.file == ***file))
-            .map(|file| (*file).clone())
-            .collect();
-        let (mut read, answers) = (begin(), Arc::clone(&has_answered));
-        thread::spawn(move || {
-            for file in batch {
-                let newcomer = read(&file);
-                if tell.send(newcomer).is_err() {
-                    break;
-                }
+    let is_hanging = |file: &PathBuf| hang.iter().any(|one| one.file == *file);
+    let mut met: Vec<(&PathBuf, Option<Newcomer>)> =
+        files.iter().map(|file| (file, is_hanging(file).then(|| hanging(file)))).collect();
+    let mut threads = thread::available_parallelism().map_or(1, NonZero::get);
+    loop {
+        let mut rest: Vec<_> = met.iter_mut().filter(|(_, newcomer)| newcomer.is_none()).collect();
+        if rest.is_empty() {
+            break;
+        }
+        let share = rest.len().div_ceil(threads);
+        let rounds: Vec<_> = rest.chunks_mut(share).map(|share| (Round::begin(share, begin()), share)).collect();
+        for (round, share) in rounds {
+            let mut share = share.iter_mut();
+            for (newcomer, (_, place)) in round.met(patience).into_iter().zip(&mut share) {
+                *place = Some(newcomer);
             }
-            answers.store(true, Ordering::Release);
-        });
-        while let Some(file) = rest.pop_front() {
-            if hang.iter().any(|hanging| hanging.file == *file) {
-                met.push(hanging(file));
-                continue;
-            }
-            match told.recv_timeout(patience) {
-                Ok(newcomer) => met.push(newcomer),
-                Err(RecvTimeoutError::Timeout) => {
-                    met.push(hanging(file));
-                    hang.push(Hanging { file: file.clone(), has_answered });
-                    break;
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    // Its reading panicked.
-                    met.push(hanging(file));
-                    break;
-                }
+            let Some((file, place)) = share.next() else { continue };
+            *place = Some(hanging(file));
+            // One that has ended has panicked.
+            if !round.has_ended() {
+                hang.push(Hanging { file: (*file).clone(), round });
             }
         }
+        threads = (2 * threads).min(MOST_ROUNDS);
     }
-    (met, hang)
+    (met.into_iter().filter_map(|(_, newcomer)| newcomer).collect(), hang)
+}
+
+impl Round {
+    /// Meets the files, in order, on a thread of its own, until nobody waits for it any more.
+    fn begin<M>(files: &[&mut (&PathBuf, Option<Newcomer>)], mut meet: M) -> Arc<Self>
+    where
+        M: FnMut(&Path) -> Newcomer + Send + 'static,
+    {
+        let progress = Progress { met: Vec::new(), since: Instant::now(), is_left: false, has_ended: false };
+        let round = Arc::new(Self { progress: Mutex::new(progress), ended: Condvar::new() });
+        let files: Vec<PathBuf> = files.iter().map(|(file, _)| (*file).clone()).collect();
+        let own = End(Arc::clone(&round));
+        // Where the system has no thread to give, the closure is dropped, and with it the end is told.
+        let _ = thread::Builder::new().spawn(move || {
+            for file in files {
+                let newcomer = meet(&file);
+                let mut progress = own.0.progress();
+                if progress.is_left {
+                    break;
+                }
+                progress.met.push(newcomer);
+                progress.since = Instant::now();
+            }
+        });
+        round
+    }
+
+    /// What was met, once it is all, or once a file has taken longer than `patience`. Nobody waits any more then.
+    fn met(&self, patience: Duration) -> Vec<Newcomer> {
+        let mut progress = self.progress();
+        loop {
+            let left = patience.saturating_sub(progress.since.elapsed());
+            if progress.has_ended || left.is_zero() {
+                break;
+            }
+            let waited = self.ended.wait_timeout(progress, left);
+            progress = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        progress.is_left = true;
+        mem::take(&mut progress.met)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.progress().has_ended
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.progress().has_ended = true;
+        self.0.ended.notify_all();
+    }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
 
     use super::super::memory::Memory;
     use super::*;
@@ -123,10 +193,37 @@ mod tests {
         let count = tries.lock().unwrap().iter().filter(|file| file.as_path() == Path::new("b")).count();
         assert_eq!(count, 1, "each try would cost a thread");
         drop(release);
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while still.iter().any(Hanging::hangs) && std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while still.iter().any(Hanging::hangs) && Instant::now() < deadline {
             thread::yield_now();
         }
         assert_eq!(round(still).0, ["a.met", "b.met", "c.met"]);
+    }
+
+    #[test]
+    fn many_files_that_hang_are_not_waited_for_one_by_one() {
+        let files: Vec<PathBuf> = (0..400).map(|number| PathBuf::from(number.to_string())).collect();
+        let is_bad = |file: &Path| file.to_str().unwrap().ends_with('7');
+        let (release, hang) = channel::<()>();
+        let hang = Arc::new(Mutex::new(hang));
+        let begin = || {
+            let hang = Arc::clone(&hang);
+            move |file: &Path| {
+                if is_bad(file) {
+                    let _ = hang.lock().unwrap().recv();
+                }
+                Newcomer::hanging(&file.with_extension("met"), &Memory::default())
+            }
+        };
+        let (patience, start) = (Duration::from_millis(100), Instant::now());
+        let (met, hang) = meet(&files, patience, Vec::new(), begin, |file| Newcomer::hanging(file, &Memory::default()));
+        // One by one it would be 40 times as long as one may take.
+        assert!(start.elapsed() < patience * 25, "{:?}", start.elapsed());
+        for (file, newcomer) in files.iter().zip(met) {
+            let expected = if is_bad(file) { file.clone() } else { file.with_extension("met") };
+            assert_eq!(newcomer.file, expected);
+        }
+        assert_eq!(hang.len(), 40);
+        drop(release);
     }
 }

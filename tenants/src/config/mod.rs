@@ -106,6 +106,8 @@ pub struct Former<'a> {
     pub removals: Removals,
     /// What the last load left.
     pub memory: Option<&'a Memory>,
+    /// The folder of the state. It stays as long as the server runs: accounts and sources are kept there.
+    pub state: Option<&'a Path>,
 }
 
 /// Reads the configuration at `path`, overlaid by the `PROVOST_…` variables of `environment`.

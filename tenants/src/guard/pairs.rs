@@ -85,9 +85,9 @@ impl Pairs {
         if fresh.is_empty() {
             return;
         }
-        let saved = file.append(&fresh).and_then(|()| {
-            let known = self.known().used.len();
-            if file.lines > 2 * known + SPARE_LINES { file.write_anew(&self.known().in_order()) } else { Ok(()) }
+        let saved = file.append(&fresh).and_then(|()| match self.worth_writing(file.lines) {
+            Some(pairs) => file.write_anew(&pairs),
+            None => Ok(()),
         });
         if let Err(error) = saved {
             tracing::warn!(file = %file.path.display(), %error, "cannot keep which source had which device");
@@ -97,6 +97,12 @@ impl Pairs {
             let beyond = known.fresh.len().saturating_sub(known.used.len());
             known.fresh.drain(..beyond);
         }
+    }
+
+    /// All pairs, where most of so many lines say nothing new. Requests ask what is known, so nothing is written under its lock.
+    fn worth_writing(&self, lines: usize) -> Option<Vec<Pair>> {
+        let known = self.known();
+        (lines > 2 * known.used.len() + SPARE_LINES).then(|| known.in_order())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -153,29 +159,32 @@ impl PairsFile {
 
     fn write_anew(&mut self, pairs: &[Pair]) -> io::Result<()> {
         let temporary = self.path.with_extension("new");
-        write(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?, "", pairs)?;
+        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+        // What it takes the place of must not be gone before it is on the disk.
+        write(file, "", pairs)?.sync_all()?;
         std::fs::rename(&temporary, &self.path)?;
         self.lines = pairs.len();
         Ok(())
     }
 }
 
-fn write(file: File, begin: &str, pairs: &[Pair]) -> io::Result<()> {
+fn write(file: File, begin: &str, pairs: &[Pair]) -> io::Result<File> {
     let mut file = BufWriter::new(file);
     file.write_all(begin.as_bytes())?;
     for (source, device) in pairs {
         writeln!(file, "{source} {device}")?;
     }
-    file.flush()
+    Ok(file.into_inner()?)
 }
 
 /// How many lines there are. A line that is none is passed over: the file is ours, and a crash may cut its last one.
 fn read(path: &Path, known: &mut Known, most: usize) -> io::Result<usize> {
     let mut lines = 0;
-    for line in BufReader::new(File::open(path)?).lines() {
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
         let line = line?;
         lines += 1;
-        let pair = line.split_once(' ').and_then(|(source, device)| Some((source.parse().ok()?, device.parse().ok()?)));
+        let line = std::str::from_utf8(&line).ok().and_then(|line| line.split_once(' '));
+        let pair = line.and_then(|(source, device)| Some((source.parse().ok()?, device.parse().ok()?)));
         if let Some(pair) = pair {
             known.learn(pair, most);
         }

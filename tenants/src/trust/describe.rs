@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use provost_core::identity::{MacPlace, MacRule};
 use provost_core::proof::Attribute;
+use provost_core::text::is_hidden;
 use provost_core::{Mac, NoIdentity};
 use rustls::pki_types::CertificateDer;
 use x509_parser::oid_registry::OidRegistry;
@@ -159,11 +160,7 @@ pub(super) fn printable_name(name: &X509Name<'_>) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    // Format characters turn the reading direction around, so that a name looks like another.
-    let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().flat_map(|c| if hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars().flat_map(|c| if is_hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::stream::Stream;
 use super::{Ends, Plan, SetupCommands};
 use crate::ftp::reply::Reply;
 use crate::ftp::session::Session;
-use crate::listen::{Lease, Ports};
+use crate::listen::{Lease, Ports, is_of_peer};
 use crate::record::Outcome;
 
 /// Where the operator names no range: what Linux takes for ports of its own choice by default. A port is picked here and not
@@ -87,8 +87,11 @@ impl Session {
             }
             Err(error) => {
                 let mut exchange = self.front.exchange(self.client, "PASV", b"");
-                exchange.detail(error);
-                exchange.finish(Outcome::Refused, Some("passive_ports"));
+                exchange.detail(&error);
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => exchange.finish(Outcome::Refused, Some("passive_ports")),
+                    _ => exchange.finish(Outcome::Error, Some("socket")),
+                }
                 Err(Reply::CANNOT_CONNECT)
             }
         }
@@ -151,7 +154,11 @@ pub(super) async fn accept(passive: Passive, client: ClientAddr) -> io::Result<S
     }
     let listener = tokio::net::TcpListener::from_std(passive.listener)?;
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_peer(&error) => continue,
+            Err(error) => return Err(error),
+        };
         if is_of(peer, client) {
             return Ok(Stream::watching(stream));
         }
