@@ -25,6 +25,9 @@ use crate::record::{Flood, Outcome, RecordLog};
 use crate::reports::Reports;
 use crate::tls::{ShownChain, TlsFront};
 
+/// What is recorded of a peer that has not asked for anything yet.
+const CONNECT: (&str, &[u8]) = ("CONNECT", b"");
+
 /// What the peers of one listener meet first. It outlives reloads: what is asked of it is asked of the present generation.
 #[derive(Debug)]
 pub struct Front {
@@ -183,21 +186,35 @@ impl Front {
     /// # Errors
     /// - [`Turned`]: the address lies outside the prefixes, or there is no place; a record is written
     pub fn admit(self: &Arc<Self>, client: ClientAddr) -> Result<Slot, Turned> {
+        self.admit_for(client, CONNECT)
+    }
+
+    /// The same where a request comes with the first packet: its method and its path, for the record.
+    pub(crate) fn admit_for(
+        self: &Arc<Self>,
+        client: ClientAddr,
+        asked: (&'static str, &[u8]),
+    ) -> Result<Slot, Turned> {
         let present = self.present.load();
         if let Err(denial) = admit(&present.tenant.policy, &present.listener.policy, client) {
-            self.turn(client, |exchange| _ = exchange.deny(&denial));
+            self.turn(client, asked, |exchange| _ = exchange.deny(&denial));
             return Err(Turned::Away);
         }
         Slots::take(&self.life.shares().slots, client.ip(), &present.tenant.limits).ok_or_else(|| {
-            self.turn(client, |exchange| exchange.end(Outcome::Refused, Some("busy")));
+            self.turn(client, asked, |exchange| exchange.end(Outcome::Refused, Some("busy")));
             Turned::Busy
         })
     }
 
     /// Records that a peer is turned away, unless that was recorded of too many others just now.
-    fn turn(self: &Arc<Self>, client: ClientAddr, end: impl FnOnce(&mut Exchange)) {
+    fn turn(
+        self: &Arc<Self>,
+        client: ClientAddr,
+        (method, path): (&'static str, &[u8]),
+        end: impl FnOnce(&mut Exchange),
+    ) {
         let Some(left_out) = self.turned.take(Instant::now()) else { return };
-        let mut exchange = self.exchange(client, "CONNECT", b"");
+        let mut exchange = self.exchange(client, method, path);
         exchange.record.left_out = left_out;
         end(&mut exchange);
     }
@@ -205,7 +222,7 @@ impl Front {
     /// Turns a peer away that has not been admitted: with a word for it for want of a place, else for its address.
     pub(crate) fn turn_away(self: &Arc<Self>, client: ClientAddr, busy: Option<&'static str>) {
         match busy {
-            Some(busy) => self.turn(client, |exchange| exchange.end(Outcome::Refused, Some(busy))),
+            Some(busy) => self.turn(client, CONNECT, |exchange| exchange.end(Outcome::Refused, Some(busy))),
             None => drop(self.admit(client)),
         }
     }

@@ -11,6 +11,7 @@ mod shares;
 mod slots;
 mod tasks;
 mod turning;
+mod yielding;
 
 pub(crate) use accept::{BATCH, is_of_peer, next, receive};
 pub use accept::{Connection, accept};
@@ -23,3 +24,4 @@ pub(crate) use rate::LeastRate;
 pub use shares::Shares;
 pub use slots::{Slot, Slots};
 pub(crate) use turning::tell;
+pub(crate) use yielding::{GiveWay, Yielding, Yields};

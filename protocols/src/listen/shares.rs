@@ -9,6 +9,7 @@ use super::jobs::Jobs;
 use super::memory::Memory;
 use super::tasks::Tasks;
 use super::turning::Turning;
+use super::yielding::Yielding;
 use crate::passwords::Passwords;
 use crate::record::RecordShare;
 
@@ -17,6 +18,8 @@ use crate::record::RecordShare;
 pub struct Shares {
     /// Places for connections and transfers.
     pub(crate) slots: Arc<Slots>,
+    /// Transfers over datagrams whose peers have not answered: they give way to those who ask later.
+    pub(crate) unanswered: Arc<Yielding>,
     /// Peers for which there was no place.
     pub(crate) turning: Turning,
     /// Records that wait to be written.

@@ -49,7 +49,7 @@ use self::packet::{NoRequest, Packet, Request};
 use self::table::{Arrival, Entry, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
-use crate::listen::{Begins, Ports, Room, Slot};
+use crate::listen::{Begins, Ports, Room, Slot, Yielding};
 use crate::record::{Flood, Outcome};
 
 /// How long receiving rests after an error that lies in this machine's resources.
@@ -65,6 +65,8 @@ struct Shared {
     outlet: Arc<Outlet>,
     /// Those of a range that transfers have.
     ports: Arc<Ports>,
+    /// Transfers that only dally.
+    dallying: Arc<Yielding>,
     /// Answers to packets that belong to no transfer: their source may be forged.
     strays: Flood,
 }
@@ -82,6 +84,7 @@ pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
         table: Arc::default(),
         outlet: Arc::clone(listening.outlet()),
         ports: Arc::default(),
+        dallying: Arc::default(),
         strays: Flood::default(),
     }));
     let Serving(shared) = &serving;
@@ -133,7 +136,7 @@ fn is_of_peer(error: &io::Error) -> bool {
 fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagram: &Datagram<'_>) {
     match Request::parse(datagram.bytes) {
         Ok(request) => {
-            let Some(slot) = place(shared, datagram) else { return };
+            let Some(slot) = place(shared, datagram, &request) else { return };
             let client = ClientAddr::from(datagram.peer);
             let ends = [datagram.local, datagram.peer];
             let asked = Asked { shared: Arc::clone(shared), client, ends, datagram: datagram.bytes.into(), request };
@@ -152,10 +155,18 @@ fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagra
 
 /// A place for a new transfer, unless the request belongs to one that is running or the peer is turned away. Both are
 /// met with silence: a phone that may be served asks again.
-fn place(shared: &Shared, datagram: &Datagram<'_>) -> Option<Slot> {
+///
+/// Peers that have not answered, whose addresses may be forged, leave half of the tenant's places to others: the oldest of them gives
+/// way to the next one. One that is there answers long before so many others have asked.
+fn place(shared: &Shared, datagram: &Datagram<'_>, request: &Request) -> Option<Slot> {
     match shared.table.arrive(datagram.peer, datagram.bytes, datagram.arrived) {
         Arrival::Repeated => None,
-        Arrival::New => shared.front.admit(ClientAddr::from(datagram.peer)).ok(),
+        Arrival::New => {
+            let asked = (request.method(), request.name.as_slice());
+            let slot = shared.front.admit_for(ClientAddr::from(datagram.peer), asked).ok()?;
+            shared.front.shares().unanswered.make_room(shared.front.limits().connections.div_ceil(2));
+            Some(slot)
+        }
     }
 }
 
@@ -189,7 +200,9 @@ impl Asked {
     fn enter(&self, slot: Slot) -> Entry {
         let [_, peer] = self.ends;
         let by_listening = self.shared.front.listener().tftp.transfer_ports == TransferPorts::Listening;
-        Table::enter(&self.shared.table, peer, &self.datagram, slot, by_listening.then(Inbox::default))
+        let entry = Table::enter(&self.shared.table, peer, &self.datagram, slot, by_listening.then(Inbox::default));
+        entry.shared().yields_to_others(&self.shared.front.shares().unanswered, peer);
+        entry
     }
 
     /// Serves the request, and once more where it came again so late that the transfer had ended before it heard of it: a phone

@@ -16,6 +16,8 @@ pub(super) type TftpError = Packet<'static>;
 pub(super) const SERVER_ERROR: TftpError = Packet::Error { code: 0, text: b"Server error" };
 /// The file changed while it was sent.
 pub(super) const FILE_CHANGED: TftpError = Packet::Error { code: 0, text: b"File changed, ask again" };
+/// Less was sent than was announced.
+pub(super) const INCOMPLETE: TftpError = Packet::Error { code: 0, text: b"Shorter than announced" };
 /// The file is not there.
 pub(super) const NOT_FOUND: TftpError = Packet::Error { code: 1, text: b"File not found" };
 /// It may not be had.
@@ -58,9 +60,9 @@ pub(super) fn of_upload(error: &UploadError) -> (TftpError, Outcome, &'static st
         UploadError::TooLarge { .. } => (DISK_FULL, Outcome::Refused, "too_large"),
         UploadError::NoSpace(_) => (DISK_FULL, Outcome::Refused, "no_space"),
         UploadError::Unstorable => (ACCESS_VIOLATION, Outcome::Refused, "unstorable"),
+        UploadError::BodyLength => (INCOMPLETE, Outcome::Refused, "body_length"),
         // A WRQ is always a whole file, so that neither can be; they are answered all the same.
         UploadError::BeyondEnd { .. } => (ACCESS_VIOLATION, Outcome::Refused, "beyond_end"),
-        UploadError::BodyLength => (ACCESS_VIOLATION, Outcome::Refused, "body_length"),
         UploadError::Changed => (ACCESS_VIOLATION, Outcome::Refused, "precondition"),
         UploadError::Io { .. } => (SERVER_ERROR, Outcome::Error, "io"),
     }

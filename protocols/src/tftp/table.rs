@@ -9,12 +9,14 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
+use provost_core::Source;
+
 use super::inbox::Inbox;
-use crate::listen::Slot;
+use crate::listen::{GiveWay, Slot, Yielding, Yields};
 
 /// The transfers of one listener.
 #[derive(Debug, Default)]
@@ -36,6 +38,10 @@ pub(super) struct Running {
     replaced: AtomicBool,
     /// The listening socket is closed.
     closed: AtomicBool,
+    /// Its place is wanted.
+    gives_way: AtomicBool,
+    /// What makes it give way: that it has not been answered, later that it only dallies.
+    yields: Mutex<Option<Yields>>,
     /// Who waits to be told.
     waker: Mutex<Option<Waker>>,
     /// Where the transfer answers from the listening port: what the peer sends.
@@ -51,6 +57,8 @@ pub(super) enum Signal {
     Replaced,
     /// The listening socket, from which the transfer answers, is closed.
     Closed,
+    /// Its place is wanted for another one.
+    GiveWay,
 }
 
 /// A transfer's entry in the table. Dropped, it is gone, and so is its place.
@@ -118,6 +126,8 @@ impl Table {
             again: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            gives_way: AtomicBool::new(false),
+            yields: Mutex::default(),
             waker: Mutex::default(),
             inbox,
         });
@@ -151,6 +161,7 @@ impl Running {
             Signal::Again => &self.again,
             Signal::Replaced => &self.replaced,
             Signal::Closed => &self.closed,
+            Signal::GiveWay => &self.gives_way,
         }
     }
 
@@ -161,7 +172,7 @@ impl Running {
             *waker = Some(cx.waker().clone());
         }
         let told = |signal: &Signal| self.flag(*signal).swap(false, Ordering::Acquire);
-        [Signal::Closed, Signal::Replaced, Signal::Again].into_iter().find(told)
+        [Signal::Closed, Signal::GiveWay, Signal::Replaced, Signal::Again].into_iter().find(told)
     }
 
     /// Whether the request came again and the transfer ended before it heard of it. It is settled once the entry is dropped.
@@ -187,12 +198,31 @@ impl Running {
 
     /// The peer has answered: from now on its request, sent again, is another one.
     pub(super) fn answered(&self) {
-        self.answered.store(true, Ordering::Relaxed);
+        if !self.answered.swap(true, Ordering::Relaxed) {
+            self.yields().take();
+        }
+    }
+
+    /// From now on it ends when its place is wanted: until it is answered, or for good where it has been.
+    pub(super) fn yields_to_others(self: &Arc<Self>, yielding: &Arc<Yielding>, peer: SocketAddr) {
+        let one: Weak<Self> = Arc::downgrade(self);
+        let yields = yielding.enter(Source::from(peer.ip()), one);
+        *self.yields() = Some(yields);
+    }
+
+    fn yields(&self) -> MutexGuard<'_, Option<Yields>> {
+        self.yields.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the peer has answered.
     pub(super) fn is_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
+    }
+}
+
+impl GiveWay for Running {
+    fn give_way(&self) {
+        self.tell(Signal::GiveWay);
     }
 }
 

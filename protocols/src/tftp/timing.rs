@@ -143,6 +143,11 @@ impl Pace {
         self.waits(now);
     }
 
+    /// The peer is there, though what it sent brought the transfer no further.
+    pub(super) fn answered(&mut self) {
+        self.unanswered = None;
+    }
+
     /// Whether a peer that has not answered yet may be sent its packet once more.
     pub(super) fn may_repeat(&self) -> bool {
         self.unanswered != Some(0)

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use provost_core::ClientAddr;
 use provost_core::decision::admit;
+use provost_core::{ClientAddr, Source};
 use provost_tenants::{Limits, TransferPorts};
 
 use super::Shared;
@@ -21,10 +21,10 @@ use super::options::Granted;
 use super::packet::{DATA_HEADER_BYTES, Packet};
 use super::refuse;
 use super::socket::Socket;
-use super::source::Source;
+use super::source::Source as FileSource;
 use super::table::{Entry, Running, Signal};
 use crate::front::Front;
-use crate::listen::Flow;
+use crate::listen::{Flow, Yielding};
 use crate::record::text_of;
 
 /// Room for what a reader sends: ACKs, padded ones too, and ERROR texts.
@@ -57,6 +57,8 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Transfer {
     front: Arc<Front>,
+    /// Those of the listener that only dally.
+    dallying: Arc<Yielding>,
     socket: Socket,
     peer: SocketAddr,
     entry: Entry,
@@ -98,6 +100,8 @@ pub(super) enum Over {
     Timeout,
     /// The listener, from whose port the transfer answers, has ended.
     Closed,
+    /// The peer has not answered, and others want its place.
+    GaveWay,
 }
 
 impl Transfer {
@@ -114,6 +118,7 @@ impl Transfer {
         let received = vec![0; if socket.is_listening() { 0 } else { SMALL_PACKET_BYTES }];
         Ok(Self {
             front: Arc::clone(&shared.front),
+            dallying: Arc::clone(&shared.dallying),
             socket,
             peer,
             entry,
@@ -153,6 +158,11 @@ impl Transfer {
     /// What the listener knows of the peer's requests.
     pub(super) fn running(&self) -> &Running {
         self.entry.running()
+    }
+
+    /// The file is stored: what follows is for the case that the last ACK was lost, and ends where its port is wanted.
+    pub(super) fn dallies(&self) {
+        self.entry.shared().yields_to_others(&self.dallying, self.peer);
     }
 
     /// Says which ACK acknowledges everything that was sent.
@@ -198,6 +208,7 @@ impl Transfer {
             Some(Signal::Again) => return Poll::Ready(Ok(Event::Again)),
             Some(Signal::Replaced) => self.ending = Some(now + LAST_WORDS),
             Some(Signal::Closed) => return Poll::Ready(Ok(Event::Over(Over::Closed))),
+            Some(Signal::GiveWay) => return Poll::Ready(Ok(Event::Over(Over::GaveWay))),
             None => {}
         }
         let wake = self.ending.map_or(due, |ending| ending.min(due));
@@ -269,7 +280,7 @@ impl Transfer {
     }
 
     /// Sends blocks, as many at a time as may be: all packets of a window go through here.
-    pub(super) async fn send_blocks(&mut self, mut blocks: Range<u64>, source: &Source) {
+    pub(super) async fn send_blocks(&mut self, mut blocks: Range<u64>, source: &FileSource) {
         let packet_bytes = DATA_HEADER_BYTES + source.block_bytes();
         while blocks.start < blocks.end {
             let joined = u64::try_from(self.socket.joined(packet_bytes)).unwrap_or(1);
@@ -328,7 +339,11 @@ fn own_socket(shared: &Shared, local: SocketAddr, peer: SocketAddr) -> io::Resul
                 lease.as_ref().map(|lease| lease.port)
             });
             network.datagram_socket_among(local, ports).map_err(|error| match error.kind() {
-                io::ErrorKind::AddrNotAvailable => io::Error::new(io::ErrorKind::AddrInUse, NO_PORT),
+                io::ErrorKind::AddrNotAvailable => {
+                    // The peer asks again in a moment.
+                    shared.dallying.end_one(Source::from(peer.ip()));
+                    io::Error::new(io::ErrorKind::AddrInUse, NO_PORT)
+                }
                 _ => error,
             })?
         }
@@ -344,6 +359,7 @@ impl Over {
             Self::Restarted => "restarted",
             Self::Timeout => "timeout",
             Self::Closed => "listener_closed",
+            Self::GaveWay => "gave_way",
         }
     }
 
@@ -354,6 +370,7 @@ impl Over {
             Self::Restarted => "the peer sent another request from the same port",
             Self::Timeout => "the peer did not answer any more",
             Self::Closed => "the listener ended, and the transfer answered from its port",
+            Self::GaveWay => "the peer had not answered, and too many others had not either",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use provost_core::{ClientAddr, Operation, Proofs};
-use provost_tenants::uploads::{Spool, Stored, Target, UploadError};
+use provost_tenants::uploads::{Announced, Spool, Stored, Target, UploadError};
 
 use super::netascii::Decoder;
 use super::numbers::Numbers;
@@ -38,7 +38,7 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
     };
     // It ends early only if it panics, and then the exchange has written its record.
     let begun = front.off_runtime(move || begin(exchange, request.asked, expected)).await;
-    let (exchange, spool, asked) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
+    let (exchange, upload, asked) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
         Ok(begun) => begun,
         Err(Some(error)) => return transfer.send(&error).await,
         Err(None) => return,
@@ -53,7 +53,9 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         pace: Pace::new(granted.timeout, &front.limits(), Instant::now()),
         body: Body {
             front: Arc::clone(&front),
-            spool: Some(spool),
+            upload: Some(Upload::Announced(upload)),
+            announced: expected,
+            received: 0,
             pending: Vec::new(),
             decoder: Decoder::default(),
             mode,
@@ -64,16 +66,16 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
     writing.run(exchange).await;
 }
 
-/// Decides and begins the upload, in one hop off the runtime.
+/// Decides whether the upload may begin, in one hop off the runtime. Nothing is held for it: whoever asks may not be there.
 fn begin(
     mut exchange: Exchange,
     asked: Asked,
     expected: Option<u64>,
-) -> Result<(Exchange, Spool, Asked), Option<TftpError>> {
+) -> Result<(Exchange, Announced, Asked), Option<TftpError>> {
     let permit = exchange.decide(Operation::Write, &Proofs::none()).map_err(refuse::of_refusal)?;
     let asked = asked.within(&permit.rule().tftp_options);
-    match exchange.tenant().uploads.begin(permit, expected) {
-        Ok(spool) => Ok((exchange, spool, asked)),
+    match exchange.tenant().uploads.announce(permit, expected) {
+        Ok(upload) => Ok((exchange, upload, asked)),
         Err(error) => Err(Some(refused(&mut exchange, &error))),
     }
 }
@@ -144,7 +146,11 @@ impl Writing {
         let taken = self.receiver.received(number, self.transfer.payload().len());
         match taken {
             Taken::Nothing => {}
-            Taken::Acknowledge => self.repeat().await,
+            Taken::Acknowledge => {
+                // It has seen the OACK, even if its first blocks were lost: a second one would say that all is well (RFC 7440 section 4).
+                self.answered(exchange);
+                self.repeat().await;
+            }
             Taken::Keep | Taken::Last => self.keep(exchange).await?,
             Taken::KeepAndAcknowledge => {
                 self.keep(exchange).await?;
@@ -155,11 +161,17 @@ impl Writing {
         Ok(taken)
     }
 
-    async fn keep(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
+    /// The peer is there.
+    fn answered(&mut self, exchange: &mut Exchange) {
         if !self.transfer.running().is_answered() {
             exchange.answered();
         }
         self.transfer.running().answered();
+        self.pace.answered();
+    }
+
+    async fn keep(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
+        self.answered(exchange);
         let bytes = self.transfer.payload();
         self.pace.progressed(Instant::now(), bytes.len());
         exchange.add_bytes(bytes.len() as u64);
@@ -187,6 +199,7 @@ impl Writing {
     /// Waits for the last block once more: if the last ACK was lost, the peer would take its upload for failed
     /// (RFC 1350 section 6).
     async fn dally(&mut self) {
+        self.transfer.dallies();
         let end = Instant::now() + self.pace.dally();
         loop {
             match self.transfer.next(end).await {
@@ -201,11 +214,29 @@ impl Writing {
     }
 }
 
+/// What is sent, before and after its first bytes are written.
+enum Upload {
+    Announced(Announced),
+    Begun(Spool),
+}
+
+impl Upload {
+    fn begun(self) -> Result<Spool, UploadError> {
+        match self {
+            Self::Announced(announced) => announced.begin(),
+            Self::Begun(spool) => Ok(spool),
+        }
+    }
+}
+
 /// The body on its way to the spool, in pieces that are worth a hop off the runtime.
 struct Body {
     front: Arc<Front>,
     /// Absent only while it is being written, and after an error.
-    spool: Option<Spool>,
+    upload: Option<Upload>,
+    /// How many bytes the peer said that it has; absent where it did not, or where they are translated.
+    announced: Option<u64>,
+    received: u64,
     pending: Vec<u8>,
     decoder: Decoder,
     mode: Mode,
@@ -216,6 +247,7 @@ struct Body {
 
 impl Body {
     async fn add(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
+        self.received = self.received.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         match self.mode {
             Mode::Octet => self.pending.extend_from_slice(bytes),
             Mode::Netascii => self.decoder.decode(bytes, &mut self.pending),
@@ -224,11 +256,15 @@ impl Body {
             return Ok(());
         }
         let spool = self.with_spool(|mut spool, pending| spool.write(pending).map(|()| spool)).await?;
-        self.spool = Some(spool);
+        self.upload = Some(Upload::Begun(spool));
         Ok(())
     }
 
+    /// Stores the file. One that is shorter than announced has broken off; a log may have grown meanwhile.
     async fn finish(&mut self) -> Result<Stored, UploadError> {
+        if self.announced.is_some_and(|announced| self.received < announced) {
+            return Err(UploadError::BodyLength);
+        }
         self.decoder.finish(&mut self.pending);
         self.with_spool(|mut spool, pending| {
             spool.write(pending)?;
@@ -242,10 +278,10 @@ impl Body {
         work: impl FnOnce(Spool, &[u8]) -> Result<T, UploadError> + Send + 'static,
     ) -> Result<T, UploadError> {
         let gone = || UploadError::Io { operation: "write the spool", source: std::io::ErrorKind::BrokenPipe.into() };
-        let spool = self.spool.take().ok_or_else(gone)?;
+        let upload = self.upload.take().ok_or_else(gone)?;
         let mut pending = std::mem::take(&mut self.pending);
         let work = move || {
-            let result = work(spool, &pending);
+            let result = upload.begun().and_then(|spool| work(spool, &pending));
             pending.clear();
             (result, pending)
         };

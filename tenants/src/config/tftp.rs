@@ -28,6 +28,7 @@ pub(super) fn read(section: &mut Section<'_>, protocol: Protocol) -> TftpSetting
 fn transfer_ports(field: &Field<'_>) -> Option<TransferPorts> {
     let text = field.text(PORTS)?;
     if text == LISTENING {
+        field.warn("answers can be forged here: whoever can forge a phone's address can have files sent there, and be taken for it");
         return Some(TransferPorts::Listening);
     }
     let range = super::ftp::range(text);

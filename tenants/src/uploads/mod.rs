@@ -23,7 +23,7 @@ mod tests;
 
 pub use operator::{Selection, UploadEntry};
 pub use settings::{Durability, UploadsSettings};
-pub use spool::Spool;
+pub use spool::{Announced, Spool};
 
 use std::io;
 use std::sync::Arc;
@@ -86,8 +86,8 @@ pub enum UploadError {
         /// The present size in bytes.
         size: u64,
     },
-    /// The body has another length than its range.
-    #[error("the body is not as long as its range")]
+    /// The body has another length than its range, or is shorter than was announced.
+    #[error("the body is not as long as it was said to be")]
     BodyLength,
     /// What stands there is not what the peer made its condition.
     #[error("the upload is not what the request is conditional on")]
@@ -133,6 +133,14 @@ impl Uploads {
     /// - [`UploadError::Unstorable`]: the permit is to read, too many folders stand in the path, or one of them may be the
     ///   name of a file and the device is not proven
     pub fn begin(&self, permit: Permit, expected: Option<u64>) -> Result<Spool, UploadError> {
+        self.announce(permit, expected)?.begin()
+    }
+
+    /// The same up to where anything is held for it: for a peer that has only said that it will send. It blocks.
+    ///
+    /// # Errors
+    /// - as [`Uploads::begin`]
+    pub fn announce(&self, permit: Permit, expected: Option<u64>) -> Result<Announced, UploadError> {
         let Operation::Write = permit.operation() else { return Err(UploadError::Unstorable) };
         let device = permit.device().ok_or(UploadError::Unstorable)?;
         let path = stored_name(self.settings.case, permit.path(), Some(device));
@@ -143,7 +151,8 @@ impl Uploads {
         if permit.proven().is_none() && folders(&path).any(may_be_a_file) {
             return Err(UploadError::Unstorable);
         }
-        Spool::begin(&self.settings, &self.state, permit, device, path, expected)
+        let (settings, state) = (Arc::clone(&self.settings), Arc::clone(&self.state));
+        Announced { settings, state, permit, device, path }.checked(expected.unwrap_or(0))
     }
 
     /// The directory and the name in it under which the upload at `path` is read.

@@ -32,40 +32,48 @@ pub struct Spool {
     asked_at: u64,
 }
 
-impl Spool {
-    pub(super) fn begin(
-        settings: &Arc<UploadsSettings>,
-        state: &Arc<State>,
-        permit: Permit,
-        device: Mac,
-        path: String,
-        expected: Option<u64>,
-    ) -> Result<Self, UploadError> {
-        let expected = expected.unwrap_or(0);
+/// A body that may come. Nothing is held for it.
+#[derive(Debug)]
+pub struct Announced {
+    pub(super) settings: Arc<UploadsSettings>,
+    pub(super) state: Arc<State>,
+    pub(super) permit: Permit,
+    pub(super) device: Mac,
+    pub(super) path: String,
+}
+
+impl Announced {
+    /// Whether so many bytes would fit now.
+    pub(super) fn checked(self, expected: u64) -> Result<Self, UploadError> {
+        let Self { settings, state, permit, device, path } = &self;
         if expected > settings.max_upload {
             return Err(UploadError::TooLarge { limit: settings.max_upload });
         }
         let root = state.root()?;
         let allowance = settings.allowance(permit.rule().kind);
-        state.make_room(root, device, Reclaim::Nothing, |ledger| {
-            ledger.check_spool(device, &path, [0, expected], allowance)
+        state.make_room(root, *device, Reclaim::Nothing, |ledger| {
+            ledger.check_spool(*device, path, [0, expected], allowance)
         })?;
         ask_free_space(settings, state, root, expected)?;
-        state.ledger().open_spool(device, allowance).map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
-        let body = Temporary::create(root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
-        Ok(Self {
-            settings: Arc::clone(settings),
-            state: Arc::clone(state),
-            permit,
-            device,
-            path,
-            body,
-            length: 0,
-            reserved: 0,
-            asked_at: 0,
-        })
+        Ok(self)
     }
 
+    /// Begins the body. It blocks.
+    ///
+    /// # Errors
+    /// - [`UploadError::NoSpace`]: the device sends too many at once
+    /// - [`UploadError::Io`]
+    pub fn begin(self) -> Result<Spool, UploadError> {
+        let Self { settings, state, permit, device, path } = self;
+        let root = state.root()?;
+        let allowance = settings.allowance(permit.rule().kind);
+        state.ledger().open_spool(device, allowance).map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
+        let body = Temporary::create(root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
+        Ok(Spool { settings, state, permit, device, path, body, length: 0, reserved: 0, asked_at: 0 })
+    }
+}
+
+impl Spool {
     /// Adds bytes. It blocks.
     ///
     /// # Errors

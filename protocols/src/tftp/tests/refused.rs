@@ -69,6 +69,38 @@ async fn an_upload_that_breaks_off_leaves_what_was_there() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_shorter_than_announced_leaves_what_was_there() {
+    let site = Site::with(&[]);
+    let name = format!("{MAC}-app.log");
+    Phone::of(site.address).await.store(&format!("WRQ {name} octet"), 512, b"before").await;
+    let mut phone = Phone::of(site.address).await;
+    phone.ask(&format!("WRQ {name} octet tsize=600")).await;
+    phone.get().await;
+    phone.send(Packet::Data { block: 1, bytes: &[7; 100] }).await;
+    assert_eq!(phone.get().await, Got::Error(0));
+    site.recorded(1, "reason=body_length").await;
+    assert_eq!(site.upload(&name).unwrap(), b"before");
+    Phone::of(site.address).await.store(&format!("WRQ {name} octet tsize=100"), 512, &[7; 600]).await;
+    assert_eq!(site.upload(&name).unwrap().len(), 600, "it grew while it was sent");
+}
+
+#[tokio::test]
+async fn who_says_that_it_will_send_and_does_not_keeps_no_device_from_sending() {
+    let site = Site::with(&[]);
+    let mut silent = Vec::new();
+    for number in 0..100 {
+        let mut phone = Phone::of(site.address).await;
+        phone.ask(&format!("WRQ {MAC}-{number}.log octet")).await;
+        assert_eq!(phone.get().await, Got::Ack(0));
+        silent.push(phone);
+    }
+    let name = format!("{MAC}-app.log");
+    Phone::of(site.address).await.store(&format!("WRQ {name} octet"), 512, b"log").await;
+    assert_eq!(site.upload(&name).unwrap(), b"log");
+    assert_eq!(std::fs::read_dir(site.scratch("uploads")).unwrap().count(), 1, "nothing is kept for the others");
+}
+
+#[tokio::test]
 async fn an_address_outside_the_prefixes_hears_nothing() {
     let site = Site::planned(&Plan { allow: "127.0.0.2/32", ..Plan::default() }, &[("a.cfg", b"x")]);
     let outside = Phone::of(site.address).await;

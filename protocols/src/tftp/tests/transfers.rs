@@ -128,6 +128,64 @@ async fn a_window_of_an_upload_is_acknowledged_as_a_whole() {
 }
 
 #[tokio::test]
+async fn blocks_behind_a_lost_first_one_are_told_what_is_missing() {
+    let site = Site::with(&[]);
+    let mut phone = Phone::of(site.address).await;
+    phone.ask(&format!("WRQ {MAC}-app.log octet windowsize=4 blksize=8")).await;
+    assert_eq!(phone.get().await, Got::OptionAck("blksize 8 windowsize 4 ".into()));
+    for block in [2, 3, 4] {
+        phone.send(Packet::Data { block, bytes: b"12345678" }).await;
+    }
+    // A second OACK would be taken for the acknowledgement of the window.
+    assert_eq!(phone.get().await, Got::Ack(0));
+    for block in [1, 2, 3, 4] {
+        phone.send(Packet::Data { block, bytes: b"12345678" }).await;
+    }
+    assert_eq!(phone.get().await, Got::Ack(4));
+    phone.send(Packet::Data { block: 5, bytes: b"" }).await;
+    assert_eq!(phone.get().await, Got::Ack(5));
+    assert_eq!(site.upload(&format!("{MAC}-app.log")).unwrap().len(), 32);
+}
+
+#[tokio::test]
+async fn who_asks_and_never_answers_gives_way_and_who_has_answered_does_not() {
+    let limits = Limits { connections: 8, ..Limits::default() };
+    let site = Site::planned(&Plan { limits, ..Plan::default() }, &[("a.cfg", &content(600))]);
+    let mut reads = Phone::of(site.address).await;
+    reads.ask("RRQ a.cfg octet").await;
+    reads.get().await;
+    reads.send(Packet::Ack(1)).await;
+    assert!(matches!(reads.get().await, Got::Data(2, _)));
+    let mut silent = Vec::new();
+    for asked in 1..=10 {
+        let mut phone = Phone::of(site.address).await;
+        phone.ask("RRQ a.cfg octet").await;
+        phone.get().await;
+        silent.push(phone);
+        // Each that comes when half of the places are taken so ends the oldest.
+        site.recorded(asked.max(4) - 4, "reason=gave_way").await;
+    }
+    reads.send(Packet::Ack(2)).await;
+    site.recorded(1, "outcome=served").await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_stored_leaves_its_port_to_who_asks() {
+    let start = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    let is_free = |port: &u16| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok();
+    let free = (start..32_000).rev().find(is_free).unwrap();
+    let tftp = TftpSettings { transfer_ports: TransferPorts::Among(free..=free), ..TftpSettings::default() };
+    let site = Site::planned(&Plan { tftp, ..Plan::default() }, &[("a.cfg", &content(600))]);
+    let mut phone = Phone::of(site.address).await;
+    phone.store(&format!("WRQ {MAC}-app.log octet"), 512, b"log").await;
+    let mut asks = Phone::of(site.address).await;
+    asks.ask("RRQ a.cfg octet").await;
+    site.recorded(1, "outcome=refused reason=transfer_ports").await;
+    site.ended().await;
+    assert!(asks.fetch("RRQ a.cfg octet").await == content(600), "it asked again");
+}
+
+#[tokio::test]
 async fn a_request_that_comes_twice_is_one_request() {
     let site = Site::with(&[("a.cfg", b"x")]);
     let mut phone = Phone::of(site.address).await;
