@@ -139,6 +139,20 @@ fn keys_of_1024_bits_are_believed_where_they_are_tolerated_and_put_the_listener_
 }
 
 #[test]
+fn a_handshake_that_fails_for_a_short_key_says_so_where_a_password_would_do() {
+    let ca = OldAuthority::new("Modern", MODERN_CA);
+    let short = ca.leaf(SUBJECT, Make { key: "rsa:1024", ..MODERN });
+    let mut sets = Sets::new().set("modern", ca.pem(), "", "");
+    let either = "certificate = \"../tls/server.pem\"\nkey = \"../tls/server.key\"\ntrust = [\"modern\"]\n\
+                  [[listener.exception]]\nouis = [\"00:22:ee\"]\nrequire = [\"address\"]\n";
+    sets.tenant = sets.tenant.listener_named("either", "https", either);
+    let scene = sets.start(&[("short", &short)]);
+    assert_eq!(ask_by(&scene, "either", "short", "-tls1_3"), "");
+    let record = scene.server.record(&[("listener", "either"), ("outcome", "handshake")]).to_string();
+    assert!(record.contains("less than 2048 bits") && record.contains("rsa1024"), "{record}");
+}
+
+#[test]
 fn leaves_of_version_1_are_believed_where_they_are_tolerated() {
     let version_1 = Make { extensions: "", ..MODERN };
     let ca = OldAuthority::new("Modern", MODERN_CA);

@@ -134,6 +134,14 @@ impl RequestPath {
         Self::parse(text.as_bytes(), &Strip::default()).ok().filter(|path| path.text == text)
     }
 
+    /// Where this may be a log that has rotated, `x.log.2`: the log, `x.log`.
+    pub(crate) fn log_of_rotated(&self) -> Option<Self> {
+        let (log, number) = self.text.rsplit_once('.')?;
+        let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let log = is_number.then(|| Self::parse(log.as_bytes(), &Strip::default()))?.ok()?;
+        (log.named == self.named).then_some(log)
+    }
+
     /// The path as text, `/` between segments, no leading slash.
     pub fn as_str(&self) -> &str {
         &self.text

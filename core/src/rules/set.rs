@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use globset::{GlobSet, GlobSetBuilder};
 
-use super::{Pattern, PatternError, Rule, builtin};
+use super::{Kind, Origin, Pattern, PatternError, Rule, builtin};
 use crate::mac::Mac;
 use crate::path::{Case, NamedDevice, RequestPath};
 
@@ -59,7 +59,21 @@ impl RuleSet {
     /// alone: one whose `{mac}` can stand for one device only, or one that spells the whole path out. A pattern without
     /// a slash says nothing of folders, so it settles no doubt about them: else a device could make a folder with the
     /// name of another device's file.
+    ///
+    /// A log that has rotated is read as the log itself: the server gives it its name, so that a rule of the operator's for the log
+    /// is one for what becomes of it.
     pub fn find(&self, path: &RequestPath) -> Option<Match> {
+        let found = self.find_named(path);
+        match &found {
+            Some(found) if found.rule.origin == Origin::BuiltIn => {}
+            Some(_) | None => return found,
+        }
+        let of_log = path.log_of_rotated().and_then(|log| self.find_named(&log));
+        let of_log = of_log.filter(|log| (log.rule.origin, log.rule.kind) == (Origin::Operator, Kind::Log));
+        of_log.map(|log| Match { rule: Arc::new(Rule { write: None, ..Rule::clone(&log.rule) }), ..log }).or(found)
+    }
+
+    fn find_named(&self, path: &RequestPath) -> Option<Match> {
         match path.named() {
             NamedDevice::None => self.find_site_file(path),
             NamedDevice::One(_) => self.find_device_file(path),
@@ -134,7 +148,7 @@ fn built_in(case: Case) -> Result<Arc<Layer>, PatternError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gap, Kind, Origin, Prefer, Readers, TftpOption};
+    use super::super::{Gap, Prefer, Readers, TftpOption, Writers};
     use super::*;
     use crate::path::Strip;
 
@@ -193,6 +207,31 @@ mod tests {
         for (own, path, expected) in rows {
             assert_eq!(found(own, Case::Exact, path), expected, "{own:?} {path}");
         }
+    }
+
+    #[test]
+    fn a_log_that_has_rotated_is_read_as_the_log_and_not_written() {
+        let log = |pattern: &str, kind| Rule { kind, write: Some(Writers::Own), ..operator(pattern, Readers::Nobody) };
+        let find = |own: Vec<Rule>, path: &str| {
+            let rules = RuleSet::new(own, Case::Exact).unwrap_or_else(|error| panic!("{error}"));
+            let path = RequestPath::parse(path.as_bytes(), &Strip::default()).unwrap_or_else(|error| panic!("{error}"));
+            let found = rules.find(&path).unwrap_or_else(|| panic!("nothing"));
+            (found.rule.read, found.rule.write, found.rule.kind)
+        };
+        let secret = || log("{mac}-wo.log", Kind::Log);
+        let (nobody, own) = (Some(Readers::Nobody), Some(Readers::Own));
+        assert_eq!(find(vec![secret()], "0004f2aabbcc-wo.log"), (nobody, Some(Writers::Own), Kind::Log));
+        for rotated in ["0004f2aabbcc-wo.log.1", "0004f2aabbcc-wo.log.20", "logs/0004f2aabbcc-wo.log.3"] {
+            assert_eq!(find(vec![secret()], rotated), (nobody, None, Kind::Log), "{rotated}");
+        }
+        for other in
+            ["0004f2aabbcc-wo.log.x", "0004f2aabbcc-wo.log.", "0004f2aabbcc-wo.log.1.1", "0004f2aabbcc-other.log.1"]
+        {
+            assert_eq!(find(vec![secret()], other).0, own, "{other}");
+        }
+        let named = Rule { read: Some(Readers::Anyone), ..operator("{mac}-wo.log.*", Readers::Anyone) };
+        assert_eq!(find(vec![secret(), named], "0004f2aabbcc-wo.log.1").0, Some(Readers::Anyone), "it is spelled out");
+        assert_eq!(find(vec![log("{mac}-wo.cfg", Kind::File)], "0004f2aabbcc-wo.cfg.1").0, own, "no log");
     }
 
     #[test]

@@ -96,7 +96,17 @@ pub(super) fn trust_set(
     anchors: &[&Ca],
     crls: Vec<CertificateRevocationListDer<'static>>,
 ) -> Arc<TrustSet> {
-    let place = MacPlace::new(Attribute::CommonName, "^([0-9A-Fa-f]{12})$").unwrap();
+    trust_set_by(name, Attribute::CommonName, anchors, crls)
+}
+
+/// The same with the MAC in another attribute.
+pub(super) fn trust_set_by(
+    name: &str,
+    attribute: Attribute,
+    anchors: &[&Ca],
+    crls: Vec<CertificateRevocationListDer<'static>>,
+) -> Arc<TrustSet> {
+    let place = MacPlace::new(attribute, "^([0-9A-Fa-f]{12})$").unwrap();
     let anchors = anchors.iter().map(|ca| ca.der()).collect();
     let crls = crls.into_iter().map(Into::into).collect();
     Arc::new(TrustSet { name: name.into(), anchors, crls, mac: MacRule::new(vec![place], None), legacy: Vec::new() })

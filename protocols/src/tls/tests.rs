@@ -7,12 +7,12 @@ use std::time::Duration;
 use provost_core::NoIdentity;
 use provost_core::proof::Attribute;
 use provost_tenants::Limits;
-use rcgen::SerialNumber;
+use rcgen::{CertificateParams, DnType, SerialNumber};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::testing::{Ca, NAME, Site, ends_in, settings, trust_set};
+use super::testing::{Ca, NAME, Site, ends_in, settings, trust_set, trust_set_by};
 use super::{ClientAuth, HandshakeError, TlsConnection, identity_of};
 
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -55,6 +55,29 @@ async fn a_certificate_that_is_required_must_verify() {
             assert!(said.contains(detail), "{version:?}: {said}");
             assert_eq!(client.is_ok(), expected == "ok", "{version:?} {said}: {client:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_in_which_two_sets_find_two_devices_is_of_neither() {
+    let ca = Ca::new("Poly");
+    let organisation = |mac: &str| {
+        let mac = mac.to_owned();
+        move |leaf: &mut CertificateParams| leaf.distinguished_name.push(DnType::OrganizationName, mac)
+    };
+    let by_name = || trust_set("name", &[&ca], vec![]);
+    let by_organisation = || trust_set_by("organisation", Attribute::Organization, &[&ca], vec![]);
+    for sets in [vec![by_name(), by_organisation()], vec![by_organisation(), by_name(), by_name()]] {
+        let first = Arc::clone(&sets[0].name);
+        let site = Site::new(OPTIONAL, sets);
+        let says = |leaf| async {
+            let (server, _) = site.meet(&site.phone(&TLS13, Some(leaf))).await;
+            who(&server.unwrap())
+        };
+        let two = ca.leaf("0004F2AABBCC", organisation("0004F2DDEEFF"));
+        assert_eq!(says(two).await, "the subject names more than one MAC address");
+        let same = ca.leaf("0004F2AABBCC", organisation("0004f2aabbcc"));
+        assert_eq!(says(same).await, format!("0004f2aabbcc by {first}"));
     }
 }
 
@@ -185,7 +208,7 @@ async fn each_set_vouches_for_its_own_even_where_both_cas_have_the_same_name() {
     let (one, two, stranger) = (Ca::new("Vendor"), Ca::new("Vendor"), Ca::new("Vendor"));
     let sets = vec![trust_set("one", &[&one], vec![]), trust_set("two", &[&two], vec![two.overdue_crl(&[7])])];
     let site = Site::new(OPTIONAL, sets);
-    let serial = |leaf: &mut rcgen::CertificateParams| leaf.serial_number = Some(SerialNumber::from(7));
+    let serial = |leaf: &mut CertificateParams| leaf.serial_number = Some(SerialNumber::from(7));
     for (leaf, expected) in [
         (one.leaf("0004F2AABBCC", |_| ()), "0004f2aabbcc by one"),
         (two.leaf("0004F2AABBCC", |_| ()), "0004f2aabbcc by two"),
@@ -203,7 +226,7 @@ fn a_revocation_list_of_a_renewed_ca_leaves_the_phones_of_the_former_key_alone()
     let (former, renewed) = (Ca::new("Vendor"), Ca::new("Vendor"));
     let set = trust_set("vendor", &[&former, &renewed], vec![renewed.overdue_crl(&[7])]);
     let settings = settings(vec![set]);
-    let serial = |leaf: &mut rcgen::CertificateParams| leaf.serial_number = Some(SerialNumber::from(7));
+    let serial = |leaf: &mut CertificateParams| leaf.serial_number = Some(SerialNumber::from(7));
     assert!(identity_of(&settings, &renewed.leaf("0004F2AABBCC", serial).cert).is_err());
     assert_eq!(identity_of(&settings, &renewed.leaf("0004F2AABBCC", |_| ()).cert).map(|_| ()), Ok(()));
     assert_eq!(identity_of(&settings, &former.leaf("0004F2AABBCC", |_| ()).cert).map(|_| ()), Ok(()));

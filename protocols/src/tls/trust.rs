@@ -70,7 +70,8 @@ impl TrustSets {
         subjects
     }
 
-    /// The device of the first set that verifies the chain and finds one in it. Where sets verify it and none finds one,
+    /// The device of the first set that verifies the chain and finds one in it; none where another set finds another one. Where sets
+    /// verify it and none finds one,
     /// the first of them says why; where none verifies it, the one that came furthest. A set that knows the leaf as
     /// revoked has the last word: the same CA may stand in another set that has no revocation list.
     pub(super) fn judge(
@@ -123,6 +124,9 @@ impl TrustSets {
 /// What the subject of a leaf that `set` verifies says, after what a set before it said.
 fn judge_subject(set: &Set, leaf: &CertificateDer<'_>, former: Option<Judgement>) -> Judgement {
     match (former, device_of(leaf, &set.trust.mac)) {
+        // Of two devices it is neither for certain, whatever a third set says.
+        (Some(Judgement::Named(one)), Ok(other)) if one.mac != other => Judgement::Nameless(NoIdentity::Disagree),
+        (Some(disagree @ Judgement::Nameless(NoIdentity::Disagree)), _) => disagree,
         (Some(named @ Judgement::Named(_)), _) => named,
         (_, Ok(mac)) => Judgement::Named(CertificateIdentity { mac, trust_set: Arc::clone(&set.trust.name) }),
         (Some(former), Err(_)) => former,

@@ -6,8 +6,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use provost_core::NoIdentity;
+use provost_tenants::trust::{Legacy, legacy_of};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -100,7 +102,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.possession.tls12(message, certificate, signature)
+        self.possession.tls12(message, certificate, signature).inspect_err(|_| say_of_key(certificate))
     }
 
     fn verify_tls13_signature(
@@ -109,10 +111,20 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.possession.tls13(message, certificate, signature)
+        self.possession.tls13(message, certificate, signature).inspect_err(|_| say_of_key(certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.possession.offered().to_vec()
+    }
+}
+
+/// A handshake fails for the signature of a short key even where its certificate would count as none: what nobody has shown to hold
+/// must not come to count later.
+fn say_of_key(certificate: &CertificateDer<'_>) {
+    if legacy_of(certificate, SystemTime::UNIX_EPOCH).contains(&Legacy::Rsa1024) {
+        let why = "its RSA key has less than 2048 bits, and a signature in the handshake is verified of such a one only with SHA-256 or \
+                   SHA-512 in TLS 1.2: `legacy = [\"rsa1024\"]` of a trust set asks phones for that";
+        let _ = REFUSAL.try_with(|refusal| refusal.replace(Some(NoIdentity::NotVerified(why.to_owned()))));
     }
 }

@@ -70,15 +70,25 @@ impl OldAuthority {
 
     /// The same, to be followed by another one at that time.
     pub(crate) fn crl_of(&self, serial: &str, digest: &str, extensions: &str, next: &str) -> String {
+        let number = text(&self.folder.path().join("crlnumber"));
+        std::fs::write(&number, "01\n").unwrap();
+        self.list(
+            serial,
+            &format!("crlnumber={number}\ndefault_md={digest}\ncrl_extensions=e\n[e]\n{extensions}"),
+            next,
+        )
+    }
+
+    /// A list of version 1, which has no number.
+    pub(crate) fn crl_of_version_1(&self, serial: &str) -> String {
+        self.list(serial, "default_md=sha256", "20491231235959Z")
+    }
+
+    fn list(&self, serial: &str, settings: &str, next: &str) -> String {
         let path = |name: &str| text(&self.folder.path().join(name));
         let expires = "491231235959Z";
         std::fs::write(path("index"), format!("R\t{expires}\t250101000000Z\t{serial}\tunknown\t/CN=x\n")).unwrap();
-        std::fs::write(path("crlnumber"), "01\n").unwrap();
-        let section = format!(
-            "[ca]\ndefault_ca=a\n[a]\ndatabase={}\ncrlnumber={}\ndefault_md={digest}\ncrl_extensions=e\n[e]\n{extensions}\n",
-            path("index"),
-            path("crlnumber")
-        );
+        let section = format!("[ca]\ndefault_ca=a\n[a]\ndatabase={}\n{settings}\n", path("index"));
         std::fs::write(path("ca.cnf"), section).unwrap();
         let [config, certificate, key] = ["ca.cnf", "ca.pem", "ca.key"].map(path);
         let days = ["-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", next];
