@@ -21,7 +21,7 @@ pub use exchange::{Exchange, without_link};
 use crate::guarding::asker;
 use crate::life::{Counts, Life};
 use crate::listen::{Flow, Held, Job, Shares, Slot, Slots, Turn, piece};
-use crate::record::{Flood, Outcome, RecordLog};
+use crate::record::{Flood, KnownBy, Outcome, RecordLog};
 use crate::reports::Reports;
 use crate::tls::{ShownChain, TlsFront};
 
@@ -47,7 +47,7 @@ pub struct Generation {
     pub tenant: Arc<Tenant>,
     /// The listener.
     pub listener: Arc<Listener>,
-    /// Present on https alone.
+    /// Present where the listener has a certificate: on https, and on ftp that may be encrypted.
     pub tls: Option<Arc<TlsFront>>,
 }
 
@@ -263,11 +263,11 @@ impl Generation {
     /// Whether such a request would be throttled now. Asking leaves no trace.
     pub fn is_throttled(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
         match exchange::device_of(&self.tenant, path, proofs) {
-            Some((device, "path")) => {
+            Some((device, KnownBy::Path)) => {
                 let asker = asker(self.listener.policy.protocol, client);
                 self.tenant.guard.is_throttled(asker, device, Instant::now())
             }
-            Some(_) | None => false,
+            Some((_, KnownBy::Certificate | KnownBy::Password | KnownBy::Link)) | None => false,
         }
     }
 }

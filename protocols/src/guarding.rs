@@ -9,6 +9,8 @@ use provost_core::{ClientAddr, DevicePolicy, Inventory as _, Mac, Opening, Opera
 use provost_tenants::Tenant;
 use provost_tenants::guard::{Alarm, Asker, Reach, Turn};
 
+use crate::record::KnownBy;
+
 /// How long a datagram waits for its source to answer another. Phones expect a first answer within two seconds.
 const WAIT: Duration = Duration::from_millis(1500);
 
@@ -31,15 +33,14 @@ pub(crate) struct Guarding<'a> {
 }
 
 impl<'a> Guarding<'a> {
-    /// `proof` is what the device is known by: `path`, or what proves it.
     pub(crate) fn new(
         tenant: &'a Tenant,
         protocol: Protocol,
         client: ClientAddr,
         device: Option<Mac>,
-        proof: Option<&'static str>,
+        known_by: Option<KnownBy>,
     ) -> Self {
-        Self { tenant, asker: asker(protocol, client), device, is_named: proof == Some("path") }
+        Self { tenant, asker: asker(protocol, client), device, is_named: known_by == Some(KnownBy::Path) }
     }
 
     fn named(&self) -> Option<Mac> {

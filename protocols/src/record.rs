@@ -22,6 +22,31 @@ pub use log::{RecordLog, Unwritten};
 /// The longest text of a peer in a record, in characters.
 pub const MAX_TEXT: usize = 256;
 
+/// What a request's device is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// Its certificate.
+    Certificate,
+    /// Its own password.
+    Password,
+    /// Its link.
+    Link,
+    /// The path alone, which proves nothing.
+    Path,
+}
+
+impl KnownBy {
+    /// A short fixed word for records.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Password => "password",
+            Self::Link => "link",
+            Self::Path => "path",
+        }
+    }
+}
+
 /// One request, or one connection that failed before a request.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -37,8 +62,8 @@ pub struct Record {
     pub client: ClientAddr,
     /// The device that was proven, else the one that the path names.
     pub mac: Option<Mac>,
-    /// What the device was known by: `certificate`, `password`, `link` or, from the path alone, `path`.
-    pub proof: Option<&'static str>,
+    /// What the device was known by.
+    pub proof: Option<KnownBy>,
     /// The method, command or opcode.
     pub method: Cow<'static, str>,
     /// The path as the peer sent it.

@@ -1,15 +1,13 @@
 //! Certificates, keys and revocation lists that change while phones are served, without a reload.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
-use crate::harness::DEADLINE;
 use crate::harness::clients::{run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene};
 use crate::harness::server::BINARY;
 use crate::harness::tls_client::{Stream, ask, connect, status};
+use crate::harness::until;
 
 const REQUEST: &str = "GET /sip.cfg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
@@ -26,14 +24,6 @@ fn shown(scene: &Scene) -> Vec<u8> {
 }
 
 /// Waits until it is so.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn errors(scene: &Scene) -> String {
     let asked = run(BINARY, &["status", "--json", "--config", &text(&scene.deployment.config())]);
     let status: Value = serde_json::from_str(&asked.stdout).unwrap();

@@ -1,14 +1,12 @@
 //! Phones that lose their access while they are connected, or come back with a session of before.
 
-use std::time::{Duration, Instant};
-
-use crate::harness::DEADLINE;
 use crate::harness::clients::{run, run_with_input, text};
 use crate::harness::deployment::{Deployment, TLS};
 use crate::harness::old_authority::{MODERN, MODERN_CA, Make, OldAuthority};
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene};
 use crate::harness::server::BINARY;
 use crate::harness::tls_client::{self, Stream, connect, status};
+use crate::harness::until;
 
 /// How a phone keeps its session: what openssl is told.
 const KEEPING: [(&str, &[&str]); 3] =
@@ -58,14 +56,6 @@ fn loses(scene: &Scene, lose: impl Fn(), is_lost: impl Fn() -> bool, expected: i
     for (name, how, listener) in ways() {
         let answer = ask(scene, listener, how, &["-sess_in", &file(name, listener)]);
         assert_eq!(answer, expected(listener), "{name} at {listener}");
-    }
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,15 +1,15 @@
 //! What the server shows of itself: certificates of several kinds, and OCSP responses, to OpenSSL.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 
-use crate::harness::DEADLINE;
 use crate::harness::authority::Authority;
 use crate::harness::clients::{run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, Scene};
 use crate::harness::server::BINARY;
+use crate::harness::{DEADLINE, until};
 
 const RSA: &str = "Server public key is 2048 bit";
 const ECDSA: &str = "Server public key is 256 bit";
@@ -34,14 +34,6 @@ fn s_client(scene: &Scene, options: &[&str]) -> String {
     arguments.extend(options);
     let run = run("openssl", &arguments);
     run.stdout + &run.stderr
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use provost_tenants::Tenant;
 use super::{Front, Generation};
 use crate::guarding::Guarding;
 use crate::life::Underway;
-use crate::record::{Outcome, Record, text_of};
+use crate::record::{KnownBy, Outcome, Record, text_of};
 
 /// One request from its first line to its last byte. Dropped, it writes its record: `aborted`, unless it was finished.
 #[derive(Debug)]
@@ -270,11 +270,11 @@ pub(super) fn device_of(
     tenant: &Tenant,
     path: Result<&RequestPath, PathError>,
     proofs: &Proofs,
-) -> Option<(Mac, &'static str)> {
-    let proven: [(Option<Mac>, &'static str); 3] = [
-        (proofs.certificate.as_ref().ok().map(|identity| identity.mac), "certificate"),
-        (proofs.password.device(), "password"),
-        (proofs.link.device(), "link"),
+) -> Option<(Mac, KnownBy)> {
+    let proven = [
+        (proofs.certificate.as_ref().ok().map(|identity| identity.mac), KnownBy::Certificate),
+        (proofs.password.device(), KnownBy::Password),
+        (proofs.link.device(), KnownBy::Link),
     ];
     let named = || match path.ok()?.named() {
         NamedDevice::One(mac) => Some(*mac),
@@ -282,8 +282,8 @@ pub(super) fn device_of(
         // An operator's rule may settle whose it is.
         NamedDevice::Ambiguous => tenant.policy.rules.find(path.ok()?)?.device,
     };
-    let proven = proven.into_iter().find_map(|(mac, proof)| Some((mac?, proof)));
-    proven.or_else(|| Some((named()?, "path")))
+    let proven = proven.into_iter().find_map(|(mac, known_by)| Some((mac?, known_by)));
+    proven.or_else(|| Some((named()?, KnownBy::Path)))
 }
 
 impl Drop for Exchange {

@@ -54,7 +54,7 @@ enum State {
 pub(super) struct Batch {
     /// The bytes.
     pub(super) bytes: Vec<u8>,
-    /// Whether there are more.
+    /// Whether they are the last ones.
     pub(super) last: bool,
 }
 

@@ -12,13 +12,32 @@ use tokio::net::{TcpListener, TcpStream};
 use super::Slot;
 use super::turning::tell;
 use crate::front::{self, Front};
+use crate::life::Life;
 
 /// How long accepting rests after an error that lies in this machine's resources.
 const REST: Duration = Duration::from_millis(100);
 
-/// After so many connections that are let in those that are there have their turn. Where they are more than the tenant's share of the machine can
-/// serve, the next ones wait in the system, where they take little, and no time is counted that they would lose here.
-pub(crate) const BATCH: usize = 16;
+/// After so many connections that are let in those that are there have their turn.
+const BATCH: usize = 16;
+
+/// The connections of a listener that were let in one after the other. Where they are more than the tenant's share of the machine
+/// can serve, the next ones wait in the system, where they take little, and no time is counted that they would lose here.
+#[derive(Debug, Default)]
+pub(crate) struct Batch(usize);
+
+impl Batch {
+    /// One more was let in. After some it waits until all that is ready of `life` has been polled; without one there is nobody to wait for.
+    pub(crate) async fn let_in(&mut self, life: Option<&Life>) {
+        self.0 += 1;
+        if self.0 < BATCH {
+            return;
+        }
+        self.0 = 0;
+        if let Some(life) = life {
+            life.rotation().await;
+        }
+    }
+}
 
 /// A peer that was admitted.
 #[derive(Debug)]
@@ -47,13 +66,11 @@ where
         tracing::warn!(listener = front.listener().policy.name, %error, "cannot accept a connection");
         front.counts().note(format!("cannot accept a connection: {error}"));
     };
-    let mut begun = 0;
+    let mut batch = Batch::default();
     loop {
         let (stream, peer) = next(&listener, failed).await;
-        begun += usize::from(receive(&front, stream, ClientAddr::from(peer), &serve, &turn));
-        if begun >= BATCH {
-            front.life().rotation().await;
-            begun = 0;
+        if receive(&front, stream, ClientAddr::from(peer), &serve, &turn) {
+            batch.let_in(Some(front.life())).await;
         }
     }
 }

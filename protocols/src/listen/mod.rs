@@ -13,7 +13,7 @@ mod tasks;
 mod turning;
 mod yielding;
 
-pub(crate) use accept::{BATCH, is_of_peer, next, receive};
+pub(crate) use accept::{Batch, is_of_peer, next, receive};
 pub use accept::{Connection, accept};
 pub(crate) use bandwidth::{Flow, Turn, piece};
 pub(crate) use begins::{Begins, Room};

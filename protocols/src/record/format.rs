@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use provost_core::text::is_hidden;
 use provost_tenants::LogFormat;
 
-use super::Record;
+use super::{KnownBy, Record};
 
 /// Makes lines, one after the other in the same memory.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ fn fields(line: &mut Line<'_>, record: &Record, date: &str) -> fmt::Result {
     if let Some(mac) = record.mac {
         line.plain("mac", mac)?;
     }
-    line.maybe("proof", record.proof)?;
+    line.maybe("proof", record.proof.map(KnownBy::code))?;
     line.text("method", &record.method)?;
     line.text("path", &record.path)?;
     line.text("outcome", record.outcome.code())?;
@@ -171,7 +171,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{LogFormat, Record};
-    use crate::record::{Outcome, text_of};
+    use crate::record::{KnownBy, Outcome, text_of};
 
     fn line(record: &Record, format: LogFormat) -> String {
         super::Lines::default().of(record, format).to_owned()
@@ -241,7 +241,7 @@ mod tests {
     fn every_field_of_a_record_is_in_its_line_once() {
         let full = Record {
             mac: "0004f2aabbcc".parse().ok(),
-            proof: Some("certificate"),
+            proof: Some(KnownBy::Certificate),
             opening: Some(provost_core::Opening::Own),
             detail: Some("why \"not\"\t\\".into()),
             agent: Some("Poly UA/5.9".into()),

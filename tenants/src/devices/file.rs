@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use provost_core::path::link;
 use provost_core::{Mac, Oui};
 
 use super::DevicesSettings;
@@ -37,8 +37,6 @@ const MAX_ERRORS: usize = 100;
 
 /// Costs of argon2id that one file may have: each is paid for every check, since the work must not tell whose password it is.
 const MAX_COSTS: usize = 4;
-/// A token that is shorter is one that can be found by trying; a longer one no phone takes.
-const TOKEN_LENGTHS: RangeInclusive<usize> = 16..=128;
 
 /// What one row has and no other may, or only so many.
 #[derive(Debug, Default)]
@@ -185,7 +183,7 @@ impl Columns {
         }
         match field(self.link) {
             "" => {}
-            token if is_token(token) => row.link = Some(link_tag(token.as_bytes())),
+            token if link::is_token(token.as_bytes()) => row.link = Some(link_tag(token.as_bytes())),
             _ => problems.push(
                 "`link` is [redacted]; expected 16 to 128 of a-z, A-Z, 0-9, - and _, random ones, or an empty field"
                     .into(),
@@ -219,12 +217,6 @@ impl Others {
         }
         problems
     }
-}
-
-/// Whether a text is a link's token.
-fn is_token(text: &str) -> bool {
-    TOKEN_LENGTHS.contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn wrong(column: &str, value: &str, expected: &str) -> String {

@@ -29,7 +29,7 @@ pub struct UploadsSettings {
     pub max_log: u64,
     /// How many rotated logs are kept of each. Default 3.
     pub keep: u32,
-    /// What must stay free on the disk, in bytes.
+    /// What must stay free on the disk, in bytes. Default 64 MiB.
     pub min_free: u64,
     /// What an answered upload has survived.
     pub durability: Durability,

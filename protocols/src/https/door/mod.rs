@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::{converse, plain, secured, turned};
 use crate::front::{Front, Turned};
-use crate::listen::{self, BATCH, Slot, Slots};
+use crate::listen::{self, Batch, Slot, Slots};
 use crate::record::{Outcome, RecordLog};
 use crate::tls::Hello;
 pub use proxy::peer_of;
@@ -50,20 +50,17 @@ struct Arriving {
 /// Serves whoever comes to the door until the task is dropped.
 pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener) {
     let failed = |error: &io::Error| tracing::warn!(listener = door.name(), %error, "cannot accept a connection");
-    let mut begun = 0;
+    let mut batch = Batch::default();
     loop {
         let (stream, peer) = listen::next(&listener, failed).await;
         // Between one listener that leaves and the next that comes, a connection waits.
         door.inhabited().await;
         // Only a broken connection refuses it, and serving will find out.
         let _ = stream.set_nodelay(true);
-        begun += usize::from(door.take(stream, ClientAddr::from(peer)));
-        if begun >= BATCH {
-            begun = 0;
+        if door.take(stream, ClientAddr::from(peer)) {
             // Those of several tenants do not wait for one of them.
-            if let [front] = door.fronts().as_slice() {
-                front.life().rotation().await;
-            }
+            let fronts = door.fronts();
+            batch.let_in(if let [front] = fronts.as_slice() { Some(front.life()) } else { None }).await;
         }
     }
 }
@@ -113,29 +110,27 @@ impl Door {
         let is_proxy = |front: &Arc<Front>| {
             front.listener().arrival.proxies.as_ref().is_some_and(|proxies| proxies.contains(client.ip()))
         };
-        if fronts.iter().any(is_proxy) {
-            // All of a proxy's connections have its address.
-            let most = arrivals.connections;
-            let slot = Slots::take_within(&self.slots, client.ip(), most, most);
-            let Some(slot) = slot else {
-                self.turn(&fronts, client, Some("busy"));
-                return false;
-            };
-            tokio::spawn(Arc::clone(self).proxied(Arriving { stream, client, slot, began }));
-        } else if let [front] = fronts.as_slice() {
+        let is_proxied = fronts.iter().any(is_proxy);
+        if let ([front], false) = (fronts.as_slice(), is_proxied) {
             return direct(front, stream, client);
+        }
+        if !is_proxied && !may_come(&fronts, client) {
+            self.turn(&fronts, client, None);
+            return false;
+        }
+        let Arrivals { connections, connections_per_address, client_hello: _ } = **arrivals;
+        // All of a proxy's connections have its address.
+        let of_address = if is_proxied { connections } else { connections_per_address };
+        let Some(slot) = Slots::take_within(&self.slots, client.ip(), connections, of_address) else {
+            self.turn(&fronts, client, Some("busy"));
+            return false;
+        };
+        let arriving = Arriving { stream, client, slot, began };
+        let door = Arc::clone(self);
+        if is_proxied {
+            tokio::spawn(door.proxied(arriving));
         } else {
-            if !may_come(&fronts, client) {
-                self.turn(&fronts, client, None);
-                return false;
-            }
-            let Arrivals { connections, connections_per_address, client_hello: _ } = **arrivals;
-            let slot = Slots::take_within(&self.slots, client.ip(), connections, connections_per_address);
-            let Some(slot) = slot else {
-                self.turn(&fronts, client, Some("busy"));
-                return false;
-            };
-            tokio::spawn(Arc::clone(self).sort(Arriving { stream, client, slot, began }));
+            tokio::spawn(door.sort(arriving));
         }
         true
     }
