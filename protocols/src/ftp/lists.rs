@@ -4,7 +4,6 @@
 //! turns, and nobody who waits for a peer holds one. A short list, as nearly all are, then waits in the tenant's memory for
 //! transfers; for the long ones there are few places, of which one address leaves as many as it takes.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +11,7 @@ use provost_core::Source;
 use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
 
 use crate::front::Front;
-use crate::listen::Held;
+use crate::listen::{Held, Tally};
 
 /// Lists of one listener that are made at once.
 const AT_ONCE: usize = 8;
@@ -53,7 +52,7 @@ struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_source: HashMap<Source, usize>,
+    by_source: Tally,
 }
 
 impl Default for Lists {
@@ -98,12 +97,11 @@ impl Lists {
 impl Places {
     fn take(self: &Arc<Self>, source: Source) -> Option<Place> {
         let mut taken = self.taken();
-        let own = taken.by_source.get(&source).copied().unwrap_or_default();
-        if own >= LONG_AT_ONCE.saturating_sub(taken.total) {
+        if taken.by_source.of(source) >= LONG_AT_ONCE.saturating_sub(taken.total) {
             return None;
         }
         taken.total += 1;
-        taken.by_source.insert(source, own + 1);
+        taken.by_source.add(source);
         Some(Place { places: Arc::clone(self), source })
     }
 
@@ -116,11 +114,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.total = taken.total.saturating_sub(1);
-        let own = taken.by_source.get(&self.source).copied().unwrap_or_default();
-        match own.checked_sub(1) {
-            Some(0) | None => drop(taken.by_source.remove(&self.source)),
-            Some(rest) => drop(taken.by_source.insert(self.source, rest)),
-        }
+        taken.by_source.remove(self.source);
         drop(taken);
         // Who may have it depends on what each holds already, so that all are asked.
         self.places.freed.notify_waiters();

@@ -1,13 +1,15 @@
 //! The ports of a range at which one listener's peers are served beside the listening one: FTP's data connections, TFTP's
 //! transfers. Which of them are taken, and by whom.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use provost_core::Source;
+
+use super::tally::Tally;
 
 /// How many ports of a range are tried for one peer before it is told that none is free.
 const TRIES: u32 = 1024;
@@ -19,7 +21,7 @@ pub(crate) struct Ports(Mutex<Taken>);
 #[derive(Debug, Default)]
 struct Taken {
     ports: HashSet<u16>,
-    by_source: HashMap<Source, usize>,
+    by_source: Tally,
 }
 
 /// A port that is taken. Dropped, it is free again.
@@ -43,10 +45,9 @@ impl Ports {
         from_anywhere(range, RandomState::new().hash_one(()))
             .map_while(move |port| {
                 let mut taken = ports.taken();
-                let held = taken.by_source.get(&source).copied().unwrap_or_default();
-                (held < count.saturating_sub(taken.ports.len())).then(|| {
+                (taken.by_source.of(source) < count.saturating_sub(taken.ports.len())).then(|| {
                     taken.ports.insert(port).then(|| {
-                        taken.by_source.insert(source, held + 1);
+                        taken.by_source.add(source);
                         Lease { ports: Arc::clone(&ports), source, port }
                     })
                 })
@@ -63,11 +64,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut taken = self.ports.taken();
         taken.ports.remove(&self.port);
-        let held = taken.by_source.get(&self.source).copied().unwrap_or_default();
-        match held.checked_sub(1) {
-            Some(0) | None => drop(taken.by_source.remove(&self.source)),
-            Some(rest) => drop(taken.by_source.insert(self.source, rest)),
-        }
+        taken.by_source.remove(self.source);
     }
 }
 
@@ -112,7 +109,7 @@ mod tests {
         drop(greedy);
         assert!(take(9).is_some());
         drop((next, first_come));
-        assert!(ports.taken().ports.is_empty() && ports.taken().by_source.is_empty());
+        assert!(ports.taken().ports.is_empty() && ports.taken().by_source.len() == 0);
     }
 
     #[test]

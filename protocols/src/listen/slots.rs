@@ -1,11 +1,12 @@
 //! Places for connections and transfers: how many a tenant and one address may have at once.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use provost_core::Source;
 use provost_tenants::Limits;
+
+use super::tally::Tally;
 
 /// The places of one tenant.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    by_source: HashMap<Source, usize>,
+    by_source: Tally,
 }
 
 /// One place. Dropped, it is free again.
@@ -36,12 +37,11 @@ impl Slots {
     pub(crate) fn take_within(slots: &Arc<Self>, address: IpAddr, total: usize, per_address: usize) -> Option<Slot> {
         let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let source = Source::from(address);
-        let of_source = taken.by_source.get(&source).copied().unwrap_or_default();
-        if taken.total >= total || of_source >= per_address {
+        if taken.total >= total || taken.by_source.of(source) >= per_address {
             return None;
         }
         taken.total += 1;
-        taken.by_source.insert(source, of_source + 1);
+        taken.by_source.add(source);
         Some(Slot { slots: Arc::clone(slots), source })
     }
 
@@ -55,11 +55,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.total = taken.total.saturating_sub(1);
-        let of_source = taken.by_source.get(&self.source).copied().unwrap_or_default();
-        match of_source.checked_sub(1) {
-            Some(0) | None => drop(taken.by_source.remove(&self.source)),
-            Some(rest) => drop(taken.by_source.insert(self.source, rest)),
-        }
+        taken.by_source.remove(self.source);
     }
 }
 
@@ -83,7 +79,7 @@ mod tests {
         assert!(Slots::take(&slots, b, &limits).is_some());
         drop((second, third));
         assert_eq!(slots.taken(), 0);
-        assert!(slots.taken.lock().is_ok_and(|taken| taken.by_source.is_empty()));
+        assert!(slots.taken.lock().is_ok_and(|taken| taken.by_source.len() == 0));
     }
 
     #[test]

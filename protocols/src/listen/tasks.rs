@@ -248,6 +248,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_rotation_has_passed_once_all_that_was_ready_has_been_polled() {
+        let tasks = Tasks::default();
+        let polled = Arc::new(AtomicUsize::new(0));
+        for _ in 0..100 {
+            let polled = Arc::clone(&polled);
+            tasks.spawn(async move {
+                polled.fetch_add(1, Ordering::Relaxed);
+                // It is ready again, behind whoever waits for the rotation.
+                yield_now().await;
+                polled.fetch_add(1000, Ordering::Relaxed);
+            });
+        }
+        tasks.rotation().await;
+        assert_eq!(polled.load(Ordering::Relaxed) % 1000, 100);
+    }
+
+    #[tokio::test]
     async fn a_task_that_panics_ends_alone() {
         let tasks = Tasks::default();
         let (sender, ended) = oneshot::channel();
