@@ -282,6 +282,29 @@ for thief in (other, nobody, context):
 }
 
 #[test]
+fn data_of_a_proven_session_goes_over_no_connection_in_clear() {
+    let scene = scene();
+    let steps = r#"
+ftp.login("a", "b")
+print(errors(ftp.sendcmd, "PBSZ 0"), errors(ftp.sendcmd, "PROT C"), end=" ")
+for command in ("RETR 0004f2aabbcc.cfg", "STOR 0004f2aabbcc-app.log", "APPE 0004f2aabbcc-app.log", "LIST", "NLST", "MLSD"):
+    address = ftp.makepasv()
+    # It has the device's address, and nothing else of it.
+    stranger = socket.create_connection(address, timeout=60)
+    print(errors(ftp.sendcmd, command), end=" ")
+print(errors(ftp.sendcmd, "TYPE I"), errors(ftp.sendcmd, "SIZE 0004f2aabbcc.cfg"))
+ftp.prot_p()
+print(errors(ftp.retrbinary, "RETR 0004f2aabbcc.cfg", lambda part: None))
+"#;
+    // Without a certificate there is nothing that it could open to others.
+    let clear =
+        script(&scene, "ftp", "", "ftp.login('a', 'b')\nprint(errors(ftp.retrlines, 'LIST', lambda line: None))\n");
+    assert_eq!(clear.succeeded().stdout, "226\n");
+    assert_eq!(script(&scene, "ftp", POLY, steps).succeeded().stdout, "200 200 521 521 521 521 521 521 200 213\n226\n",);
+    scene.server.record(&[("method", "RETR"), ("outcome", "rejected"), ("reason", "data_unprotected")]);
+}
+
+#[test]
 fn an_upload_that_is_cut_inside_tls_leaves_what_was_there() {
     let scene = scene();
     let run = script(

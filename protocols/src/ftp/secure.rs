@@ -113,9 +113,15 @@ impl Session {
         self.security == Security::Plain && protects_data(&self.front.listener())
     }
 
-    /// Whether data connections of this session would be clear where they must not.
+    /// Whether data connections of this session would be clear where they must not. Where a certificate names the device they
+    /// must not either: in clear whoever has the same address, as behind NAT, could take what the certificate opened.
     pub(super) fn lacks_protection(&self) -> bool {
-        self.ends.guard.is_none() && protects_data(&self.front.listener())
+        self.ends.guard.is_none() && (protects_data(&self.front.listener()) || self.is_certified())
+    }
+
+    /// Whether the peer's certificate names a device now.
+    fn is_certified(&self) -> bool {
+        self.security.identity(&self.front.present()).is_ok()
     }
 }
 
