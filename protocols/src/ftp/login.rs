@@ -58,10 +58,12 @@ impl Session {
     }
 
     pub(super) async fn pass(&mut self, argument: Vec<u8>) -> Result<Reply, End> {
-        let Login::Named(user) = std::mem::replace(&mut self.login, Login::Nobody) else {
+        if self.login == Login::In {
             // Some clients send a second PASS by themselves; it changes nothing.
-            let reply = if self.login == Login::In { Reply::SUPERFLUOUS } else { Reply::BAD_SEQUENCE };
-            return Ok(reply);
+            return Ok(Reply::SUPERFLUOUS);
+        }
+        let Login::Named(user) = std::mem::replace(&mut self.login, Login::Nobody) else {
+            return Ok(Reply::BAD_SEQUENCE);
         };
         let name = text_of(&user);
         let tenant = self.front.tenant();

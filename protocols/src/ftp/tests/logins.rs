@@ -84,6 +84,17 @@ async fn a_new_user_command_forgets_what_was_proven() {
 }
 
 #[tokio::test]
+async fn a_second_password_changes_nothing() {
+    let server = Server::with(Options { require: "password", ..Options::default() });
+    server.provide("sip.cfg", b"sip");
+    let mut client = server.session_of("PlcmSpIp", "shared-secret").await;
+    for password in ["shared-secret", "wrong"] {
+        assert_eq!(client.code(&format!("PASS {password}")).await, 202);
+        assert_eq!(client.code("SIZE sip.cfg").await, 213, "{password}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_that_takes_too_long_ends() {
     let limits = provost_tenants::Limits { login: std::time::Duration::from_millis(50), ..Default::default() };
     let server = Server::with(Options { limits, ..Options::default() });
