@@ -46,6 +46,7 @@ impl Session {
     pub(super) async fn secure(&mut self, tls: &Arc<TlsFront>) -> Result<(), End> {
         let began = Instant::now();
         let stream = self.control.plain().ok_or(End::Gone)?;
+        self.waiting.clear();
         self.reset();
         match Box::pin(tls.accept(stream, &self.front.limits())).await {
             Ok(TlsConnection { stream, .. }) => {

@@ -168,7 +168,6 @@ impl Session {
 
     /// Everything is as at the beginning, but for TLS and what was guessed.
     pub(super) fn reset(&mut self) {
-        self.waiting.clear();
         self.shown = None;
         self.leave(Login::Nobody);
         self.folder = Folder::root();

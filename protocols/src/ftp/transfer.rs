@@ -1,7 +1,7 @@
 //! A transfer under way: the data connection works while the control connection is listened to.
 //!
-//! ABOR stops it, STAT tells how far it is, NOOP is answered; everything else waits for its end, up to a bound past which
-//! the control connection is not read.
+//! ABOR stops it, STAT tells how far it is, NOOP is answered; everything else waits for its end, and so do these two behind it,
+//! since replies come in the order of the commands. Past a bound of what waits the control connection is not read.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -93,8 +93,8 @@ impl Session {
         };
         match (verb.verb, verb.argument.as_slice()) {
             (Verb::Abor, _) => return Ok(Heard::Stop),
-            (Verb::Noop, _) => self.control.reply(&Reply::OK).await?,
-            (Verb::Stat, b"") => {
+            (Verb::Noop, _) if self.waiting.is_empty() => self.control.reply(&Reply::OK).await?,
+            (Verb::Stat, b"") if self.waiting.is_empty() => {
                 let sofar = format!("{} bytes of a transfer have passed.", progress.bytes());
                 self.control.reply(&Reply::with(213, sofar)).await?;
             }

@@ -311,10 +311,23 @@ async fn during_a_transfer_stat_and_noop_are_answered_and_the_rest_waits() {
     data.read_exact(&mut [0; 4096]).await.unwrap();
     assert_eq!(client.code("STAT").await, 213);
     assert_eq!(client.code("NOOP").await, 200);
-    client.send(b"PWD\r\nQUIT\r\n").await;
-    assert_eq!(client.code("NOOP").await, 200, "what waits does not hold up what is answered");
+    client.send(b"PWD\r\nNOOP\r\nSTAT\r\nQUIT\r\n").await;
     assert_eq!(read_to_end(data).await.unwrap().len(), LARGE - 4096);
-    for code in [226, 257, 221] {
+    for code in [226, 257, 200, 211, 221] {
+        assert_eq!(client.next_code().await, code, "replies come in the order of the commands");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_behind_rein_is_answered_in_the_session_that_begins_anew() {
+    let server = Server::start();
+    server.provide("large.bin", &vec![7; LARGE]);
+    let mut client = server.session().await;
+    let data = client.data().await;
+    assert_eq!(client.code("RETR large.bin").await, 150);
+    client.send(b"REIN\r\nPWD\r\nNOOP\r\nUSER a\r\nPASS b\r\n").await;
+    assert_eq!(read_to_end(data).await.unwrap().len(), LARGE, "it does not end the transfer");
+    for code in [226, 220, 530, 200, 331, 230] {
         assert_eq!(client.next_code().await, code);
     }
 }
