@@ -242,7 +242,7 @@ print(session.say("RETR sip.cfg"), whole(phone), session.reply(), {whole(thief) 
     );
     assert_eq!(
         run.stdout,
-        "500 425 500 425 500 425 500 425 500 425 500 425 500 425 502 425 502 425 501 425 501 425 500 425 501 425 nobody\n\
+        "500 425 500 425 500 425 500 425 500 425 500 425 522 425 502 425 502 425 501 425 501 425 500 425 501 425 nobody\n\
          150 b'acme sip.cfg\\n' 226 True\n"
     );
 }

@@ -33,7 +33,9 @@ impl Session {
     }
 
     pub(in crate::ftp) fn eprt(&mut self, argument: &[u8]) -> Reply {
-        self.settle("EPRT", argument, extended_port(argument))
+        let client = self.ends.client.ip();
+        let told = extended_port(argument).and_then(|told| of_family(told, client));
+        self.settle("EPRT", argument, told)
     }
 
     fn settle(&mut self, verb: &'static str, argument: &[u8], told: Result<SocketAddr, NoAddress>) -> Reply {
@@ -87,6 +89,11 @@ fn extended_port(argument: &[u8]) -> Result<SocketAddr, NoAddress> {
         (family, _) if !family.is_empty() && family.iter().all(u8::is_ascii_digit) => Err(NoAddress::Family),
         _ => Err(NoAddress::Syntax),
     }
+}
+
+/// The address, if the peer comes by the same network protocol: another one has a reply of its own (RFC 2428 section 2).
+fn of_family(told: SocketAddr, client: IpAddr) -> Result<SocketAddr, NoAddress> {
+    if told.ip().to_canonical().is_ipv4() == client.is_ipv4() { Ok(told) } else { Err(NoAddress::Family) }
 }
 
 /// A number in digits alone: `parse` would take a sign, too.

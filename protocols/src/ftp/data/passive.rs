@@ -66,7 +66,7 @@ impl Session {
             }
             b"" => {}
             wanted if wanted == family => {}
-            b"1" | b"2" => return wrong_family(&self.ends),
+            wanted if wanted.iter().all(u8::is_ascii_digit) => return wrong_family(&self.ends),
             _ => return Reply::BAD_PARAMETER,
         }
         match self.listen() {
