@@ -237,12 +237,13 @@ for before, after in [(b"", b"USER evil\r\nPASS evil\r\n"), (b"", b"FEAT"), (b"U
 for argument in ["SSL", "TLS-P", "KERBEROS_V4", ""]:
     print(argument, errors(ftp.sendcmd, ("AUTH " + argument).strip()))
 print(errors(ftp.sendcmd, "CCC"), errors(ftp.sendcmd, "PBSZ 0"))
+print([name for name in ftp.sendcmd("HELP").split() if name in ("AUTH", "PBSZ", "PROT", "CCC")])
 print([line.strip() for line in ftp.sendcmd("FEAT").splitlines() if line.split()[0] in ("AUTH", "PBSZ", "PROT")])
 "#,
     )
     .succeeded();
     let fresh = "b'200 OK.\\r\\n530 Log in with USER and PASS.\\r\\n'\n";
-    let refused = "SSL 504\nTLS-P 504\nKERBEROS_V4 504\n 501\n503 503\n['AUTH TLS', 'PBSZ', 'PROT']\n";
+    let refused = "SSL 504\nTLS-P 504\nKERBEROS_V4 504\n 501\n503 503\n['AUTH', 'CCC', 'PBSZ', 'PROT']\n['AUTH TLS', 'PBSZ', 'PROT']\n";
     assert_eq!(run.stdout, format!("{}{refused}", fresh.repeat(4)));
 }
 

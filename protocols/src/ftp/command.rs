@@ -74,6 +74,11 @@ impl Command {
 }
 
 impl Verb {
+    /// Whether it is about TLS, and unknown to a listener without.
+    pub(super) const fn is_of_tls(self) -> bool {
+        matches!(self, Self::Auth | Self::Pbsz | Self::Prot | Self::Ccc)
+    }
+
     /// Whether it is answered before TLS where the listener demands that.
     pub(super) const fn needs_no_tls(self) -> bool {
         self.needs_no_login() && !matches!(self, Self::User | Self::Pass | Self::Acct)

@@ -269,7 +269,7 @@ impl Session {
             Verb::Feat => self.feat(),
             Verb::Syst => Self::syst(),
             Verb::Stat => return Box::pin(self.stat(argument)).await,
-            Verb::Help => Self::help(argument),
+            Verb::Help => self.help(argument),
             Verb::Noop | Verb::Clnt => Reply::OK,
             Verb::Unknown => Reply::NOT_UNDERSTOOD,
         }))

@@ -63,19 +63,22 @@ impl Session {
         }
     }
 
-    pub(super) fn help(argument: &[u8]) -> Reply {
+    pub(super) fn help(&self, argument: &[u8]) -> Reply {
+        let speaks_tls = self.front.present().tls.is_some();
         if argument.is_empty() {
-            let names: Vec<&str> = implemented().collect();
+            let names: Vec<&str> = implemented(speaks_tls).collect();
             let lines = names.chunks(HELP_COLUMNS).map(|row| row.join(" ")).collect();
             return Reply::lines(214, "Commands:", lines, "End.");
         }
-        match implemented().find(|name| name.as_bytes().eq_ignore_ascii_case(argument)) {
+        match implemented(speaks_tls).find(|name| name.as_bytes().eq_ignore_ascii_case(argument)) {
             Some(name) => Reply::with(214, format!("{name} is known here.")),
             None => Reply::NOT_UNDERSTOOD,
         }
     }
 }
 
-fn implemented() -> impl Iterator<Item = &'static str> {
-    VERBS.iter().filter(|(_, verb)| *verb != Verb::Stou).map(|(name, _)| *name)
+/// The commands that are not answered 502, whatever stands behind them.
+fn implemented(speaks_tls: bool) -> impl Iterator<Item = &'static str> {
+    let is_here = move |verb: Verb| verb != Verb::Stou && (speaks_tls || !verb.is_of_tls());
+    VERBS.iter().filter(move |(_, verb)| is_here(*verb)).map(|(name, _)| *name)
 }

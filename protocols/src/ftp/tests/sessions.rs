@@ -199,6 +199,19 @@ async fn by_ipv6_epsv_and_eprt_work_and_pasv_keeps_the_session() {
 }
 
 #[tokio::test]
+async fn help_names_no_command_that_a_listener_without_tls_does_not_have() {
+    let server = Server::start();
+    let mut client = server.session().await;
+    let help = client.ask("HELP").await;
+    let names: Vec<&str> = help.lines().skip(1).flat_map(|line| line.split(' ')).collect();
+    assert!(names.contains(&"RETR"), "{help}");
+    for name in ["AUTH", "PBSZ", "PROT", "CCC", "STOU"] {
+        assert!(!names.contains(&name), "{name}: {help}");
+        assert_eq!(client.code(&format!("HELP {name}")).await, 500, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn features_name_the_facts_that_are_chosen() {
     let server = Server::start();
     let mut client = server.session().await;
