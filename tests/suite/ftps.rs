@@ -190,6 +190,24 @@ print(ftp.quit()[:3])
 }
 
 #[test]
+fn rein_keeps_tls_and_begins_with_data_connections_as_a_new_session_has_them() {
+    let scene = scene();
+    let steps = r#"
+ftp.login("a", "b")
+ftp.prot_p()
+print(errors(ftp.sendcmd, "REIN"), errors(ftp.sendcmd, "PWD"), errors(ftp.sendcmd, "PROT P"), errors(ftp.sendcmd, "CCC"), end=" ")
+ftp.sendcmd("USER a")
+ftp.sendcmd("PASS b")
+print(errors(ftp.retrlines, "LIST", lambda line: None), end=" ")
+ftp.prot_p()
+print(errors(ftp.retrlines, "LIST", lambda line: None))
+"#;
+    assert_eq!(script(&scene, "required", POLY, steps).succeeded().stdout, "220 530 503 533 521 226\n");
+    let implicit = curl(&scene, "implicit", POLY, "sip.cfg").args(["-Q", "REIN", "-Q", "USER a", "-Q", "PASS b"]).run();
+    assert!(implicit.text().starts_with("acme"), "{implicit:?}");
+}
+
+#[test]
 fn lftp_reads_and_writes_by_tls() {
     let scene = scene();
     let local = Scratch::new();

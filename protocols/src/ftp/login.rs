@@ -51,7 +51,8 @@ impl Session {
         Reply::PASSWORD_PLEASE
     }
 
-    /// REIN: the session begins anew, inside TLS where it was (RFC 959 section 4.1.1).
+    /// REIN: the session begins anew, with all parameters as at the beginning (RFC 959 section 4.1.1), inside TLS where it was (RFC 4217
+    /// section 11).
     pub(super) fn rein(&mut self) -> Reply {
         self.reset();
         Reply::GREETING

@@ -151,15 +151,13 @@ impl Session {
         }
     }
 
-    /// Where TLS is implicit the handshake comes first, and data connections are encrypted from the start, as the clients
-    /// of port 990 have it.
+    /// Where TLS is implicit the handshake comes first.
     async fn begin(&mut self) -> Result<(), End> {
         let present = self.front.present();
         match (present.listener.ftp.tls, &present.tls) {
             (FtpTls::Implicit, Some(tls)) => {
                 self.secure(tls).await?;
-                self.data.size_told = true;
-                self.ends.guard = Some(Guard::of(&self.security));
+                self.begin_data();
                 Ok(())
             }
             (FtpTls::Explicit | FtpTls::Required | FtpTls::Implicit, _) => Ok(()),
@@ -172,7 +170,18 @@ impl Session {
         self.leave(Login::Nobody);
         self.folder = Folder::root();
         self.settings = Settings::default();
-        self.data = DataSetup { size_told: self.data.size_told, ..DataSetup::default() };
+        self.begin_data();
+    }
+
+    /// Data connections are as a new session has them: in clear until PROT P, and where TLS is implicit encrypted from the start, as
+    /// the clients of port 990 have it.
+    fn begin_data(&mut self) {
+        self.data = DataSetup::default();
+        self.ends.guard = match (self.front.listener().ftp.tls, &self.security) {
+            (FtpTls::Implicit, security @ Security::Tls(_)) => Some(Guard::of(security)),
+            (FtpTls::Implicit, Security::Plain) | (FtpTls::Explicit | FtpTls::Required, _) => None,
+        };
+        self.data.size_told = self.ends.guard.is_some();
     }
 
     /// Counts a command, and waits where there were too many.
