@@ -353,6 +353,36 @@ print(errors(ftp.voidresp))
 }
 
 #[test]
+fn a_peer_of_implicit_tls_is_turned_away_behind_the_handshake() {
+    let acme = scene::acme()
+        .listener_named("implicit", "ftp", &format!("{TLS}tls = \"implicit\"\n"))
+        .table("[limits]\nconnections_per_address = 1");
+    let deployment = crate::harness::deployment::Deployment::new();
+    scene::write_files(&deployment);
+    deployment.add(&acme);
+    let scene = Scene::start(deployment);
+    let address = address(&scene, "implicit");
+    let ca = text(&scene.deployment.path("tls/ca.pem"));
+    let steps = format!(
+        r#"
+import socket, ssl
+context = ssl.create_default_context(cafile={ca:?})
+def connect():
+    sock = socket.create_connection(({:?}, {}), timeout=60)
+    tls = context.wrap_socket(sock, server_hostname="127.0.0.1")
+    return tls, tls.recv(1000)[:3]
+first, greeting = connect()
+second, word = connect()
+print(greeting, word, second.recv(1000))
+"#,
+        address.ip().to_string(),
+        address.port()
+    );
+    assert_eq!(run("python3", &["-c", &steps]).succeeded().stdout, "b'220' b'421' b''\n");
+    scene.server.record(&[("outcome", "refused"), ("reason", "busy")]);
+}
+
+#[test]
 fn a_peer_that_says_nothing_in_tls_is_given_up() {
     let scene = scene();
     let run = script(&scene, "implicit", "", "");

@@ -21,10 +21,11 @@ use super::pace::Pace;
 use super::reply::Reply;
 use super::settings::Settings;
 use super::wire::Security;
-use crate::front::{Exchange, Front};
+use crate::front::{Exchange, Front, Generation};
 use crate::listen::{Connection, Slot};
 use crate::passwords::{Known, Presented};
 use crate::record::Outcome;
+use crate::tls::TlsFront;
 
 /// One control connection and all that was settled on it.
 #[derive(Debug)]
@@ -99,10 +100,15 @@ pub(super) async fn serve(front: Arc<Front>, connection: Connection, shared: Arc
     session.control.close().await;
 }
 
-/// Tells a peer for which there is no place.
+/// Tells a peer for which there is no place: behind the handshake where TLS is implicit, since such a peer reads nothing else.
 pub(super) async fn turn_away(front: Arc<Front>, stream: TcpStream, _client: ClientAddr) {
     let limits = front.limits();
     let mut control = Control::new(stream, limits.command_bytes_before_login, limits.stall);
+    if let Some(tls) = implicit_tls(&front.present()) {
+        let Some(stream) = control.plain() else { return };
+        let Ok(connection) = Box::pin(tls.accept(stream, &limits)).await else { return };
+        control.secured(connection.stream);
+    }
     // It is closed either way.
     let _ = control.reply(&Reply::CLOSING).await;
     control.close().await;
@@ -153,15 +159,10 @@ impl Session {
 
     /// Where TLS is implicit the handshake comes first.
     async fn begin(&mut self) -> Result<(), End> {
-        let present = self.front.present();
-        match (present.listener.ftp.tls, &present.tls) {
-            (FtpTls::Implicit, Some(tls)) => {
-                self.secure(tls).await?;
-                self.begin_data();
-                Ok(())
-            }
-            (FtpTls::Explicit | FtpTls::Required | FtpTls::Implicit, _) => Ok(()),
-        }
+        let Some(tls) = implicit_tls(&self.front.present()) else { return Ok(()) };
+        self.secure(&tls).await?;
+        self.begin_data();
+        Ok(())
     }
 
     /// Everything is as at the beginning, but for TLS and what was guessed.
@@ -322,6 +323,14 @@ impl Session {
             (exchange, outcome)
         };
         self.front.off_runtime(work).await.map_err(|_| End::Failed)
+    }
+}
+
+/// The TLS that a connection begins with, where it does.
+fn implicit_tls(present: &Generation) -> Option<Arc<TlsFront>> {
+    match present.listener.ftp.tls {
+        FtpTls::Implicit => present.tls.clone(),
+        FtpTls::Explicit | FtpTls::Required => None,
     }
 }
 
