@@ -4,7 +4,7 @@
 //! > return information that can be used by a program to further process the files automatically. (RFC 959 section 4.1.3)
 //!
 //! MLSD and MLST are RFC 3659 section 7. What a list shows is said by its permit, name by name; a folder that shows
-//! nothing and one that is not there look the same.
+//! nothing and one that is not there look the same. Patterns are the affair of `names.rs`.
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::data::{Ends, Plan};
 use super::facts::{Fact, by_facts, long};
 use super::lists::Hold;
+use super::names::{Asked, Names};
 use super::refuse::{Aim, Failure};
 use super::reply::Reply;
 use super::retrieve::describe;
@@ -38,32 +39,33 @@ enum Form {
 
 impl Session {
     pub(super) async fn list(&mut self, argument: &[u8]) -> Result<Reply, End> {
-        self.send_list("LIST", without_options(argument), Form::Long).await
+        self.send_list("LIST", Asked::parse(without_options(argument)), Form::Long).await
     }
 
     pub(super) async fn nlst(&mut self, argument: &[u8]) -> Result<Reply, End> {
-        let argument = without_options(argument);
-        let folder = match argument.last() {
+        let asked = Asked::parse(without_options(argument));
+        let folder = match asked.path.last() {
             None => String::new(),
-            Some(b'/') => String::from_utf8_lossy(argument).into_owned(),
-            Some(_) => format!("{}/", String::from_utf8_lossy(argument)),
+            Some(b'/') => String::from_utf8_lossy(asked.path).into_owned(),
+            Some(_) => format!("{}/", String::from_utf8_lossy(asked.path)),
         };
-        self.send_list("NLST", argument, Form::Names { folder }).await
+        self.send_list("NLST", asked, Form::Names { folder }).await
     }
 
     pub(super) async fn mlsd(&mut self, argument: &[u8]) -> Result<Reply, End> {
         let facts = self.settings.facts.clone();
-        self.send_list("MLSD", argument, Form::Facts(facts)).await
+        self.send_list("MLSD", Asked::all(argument), Form::Facts(facts)).await
     }
 
-    async fn send_list(&mut self, verb: &'static str, argument: &[u8], form: Form) -> Result<Reply, End> {
+    async fn send_list(&mut self, verb: &'static str, asked: Asked<'_>, form: Form) -> Result<Reply, End> {
         self.settings.take_restart();
-        let mut exchange = self.exchange(verb, argument);
+        let Asked { path, names } = asked;
+        let mut exchange = self.exchange_of_list(verb, path, &names);
         let plan = match self.take_plan(&mut exchange) {
             Ok(plan) => plan,
             Err(reply) => return Ok(reply),
         };
-        let (mut exchange, list) = self.make(exchange, form).await?;
+        let (mut exchange, list) = self.make(exchange, form, names).await?;
         let List { text, hold: _hold } = match list {
             Ok(list) => list,
             Err(failure) => {
@@ -80,10 +82,21 @@ impl Session {
         self.fail(exchange, carried, Aim::Read).await
     }
 
+    /// As [`Session::exchange`]: what is decided on is the folder.
+    fn exchange_of_list(&self, verb: &'static str, path: &[u8], names: &Names) -> Exchange {
+        let mut exchange = self.exchange(verb, path);
+        match names {
+            Names::All => {}
+            Names::Matching(pattern) => exchange.detail(format!("the names that match {pattern}")),
+        }
+        exchange
+    }
+
     /// STAT with a path: the list goes over the control connection (RFC 959 section 4.1.3). `None`: it has been sent.
     pub(super) async fn stat_path(&mut self, argument: &[u8]) -> Result<Option<Reply>, End> {
-        let exchange = self.exchange("STAT", without_options(argument));
-        let (exchange, list) = self.make(exchange, Form::Long).await?;
+        let Asked { path, names } = Asked::parse(without_options(argument));
+        let exchange = self.exchange_of_list("STAT", path, &names);
+        let (exchange, list) = self.make(exchange, Form::Long, names).await?;
         let List { text, hold: _hold } = match list {
             Ok(list) => list,
             Err(failure) => return failure.conclude(exchange, Aim::Read).map(Some),
@@ -128,15 +141,20 @@ struct List {
 
 impl Session {
     /// Makes a list. A long one for which there is no place is made again once there is: its text does not wait for that.
-    async fn make(&self, mut exchange: Exchange, form: Form) -> Result<(Exchange, Result<List, Failure>), End> {
+    async fn make(
+        &self,
+        mut exchange: Exchange,
+        form: Form,
+        names: Names,
+    ) -> Result<(Exchange, Result<List, Failure>), End> {
         let (lists, address) = (&self.shared.lists, self.client.ip());
         let stall = self.front.limits().stall;
         let mut place = None;
         loop {
             let Ok(turn) = timeout(stall, lists.turn()).await else { return Ok((exchange, Err(Failure::Busy))) };
-            let form = form.clone();
+            let (form, names) = (form.clone(), names.clone());
             let make = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
-                match (look(exchange, tenant, proofs)?, &form) {
+                match (look(exchange, tenant, proofs, &names)?, &form) {
                     // RFC 3659 section 7.2.1.
                     (Found::File(_), Form::Facts(_)) => Err(Failure::NoFolder),
                     (found, form) => Ok(text(&found, form)),
@@ -180,10 +198,16 @@ impl Found {
     }
 }
 
-fn look(exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs) -> Result<Found, Failure> {
+fn look(exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs, names: &Names) -> Result<Found, Failure> {
+    let filter = names.filter(tenant.policy.rules.case());
     let listing = exchange.list(proofs, |permit| {
-        let entries = tenant.files.list(permit)?;
-        let may_be_file = entries.is_empty() && !permit.folder().is_root() && permit.shows_file(permit.folder());
+        let mut entries = tenant.files.list(permit)?;
+        entries.retain(|entry| filter.takes(&entry.name));
+        // A pattern is about what stands in a folder.
+        let may_be_file = *names == Names::All
+            && entries.is_empty()
+            && !permit.folder().is_root()
+            && permit.shows_file(permit.folder());
         Ok::<_, FileError>((entries, may_be_file, permit.folder().base_name().to_owned()))
     });
     let (entries, may_be_file, name) = listing.map_err(Failure::Refused)??;

@@ -12,6 +12,7 @@ pub mod line;
 mod list;
 mod lists;
 mod login;
+mod names;
 mod navigate;
 mod pace;
 mod refuse;

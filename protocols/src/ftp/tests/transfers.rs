@@ -369,6 +369,39 @@ async fn lists_show_own_files_to_their_proven_device_alone() {
 }
 
 #[tokio::test]
+async fn a_pattern_in_the_last_segment_picks_names_that_the_folder_shows() {
+    let server = Server::start();
+    for name in ["sip.cfg", "site.xml", "logs/a.txt", "logs/b.cfg", &format!("{OWN}.cfg"), &format!("{OTHER}.cfg")] {
+        server.provide(name, b"four");
+    }
+    let own = format!("{OWN}.cfg");
+    let mut anyone = server.session().await;
+    let mut device = server.session_of(OWN, "own-secret").await;
+    let rows: [(&str, &[&str], &[&str]); 9] = [
+        ("NLST s*.cfg", &["sip.cfg"], &["sip.cfg"]),
+        ("NLST *.cfg", &["sip.cfg"], &[&own, "sip.cfg"]),
+        ("NLST -la *.cfg", &["sip.cfg"], &[&own, "sip.cfg"]),
+        ("NLST si[pt]*", &["sip.cfg", "site.xml"], &["sip.cfg", "site.xml"]),
+        ("NLST logs/?.txt", &["logs/a.txt"], &["logs/a.txt"]),
+        ("NLST /logs/*", &["/logs/a.txt", "/logs/b.cfg"], &["/logs/a.txt", "/logs/b.cfg"]),
+        ("NLST sip.cfg/*", &[], &[]),
+        ("NLST *.CFG", &[], &[]),
+        ("MLSD *.cfg", &[], &[]),
+    ];
+    for (command, shown, shown_to_device) in rows {
+        for (client, expected) in [(&mut anyone, shown), (&mut device, shown_to_device)] {
+            let (code, list) = client.fetch(command).await;
+            let list = String::from_utf8(list).unwrap();
+            assert_eq!((code, list.lines().collect::<Vec<_>>()), (226, expected.to_vec()), "{command}");
+        }
+    }
+    assert!(anyone.fetch("LIST *.cfg").await.1.ends_with(b" sip.cfg\r\n"));
+    let status = anyone.ask("STAT *.cfg").await;
+    assert!(status.contains(" sip.cfg\r\n") && !status.contains("site.xml"), "{status}");
+    assert!(server.records().await.contains("method=NLST path=/logs/ outcome=listed"));
+}
+
+#[tokio::test]
 async fn a_stranger_s_log_makes_no_folder_in_the_way_of_settings() {
     let server = Server::start();
     let mut anyone = server.session().await;
