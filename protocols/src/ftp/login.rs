@@ -4,7 +4,8 @@
 //! > immediately preceded by the user name command. (RFC 959 section 4.1.1)
 //!
 //! Where no password is required any user and password log in; a wrong pair proves nothing then, and a right one is kept
-//! as a proof. Where one is required, wrong ones are slowed and end the session. No password reaches a record.
+//! as a proof. Where one could have opened more a record tells of the wrong one. Where one is required, wrong ones are slowed
+//! and end the session. No password reaches a record.
 
 use std::sync::Arc;
 
@@ -30,6 +31,18 @@ pub(super) enum Login {
     In,
 }
 
+/// The user and the password that a session logged in with.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Shown {
+    /// There are none yet.
+    #[default]
+    Nothing,
+    /// They proved nothing, where nothing had to be proven. They are not asked about again: that would be a guess a command.
+    Wrong,
+    /// They proved something.
+    Right(Arc<Presented>),
+}
+
 impl Session {
     /// What the password proves to this tenant now. It is asked again for every command: a password that is withdrawn proves
     /// nothing in sessions that are open, either.
@@ -37,8 +50,13 @@ impl Session {
     /// # Errors
     /// - [`End::Busy`]: it cannot be told now
     pub(super) async fn password(&self, tenant: &Arc<Tenant>) -> Result<PasswordProof, End> {
-        let Some(shown) = &self.shown else { return Ok(PasswordProof::Absent) };
-        self.front.verify(tenant, self.client, &self.known, shown).await.map_err(|Busy| End::Busy)
+        match &self.shown {
+            Shown::Nothing => Ok(PasswordProof::Absent),
+            Shown::Wrong => Ok(PasswordProof::Wrong),
+            Shown::Right(shown) => {
+                self.front.verify(tenant, self.client, &self.known, shown).await.map_err(|Busy| End::Busy)
+            }
+        }
     }
 
     /// USER begins anew: what was proven before holds no longer.
@@ -46,7 +64,7 @@ impl Session {
         if argument.is_empty() {
             return Reply::BAD_PARAMETER;
         }
-        self.shown = None;
+        self.shown = Shown::Nothing;
         self.leave(Login::Named(argument.to_vec()));
         Reply::PASSWORD_PLEASE
     }
@@ -72,19 +90,20 @@ impl Session {
         let listener = self.front.listener();
         let required = requires_password(&listener.policy, certificate.is_ok());
         if !required && is_nobody(&user, &tenant) {
-            self.enter();
-            return Ok(Reply::LOGGED_IN);
+            return Ok(self.let_in_unproven(&listener.policy, certificate.is_ok(), &name));
         }
         let shown = Presented::new(user, argument);
         let Ok(proof) = self.front.verify(&tenant, self.client, &self.known, &shown).await else {
             self.front.exchange(self.client, "PASS", b"").finish(Outcome::Refused, Some("passwords"));
             return Err(End::Busy);
         };
-        if proof.holds() || !required {
-            // A pair that proves nothing need not be asked again.
-            self.shown = proof.holds().then_some(shown);
+        if proof.holds() {
+            self.shown = Shown::Right(shown);
             self.enter();
             return Ok(Reply::LOGGED_IN);
+        }
+        if !required {
+            return Ok(self.let_in_unproven(&listener.policy, certificate.is_ok(), &name));
         }
         let why = if takes_password(&listener.policy) { "wrong_password" } else { "require_not_met" };
         let detail = match certificate {
@@ -95,10 +114,25 @@ impl Session {
         self.turned_down(why, detail)
     }
 
-    fn turned_down(&mut self, why: &'static str, detail: String) -> Result<Reply, End> {
+    /// Logs in whoever may ask for something without a password. Where one could have opened more, the wrong one leaves its trace; of
+    /// a device that is known by its certificate none is expected.
+    fn let_in_unproven(&mut self, listener: &ListenerPolicy, certified: bool, name: &str) -> Reply {
+        if takes_password(listener) && !certified {
+            self.shown = Shown::Wrong;
+            self.note("wrong_password", format!("user {name}; let in, since some files need none"));
+        }
+        self.enter();
+        Reply::LOGGED_IN
+    }
+
+    fn note(&self, why: &'static str, detail: String) {
         let mut exchange = self.front.exchange(self.client, "PASS", b"");
         exchange.detail(detail);
         exchange.finish(Outcome::Handshake, Some(why));
+    }
+
+    fn turned_down(&mut self, why: &'static str, detail: String) -> Result<Reply, End> {
+        self.note(why, detail);
         self.wrong_passwords = self.wrong_passwords.saturating_add(1);
         if self.wrong_passwords >= MAX_WRONG {
             return Err(End::WrongPasswords);

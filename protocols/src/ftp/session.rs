@@ -15,7 +15,7 @@ use super::command::{Command, Verb};
 use super::control::Control;
 use super::data::{DataSetup, Ends, Guard, Passive, Plan};
 use super::line::Line;
-use super::login::Login;
+use super::login::{Login, Shown};
 use super::navigate::Folder;
 use super::pace::Pace;
 use super::reply::Reply;
@@ -23,7 +23,7 @@ use super::settings::Settings;
 use super::wire::Security;
 use crate::front::{Exchange, Front, Generation};
 use crate::listen::{Connection, Slot};
-use crate::passwords::{Known, Presented};
+use crate::passwords::Known;
 use crate::record::Outcome;
 use crate::tls::TlsFront;
 
@@ -40,7 +40,7 @@ pub(super) struct Session {
     pub(super) login: Login,
     pub(super) wrong_passwords: u32,
     /// What the session logged in with.
-    pub(super) shown: Option<Arc<Presented>>,
+    pub(super) shown: Shown,
     /// What it has shown before.
     pub(super) known: Known,
     pub(super) folder: Folder,
@@ -128,7 +128,7 @@ impl Session {
             waiting: VecDeque::new(),
             login: Login::Nobody,
             wrong_passwords: 0,
-            shown: None,
+            shown: Shown::Nothing,
             known: Known::default(),
             folder: Folder::root(),
             settings: Settings::default(),
@@ -167,7 +167,7 @@ impl Session {
 
     /// Everything is as at the beginning, but for TLS and what was guessed.
     pub(super) fn reset(&mut self) {
-        self.shown = None;
+        self.shown = Shown::Nothing;
         self.leave(Login::Nobody);
         self.folder = Folder::root();
         self.settings = Settings::default();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use provost_core::path::{Case, Strip};
-use provost_core::{DevicePolicy, ListenerPolicy, Protocol, Require, RuleSet, TenantPolicy};
+use provost_core::{DevicePolicy, Exception, ListenerPolicy, Protocol, Require, RuleSet, TenantPolicy};
 use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
 use provost_tenants::guard::{Guard, GuardSettings};
@@ -40,6 +40,7 @@ pub(super) struct Server {
 /// What differs from test to test.
 pub(super) struct Options {
     pub(super) require: &'static str,
+    pub(super) exceptions: Vec<Exception>,
     pub(super) limits: Limits,
     pub(super) ftp: FtpSettings,
     pub(super) ip: IpAddr,
@@ -50,6 +51,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             require: "address",
+            exceptions: Vec::new(),
             limits: Limits::default(),
             ftp: FtpSettings::default(),
             ip: Ipv4Addr::LOCALHOST.into(),
@@ -73,7 +75,7 @@ impl Server {
         let inventory = folder.path().join("devices.csv");
         std::fs::write(&inventory, format!("mac,password\n{OWN},own-secret\n{OTHER},other-secret\n")).unwrap();
         let shared = Credential::read("acme", "PlcmSpIp", "shared-secret", None).unwrap();
-        let policy = listener_policy(options.require);
+        let policy = listener_policy(options.require, options.exceptions);
         let listener = Arc::new(Listener {
             policy,
             address: SocketAddr::new(options.ip, 0),
@@ -310,7 +312,7 @@ fn tenant_policy() -> TenantPolicy {
     }
 }
 
-fn listener_policy(require: &str) -> ListenerPolicy {
+fn listener_policy(require: &str, exceptions: Vec<Exception>) -> ListenerPolicy {
     ListenerPolicy {
         name: "ftp".into(),
         protocol: Protocol::Ftp,
@@ -319,6 +321,6 @@ fn listener_policy(require: &str) -> ListenerPolicy {
         require: require.split(' ').map(|alternative| alternative.parse().unwrap()).collect::<Require>(),
         unbound: Protocol::Ftp.default_unbound(),
         unbound_write: provost_core::policy::UnboundWrite::Logs,
-        exceptions: Vec::new(),
+        exceptions,
     }
 }

@@ -1,5 +1,7 @@
 //! USER and PASS.
 
+use provost_core::{Exception, Require};
+
 use super::harness::{Options, Server, code_of};
 use super::{OTHER, OWN};
 
@@ -69,6 +71,31 @@ async fn wrong_passwords_end_the_session_and_never_reach_a_record() {
     assert_eq!(records.matches("method=PASS").count(), 4, "{records}");
     assert_eq!(records.matches("reason=wrong_password").count(), 4, "{records}");
     assert!(!records.contains("hunter2"), "{records}");
+}
+
+#[tokio::test]
+async fn where_an_exception_needs_no_password_a_wrong_one_leaves_its_trace() {
+    let password: Require = ["password".parse().unwrap()].into_iter().collect();
+    let reported =
+        Exception { ouis: vec!["00:22:ee".parse().unwrap()], require: password, shared: false, report_only: true };
+    let server = Server::with(Options { require: "password", exceptions: vec![reported], ..Options::default() });
+    server.provide("sip.cfg", b"sip");
+    for (user, sent) in [("PlcmSpIp", "hunter2-guess"), ("stranger", "hunter2-guess"), (OWN, "hunter2-guess")] {
+        let mut client = server.session_of(user, sent).await;
+        assert_eq!(client.code("SIZE sip.cfg").await, 530, "{user}");
+    }
+    let mut right = server.session_of("PlcmSpIp", "shared-secret").await;
+    assert_eq!(right.code("SIZE sip.cfg").await, 213);
+    let records = server.records().await;
+    assert_eq!(records.matches("method=PASS").count(), 3, "{records}");
+    assert_eq!(records.matches("reason=wrong_password").count(), 3, "{records}");
+    assert_eq!(records.matches("user and password are wrong").count(), 3, "{records}");
+    assert!(!records.contains("hunter2"), "{records}");
+
+    // Where a password opens nothing, phones send the one that they were made with.
+    let server = Server::start();
+    server.session_of("PlcmSpIp", "hunter2-guess").await;
+    assert!(!server.records().await.contains("method=PASS"));
 }
 
 #[tokio::test]
