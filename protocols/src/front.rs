@@ -213,10 +213,18 @@ impl Front {
         (method, path): (&'static str, &[u8]),
         end: impl FnOnce(&mut Exchange),
     ) {
-        let Some(left_out) = self.turned.take(Instant::now()) else { return };
+        if let Some(mut exchange) = self.refused(client, method, path) {
+            end(&mut exchange);
+        }
+    }
+
+    /// Begins the record of what is refused before a decision, unless that was recorded of too much else just now.
+    pub(crate) fn refused(self: &Arc<Self>, client: ClientAddr, method: &'static str, path: &[u8]) -> Option<Exchange> {
+        let left_out = self.turned.take(Instant::now())?;
         let mut exchange = self.exchange(client, method, path);
+        exchange.note_device(&Proofs::none());
         exchange.record.left_out = left_out;
-        end(&mut exchange);
+        Some(exchange)
     }
 
     /// Turns a peer away that has not been admitted: with a word for it for want of a place, else for its address.

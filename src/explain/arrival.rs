@@ -1,6 +1,6 @@
-//! How a request comes to the listener that is asked about, where that is not by its address alone.
+//! How a request comes to the listener that is asked about, where that is not by its address alone, or where TLS comes first.
 
-use provost_tenants::{Listener, Unnamed};
+use provost_tenants::{FtpTls, Listener, Unnamed};
 
 /// What the phone has to ask for in its handshake, and whose address counts behind a proxy.
 pub(super) fn notes(listener: &Listener) -> Vec<String> {
@@ -22,5 +22,17 @@ pub(super) fn notes(listener: &Listener) -> Vec<String> {
         let proxies: Vec<String> = proxies.iter().map(ToString::to_string).collect();
         format!("supposed: through a proxy of {}, the source is the one that it tells", proxies.join(", "))
     });
-    name.into_iter().chain(proxy).collect()
+    name.into_iter().chain(proxy).chain(tls(listener).map(str::to_owned)).collect()
+}
+
+/// What an FTP listener asks for before anything else.
+fn tls(listener: &Listener) -> Option<&'static str> {
+    listener.tls.as_ref()?;
+    match listener.ftp.tls {
+        FtpTls::Explicit => None,
+        FtpTls::Required => {
+            Some("supposed: TLS came first (AUTH TLS): without it USER is answered 530, and nothing is decided")
+        }
+        FtpTls::Implicit => Some("supposed: the connection began with a TLS handshake"),
+    }
 }

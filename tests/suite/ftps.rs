@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::harness::clients::{Curl, Run, Scratch, lftp_with, run, text};
 use crate::harness::deployment::TLS;
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene, UNLISTED};
+use crate::harness::server::BINARY;
 
 const LOG: &str = "0004f2aabbcc-app.log";
 
@@ -224,6 +225,28 @@ fn lftp_reads_and_writes_by_tls() {
         assert!(local.read(listener) == big(), "{listener}");
         assert_eq!(std::fs::read(scene.deployment.upload("acme", LOG)).unwrap(), b"by lftp", "{listener}");
         assert!(run.stdout.contains("sip.cfg"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_login_in_clear_where_tls_is_required_is_recorded_without_its_password() {
+    let scene = scene();
+    let steps = r#"
+for command in ("USER PlcmSpIp", "PASS hunter2", "RETR 0004f2aabbcc.cfg"):
+    print(errors(ftp.sendcmd, command), end=" ")
+"#;
+    assert_eq!(script(&scene, "required", "", steps).succeeded().stdout, "530 530 530 ");
+    for method in ["USER", "PASS", "RETR"] {
+        let found = [("method", method), ("outcome", "handshake"), ("reason", "tls_required")];
+        let record = scene.server.record(&found);
+        assert_eq!(record["path"], if method == "RETR" { "/0004f2aabbcc.cfg" } else { "" });
+        assert!(!record.to_string().contains("hunter2"), "{record}");
+    }
+    let config = text(&scene.deployment.config());
+    for (listener, says) in [("required", "TLS came first (AUTH TLS)"), ("implicit", "began with a TLS handshake")] {
+        let question = ["--tenant", "acme", "--listener", listener, "--from", "127.0.0.1", "RETR", "sip.cfg"];
+        let explained = run(BINARY, &[&["explain", "--config", &config][..], &question].concat());
+        assert!(explained.stdout.contains(says), "{explained:?}");
     }
 }
 

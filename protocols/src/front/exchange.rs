@@ -259,7 +259,7 @@ impl Exchange {
         denial.refusal
     }
 
-    fn note_device(&mut self, proofs: &Proofs) {
+    pub(super) fn note_device(&mut self, proofs: &Proofs) {
         let known = device_of(&self.generation.tenant, self.path(), proofs);
         (self.record.mac, self.record.proof) = known.unzip();
     }

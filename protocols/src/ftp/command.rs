@@ -74,6 +74,34 @@ impl Command {
 }
 
 impl Verb {
+    /// The verb as records name it.
+    pub(super) fn name(self) -> &'static str {
+        VERBS.iter().find(|(_, verb)| *verb == self).map_or("UNKNOWN", |(name, _)| *name)
+    }
+
+    /// Whether its argument is a path.
+    pub(super) const fn names_path(self) -> bool {
+        matches!(
+            self,
+            Self::Cwd
+                | Self::Mkd
+                | Self::Rmd
+                | Self::Dele
+                | Self::Rnfr
+                | Self::Rnto
+                | Self::Retr
+                | Self::Size
+                | Self::Mdtm
+                | Self::Stor
+                | Self::Appe
+                | Self::Stou
+                | Self::List
+                | Self::Nlst
+                | Self::Mlsd
+                | Self::Mlst
+        )
+    }
+
     /// Whether it is about TLS, and unknown to a listener without.
     pub(super) const fn is_of_tls(self) -> bool {
         matches!(self, Self::Auth | Self::Pbsz | Self::Prot | Self::Ccc)

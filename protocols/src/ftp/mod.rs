@@ -14,6 +14,7 @@ mod lists;
 mod login;
 mod names;
 mod navigate;
+mod noted;
 mod pace;
 mod refuse;
 mod reply;

@@ -1,15 +1,16 @@
-//! PWD, CWD, CDUP, MKD, RMD, DELE, RNFR, RNTO.
+//! PWD, CWD, CDUP, MKD.
 //!
 //! > CHANGE WORKING DIRECTORY (CWD): This command allows the user to work with a different directory or dataset for file
 //! > storage or retrieval without altering his login or accounting information. (RFC 959 section 4.1.1)
 //!
 //! A folder is a text that is put before names. Every folder that can be named counts as existing: whether it does would
 //! tell a stranger what the server holds. For the same reason MKD always finds the folder there, and phones that make one
-//! before an upload go on. Nothing is removed or renamed by a phone.
+//! before an upload go on.
 
-use provost_core::RequestPath;
+use provost_core::{PathError, RequestPath};
 use provost_tenants::Tenant;
 
+use super::command::Verb;
 use super::reply::Reply;
 use super::session::Session;
 
@@ -35,22 +36,25 @@ impl Folder {
         path
     }
 
-    /// The folder that an argument means here; `None` where the tenant's path parser refuses it, or it leaves the root.
-    fn enter(&self, argument: &[u8], tenant: &Tenant) -> Option<Self> {
+    /// The folder that an argument means here.
+    ///
+    /// # Errors
+    /// - [`PathError`]: the tenant's path parser refuses it, or it leaves the root
+    fn enter(&self, argument: &[u8], tenant: &Tenant) -> Result<Self, PathError> {
         let joined = self.join(argument);
-        let text = std::str::from_utf8(&joined).ok()?;
+        let text = std::str::from_utf8(&joined).map_err(|_| PathError::NotUtf8)?;
         let mut segments: Vec<&str> = Vec::new();
         // Resolved before prefixes are cut, so that `CWD /tftpboot` and `CWD ..` behind it lead to the root.
         for segment in text.split(['/', '\\']) {
             match segment {
                 "" | "." => {}
-                ".." => drop(segments.pop()?),
+                ".." => drop(segments.pop().ok_or(PathError::LeavesRoot)?),
                 name => segments.push(name),
             }
         }
         let folder = format!("/{}", segments.join("/"));
-        let _: RequestPath = tenant.policy.path(folder.as_bytes()).ok()?;
-        Some(Self(folder))
+        let _: RequestPath = tenant.policy.path(folder.as_bytes())?;
+        Ok(Self(folder))
     }
 
     /// The folder's name in a reply: quotation marks are doubled (RFC 959 appendix II).
@@ -72,8 +76,13 @@ impl Session {
         if argument.is_empty() {
             return Reply::BAD_PARAMETER;
         }
-        let Some(folder) = self.folder.enter(argument, &self.front.tenant()) else { return Reply::NO_SUCH_FOLDER };
-        self.folder = folder;
+        match self.folder.enter(argument, &self.front.tenant()) {
+            Ok(folder) => self.folder = folder,
+            Err(error) => {
+                self.is_no_folder(Verb::Cwd, argument, error);
+                return Reply::NO_SUCH_FOLDER;
+            }
+        }
         Reply::with(250, format!("{} is the current folder.", self.folder.quoted()))
     }
 
@@ -87,12 +96,12 @@ impl Session {
         if argument.is_empty() {
             return Reply::BAD_PARAMETER;
         }
-        let Some(folder) = self.folder.enter(argument, &self.front.tenant()) else { return Reply::BAD_NAME };
-        Reply::with(257, format!("{} exists.", folder.quoted()))
-    }
-
-    /// RMD, DELE, RNFR: a phone removes and renames nothing.
-    pub(super) fn refuse_change(argument: &[u8]) -> Reply {
-        if argument.is_empty() { Reply::BAD_PARAMETER } else { Reply::DENIED }
+        match self.folder.enter(argument, &self.front.tenant()) {
+            Ok(folder) => Reply::with(257, format!("{} exists.", folder.quoted())),
+            Err(error) => {
+                self.is_no_folder(Verb::Mkd, argument, error);
+                Reply::BAD_NAME
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ use provost_tenants::Tenant;
 use provost_tenants::files::{FileFacts, FileInMemory, OpenFile, read_at_once};
 
 use super::ascii::ToNetwork;
+use super::command::Verb;
 use super::data::{Ends, Plan};
 use super::facts::modified;
 use super::refuse::{Aim, Failure};
@@ -137,7 +138,7 @@ impl Session {
     pub(super) async fn mdtm(&mut self, argument: &[u8]) -> Result<Reply, End> {
         // Some servers let clients set the time so. Read as a name it would be missing, and the client none the wiser.
         if sets_time(argument) {
-            return Ok(Reply::DENIED);
+            return Ok(self.refuse_change(Verb::Mdtm, argument));
         }
         self.describe("MDTM", argument, |facts| modified(facts.modified)).await
     }

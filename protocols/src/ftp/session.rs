@@ -93,6 +93,7 @@ impl End {
 pub(super) async fn serve(front: Arc<Front>, connection: Connection, shared: Arc<Shared>) {
     let mut session = Session::new(front, connection, shared);
     let Err(end) = session.converse().await;
+    session.ended(end);
     if let Some(reply) = end.reply() {
         // The session ends either way.
         let _ = session.control.reply(&reply).await;
@@ -230,13 +231,15 @@ impl Session {
     /// for it.
     async fn answer(&mut self, command: Command) -> Result<Option<Reply>, End> {
         let Command { verb, argument } = command;
+        let argument = argument.as_slice();
         if !verb.needs_no_tls() && self.lacks_tls() {
+            self.came_too_early(verb, argument, "tls_required");
             return Ok(Some(Reply::TLS_FIRST));
         }
         if self.login != Login::In && !verb.needs_no_login() {
+            self.came_too_early(verb, argument, "login_required");
             return Ok(Some(Reply::LOGIN_FIRST));
         }
-        let argument = argument.as_slice();
         Ok(Some(match verb {
             Verb::Auth => return Box::pin(self.auth(argument)).await,
             Verb::Pbsz => self.pbsz(argument),
@@ -248,13 +251,13 @@ impl Session {
             Verb::Acct | Verb::Smnt => Reply::SUPERFLUOUS,
             Verb::Quit => return Err(End::Quit),
             Verb::Site => Self::site(argument),
-            Verb::Stou => Reply::NAME_IT,
+            Verb::Stou => self.stou(argument),
             Verb::Refused => Reply::NOT_IMPLEMENTED,
             Verb::Pwd => self.pwd(),
             Verb::Cwd => self.cwd(argument),
             Verb::Cdup => self.cdup(),
             Verb::Mkd => self.mkd(argument),
-            Verb::Rmd | Verb::Dele | Verb::Rnfr => Self::refuse_change(argument),
+            Verb::Rmd | Verb::Dele | Verb::Rnfr => self.refuse_change(verb, argument),
             Verb::Rnto => Reply::BAD_SEQUENCE,
             Verb::Type => self.set_type(argument),
             Verb::Mode => Self::set_mode(argument),

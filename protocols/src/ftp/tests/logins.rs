@@ -128,6 +128,24 @@ async fn a_login_that_takes_too_long_ends() {
     let mut client = server.connect().await;
     assert_eq!(code_of(&client.reply().await), 421);
     assert_eq!(client.reply().await, "");
+    let records = server.records().await;
+    assert!(records.contains("method=CONNECT path=\"\" outcome=handshake reason=login_timeout"), "{records}");
+}
+
+#[tokio::test]
+async fn what_is_asked_before_login_is_recorded_with_its_path_and_never_with_a_password() {
+    let server = Server::start();
+    let mut client = server.connect().await;
+    for command in ["NOOP", "PASV", "CWD logs", &format!("RETR {OWN}.cfg"), "STOR sip.cfg", "PASS hunter2"] {
+        client.code(command).await;
+    }
+    let records = server.records().await;
+    for (method, path) in [("CWD", "/logs"), ("RETR", &format!("/{OWN}.cfg")), ("STOR", "/sip.cfg")] {
+        let record = records.lines().find(|record| record.contains(&format!("method={method} path={path} ")));
+        assert!(record.is_some_and(|record| record.contains("outcome=handshake reason=login_required")), "{records}");
+    }
+    assert!(records.contains(&format!("mac={OWN} proof=path method=RETR")), "{records}");
+    assert_eq!(records.lines().count(), 3, "{records}");
 }
 
 #[tokio::test]

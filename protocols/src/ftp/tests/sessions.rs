@@ -70,6 +70,36 @@ async fn each_command_has_its_reply_and_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn what_no_phone_may_do_is_recorded_and_a_flood_of_it_is_not() {
+    let server = Server::start();
+    let mut client = server.session().await;
+    let rows = [
+        ("DELE sip.cfg", "method=DELE path=/sip.cfg outcome=rejected reason=not_offered"),
+        ("RNFR a", "method=RNFR path=/a outcome=rejected reason=not_offered"),
+        ("RMD logs", "method=RMD path=/logs outcome=rejected reason=not_offered"),
+        ("STOU", "method=STOU path=/ outcome=rejected reason=not_offered"),
+        (
+            "MDTM 20260101000000 sip.cfg",
+            "method=MDTM path=\"/20260101000000 sip.cfg\" outcome=rejected reason=not_offered",
+        ),
+        ("CWD ../..", "method=CWD path=/../.. outcome=denied reason=path_leaves_root"),
+        ("MKD ../a", "method=MKD path=/../a outcome=denied reason=path_leaves_root"),
+    ];
+    for (command, _) in rows {
+        client.code(command).await;
+    }
+    let records = server.records().await;
+    for (command, record) in rows {
+        assert_eq!(records.matches(record).count(), 1, "{command}: {records}");
+    }
+    client.send("DELE sip.cfg\r\n".repeat(300).as_bytes()).await;
+    for _ in 0..300 {
+        assert_eq!(client.next_code().await, 550);
+    }
+    assert!(server.records().await.lines().count() < 200);
+}
+
+#[tokio::test]
 async fn a_folder_is_put_before_names() {
     let server = Server::start();
     server.provide("a/b/c.cfg", b"c");
@@ -124,6 +154,8 @@ async fn over_long_lines_are_passed_over_and_endless_ones_end_the_session() {
         sent += 65536;
     }
     assert!(sent < 64 << 20, "the server reads an endless line");
+    let records = server.records().await;
+    assert!(records.contains("method=CONNECT path=\"\" outcome=rejected reason=endless_line"), "{records}");
 }
 
 #[tokio::test]
