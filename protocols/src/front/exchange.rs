@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use provost_core::path::link;
@@ -26,6 +27,8 @@ pub struct Exchange {
     link: LinkProof,
     /// On the heap: an exchange is handed on a lot.
     pub(super) record: Box<Record>,
+    /// Bytes that a transfer counts elsewhere while it goes on.
+    moved: Option<Arc<AtomicU64>>,
     began: Instant,
 }
 
@@ -62,7 +65,16 @@ impl Front {
         });
         let path = tenant.policy.path(path);
         let underway = self.life.begin();
-        Exchange { front: Arc::clone(self), generation, underway, path, link, record, began: Instant::now() }
+        Exchange {
+            front: Arc::clone(self),
+            generation,
+            underway,
+            path,
+            link,
+            record,
+            moved: None,
+            began: Instant::now(),
+        }
     }
 }
 
@@ -232,6 +244,11 @@ impl Exchange {
         self.record.bytes = self.record.bytes.saturating_add(bytes);
     }
 
+    /// Adds what stands here when the record is written: a transfer that is ended from elsewhere comes to say nothing more.
+    pub(crate) fn add_moved(&mut self, moved: Arc<AtomicU64>) {
+        self.moved = Some(moved);
+    }
+
     /// Says in a sentence, for the operator, what went wrong or what is special.
     #[expect(
         clippy::needless_pass_by_value,
@@ -289,6 +306,9 @@ pub(super) fn device_of(
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.duration = self.began.elapsed();
+        if let Some(moved) = self.moved.take() {
+            self.add_bytes(moved.load(Ordering::Relaxed));
+        }
         if self.record.outcome == Outcome::Missing {
             self.record.alarm = self.guarding(&self.generation).missing();
         }

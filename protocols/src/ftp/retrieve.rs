@@ -65,10 +65,9 @@ impl Session {
             }
         };
         self.control.reply(&opening(representation, body.length())).await?;
-        let progress = Progress::default();
+        let progress = Progress::of(&mut exchange);
         let work = send_file(plan, self.ends.clone(), body, representation, progress.clone());
         let carried = self.carry(&progress, work).await;
-        exchange.add_bytes(progress.bytes());
         if let Carried::Done(Ok(())) = carried {
             exchange.end(Outcome::Served, None);
         }

@@ -72,10 +72,9 @@ impl Session {
             }
         };
         self.control.reply(&Reply::fixed(150, "Opening the data connection.")).await?;
-        let progress = Progress::default();
+        let progress = Progress::of(&mut exchange);
         let work = receive(plan, self.ends.clone(), spool, representation, progress.clone());
         let carried = self.carry(&progress, work).await;
-        exchange.add_bytes(progress.bytes());
         match carried {
             // A client that was killed has closed both connections, and the end of its data says nothing.
             Carried::Done(Ok(_)) if self.waiting.is_empty() && self.control.is_gone().await => {

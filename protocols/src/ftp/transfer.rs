@@ -23,6 +23,13 @@ const MAX_WAITING: usize = 16;
 pub(super) struct Progress(Arc<AtomicU64>);
 
 impl Progress {
+    /// The progress of a transfer whose bytes are in the record of this exchange, however it ends.
+    pub(super) fn of(exchange: &mut Exchange) -> Self {
+        let progress = Self::default();
+        exchange.add_moved(Arc::clone(&progress.0));
+        progress
+    }
+
     pub(super) fn add(&self, bytes: usize) {
         self.0.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }

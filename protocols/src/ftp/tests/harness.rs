@@ -34,6 +34,7 @@ pub(super) struct Server {
     folder: TempDir,
     log: RecordLog,
     records: Arc<Mutex<Vec<u8>>>,
+    front: Arc<Front>,
     task: JoinHandle<()>,
 }
 
@@ -104,8 +105,8 @@ impl Server {
         let socket = tenant.network.network().tcp_listener(listener.address).unwrap();
         let address = socket.local_addr().unwrap();
         let front = Front::new(tenant, listener, Arc::new(Shares::default()), log.clone());
-        let task = tokio::spawn(crate::ftp::serve(front, socket));
-        Self { address, folder, log, records, task }
+        let task = tokio::spawn(crate::ftp::serve(Arc::clone(&front), socket));
+        Self { address, folder, log, records, front, task }
     }
 
     /// Puts a file below the tenant's root.
@@ -120,6 +121,11 @@ impl Server {
         let log = self.log.clone();
         tokio::task::spawn_blocking(move || log.flush(Duration::from_mins(1)).unwrap()).await.unwrap();
         String::from_utf8(self.records.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Ends everything that runs, as where the tenant is removed.
+    pub(super) fn withdraw(&self) {
+        self.front.life().end();
     }
 
     pub(super) async fn connect(&self) -> Client {

@@ -275,6 +275,35 @@ async fn an_upload_of_a_client_that_is_killed_is_not_complete() {
 }
 
 #[tokio::test]
+async fn transfers_that_are_withdrawn_are_recorded_with_the_bytes_that_passed() {
+    let server = Server::start();
+    server.provide("large.bin", &vec![7; LARGE]);
+    let mut reader = server.session().await;
+    let mut data = reader.data().await;
+    assert_eq!(reader.code("RETR large.bin").await, 150);
+    data.read_exact(&mut [0; 4096]).await.unwrap();
+    let mut writer = server.session_of(OWN, "own-secret").await;
+    let mut upload = writer.data().await;
+    assert_eq!(writer.code(&format!("STOR {OWN}-app.log")).await, 150);
+    upload.write_all(b"a part").await.unwrap();
+    while !writer.ask("STAT").await.starts_with("213 6 bytes") {}
+    server.withdraw();
+    assert_eq!((reader.reply().await, writer.reply().await), (String::new(), String::new()));
+    let mut records = server.records().await;
+    while records.matches("reason=withdrawn").count() < 2 {
+        tokio::task::yield_now().await;
+        records = server.records().await;
+    }
+    let bytes = |method: &str| {
+        let record = records.lines().find(|record| record.contains(method)).unwrap();
+        let (_, bytes) = record.split_once("bytes=").unwrap();
+        bytes.split(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    assert_eq!(bytes("method=STOR"), 6, "{records}");
+    assert!((4096..LARGE).contains(&bytes("method=RETR")), "{records}");
+}
+
+#[tokio::test]
 async fn abor_stops_a_transfer_and_the_session_goes_on() {
     let server = Server::start();
     server.provide("large.bin", &vec![7; LARGE]);
