@@ -1,12 +1,12 @@
 //! The control connection: lines in, replies out.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::line::{Line, LineReader};
 use super::reply::Reply;
@@ -83,18 +83,18 @@ impl Control {
         self.wire = Some(Wire::Tls(stream));
     }
 
-    /// Whether the peer closes the connection, now or within [`KILLED`], while nothing of it waits to be read.
+    /// Whether the peer closes the connection, now or within [`KILLED`], whatever of it waits to be read.
     pub(super) async fn is_gone(&self) -> bool {
-        if self.taken < self.input.len() {
-            return false;
-        }
         let Some(socket) = self.wire.as_ref().map(Wire::socket) else { return true };
+        let until = Instant::now() + KILLED;
         // Time passes, or something came; either way the system knows.
-        let _ = timeout(KILLED, socket.readable()).await;
-        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(bytes) => bytes == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        let _ = timeout_at(until, socket.readable()).await;
+        if hangs_up(socket) {
+            return true;
         }
+        // What came may be commands, and the end behind them.
+        sleep_until(until).await;
+        hangs_up(socket)
     }
 
     /// Sends a reply.
@@ -147,4 +147,9 @@ impl Control {
         };
         if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
+}
+
+/// Whether the peer's end has come or the connection broke, which is told ahead of what waits to be read.
+fn hangs_up(socket: &TcpStream) -> bool {
+    poll(&mut [PollFd::new(socket, PollFlags::RDHUP)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }

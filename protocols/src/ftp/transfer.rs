@@ -115,6 +115,14 @@ impl Session {
         Ok(Heard::GoOn)
     }
 
+    /// Whether QUIT waits for the end of the transfer: then the end of the control connection is no loss.
+    pub(super) fn takes_leave(&self) -> bool {
+        self.waiting.iter().any(|line| match line {
+            Line::Complete(line) => Command::parse(line).verb == Verb::Quit,
+            Line::TooLong | Line::Endless => false,
+        })
+    }
+
     /// Ends the record of a transfer that did not succeed, and gives the reply.
     pub(super) async fn fail<T>(
         &mut self,

@@ -275,6 +275,37 @@ async fn an_upload_of_a_client_that_is_killed_is_not_complete() {
 }
 
 #[tokio::test]
+async fn an_upload_of_a_client_that_is_killed_with_commands_behind_it_is_not_complete_and_one_that_takes_leave_is() {
+    let server = Server::start();
+    let phone = format!("{OWN}-phone.cfg");
+    let mut client = server.session_of(OWN, "own-secret").await;
+    assert_eq!(client.store(&format!("STOR {phone}"), b"stands").await, 226);
+    let commands = "SYST\r\n".repeat(20);
+    for number in 1..=20 {
+        let mut doomed = server.session_of(OWN, "own-secret").await;
+        let mut data = doomed.data().await;
+        assert_eq!(doomed.code(&format!("STOR {phone}")).await, 150);
+        data.write_all(b"a part").await.unwrap();
+        doomed.send(commands.as_bytes()).await;
+        drop((doomed, data));
+        while server.records().await.matches("method=STOR").count() <= number {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"stands".to_vec()));
+    }
+    let mut leaving = server.session_of(OWN, "own-secret").await;
+    let mut data = leaving.data().await;
+    assert_eq!(leaving.code(&format!("STOR {phone}")).await, 150);
+    data.write_all(b"whole").await.unwrap();
+    leaving.send(b"SYST\r\nQUIT\r\n").await;
+    drop((leaving, data));
+    while server.records().await.matches("outcome=stored").count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"whole".to_vec()));
+}
+
+#[tokio::test]
 async fn transfers_that_are_withdrawn_are_recorded_with_the_bytes_that_passed() {
     let server = Server::start();
     server.provide("large.bin", &vec![7; LARGE]);
