@@ -187,7 +187,7 @@ pub(crate) struct ExplainArgs {
     /// Suppose the right password of this user; a MAC stands for that device's own password
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
-    /// GET, HEAD, PUT, RRQ, WRQ, RETR, STOR, APPE, SIZE or MDTM
+    /// GET, HEAD, PUT, RRQ, WRQ, RETR, STOR, APPE, SIZE, MDTM, LIST, NLST, MLSD, MLST or STAT
     #[arg(value_name = "METHOD", ignore_case = true)]
     pub(crate) method: Method,
     /// The path as the phone asks for it
@@ -209,6 +209,11 @@ pub(crate) enum Method {
     Appe,
     Size,
     Mdtm,
+    List,
+    Nlst,
+    Mlsd,
+    Mlst,
+    Stat,
 }
 
 #[derive(Debug, Args)]
@@ -374,13 +379,28 @@ impl Method {
             Self::Appe => "APPE",
             Self::Size => "SIZE",
             Self::Mdtm => "MDTM",
+            Self::List => "LIST",
+            Self::Nlst => "NLST",
+            Self::Mlsd => "MLSD",
+            Self::Mlst => "MLST",
+            Self::Stat => "STAT",
         }
     }
 
     /// What the ladder is asked.
     pub(crate) const fn operation(self) -> Operation {
         match self {
-            Self::Get | Self::Head | Self::Rrq | Self::Retr | Self::Size | Self::Mdtm => Operation::Read,
+            Self::Get
+            | Self::Head
+            | Self::Rrq
+            | Self::Retr
+            | Self::Size
+            | Self::Mdtm
+            | Self::List
+            | Self::Nlst
+            | Self::Mlsd
+            | Self::Mlst
+            | Self::Stat => Operation::Read,
             Self::Put | Self::Wrq | Self::Stor | Self::Appe => Operation::Write,
         }
     }
@@ -391,8 +411,22 @@ impl Method {
         match self {
             Self::Get | Self::Head | Self::Put => matches!(protocol, Protocol::Https | Protocol::Http),
             Self::Rrq | Self::Wrq => matches!(protocol, Protocol::Tftp),
-            Self::Retr | Self::Stor | Self::Appe | Self::Size | Self::Mdtm => matches!(protocol, Protocol::Ftp),
+            Self::Retr
+            | Self::Stor
+            | Self::Appe
+            | Self::Size
+            | Self::Mdtm
+            | Self::List
+            | Self::Nlst
+            | Self::Mlsd
+            | Self::Mlst
+            | Self::Stat => matches!(protocol, Protocol::Ftp),
         }
+    }
+
+    /// Whether it is answered with a list.
+    pub(crate) const fn lists(self) -> bool {
+        matches!(self, Self::List | Self::Nlst | Self::Mlsd | Self::Mlst | Self::Stat)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod arrival;
 mod ladder;
+mod listing;
 mod live;
 mod proofs;
 mod question;
@@ -112,6 +113,9 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
     for note in supposed.notes.iter().chain(&arrival::notes(listener)) {
         writeln!(output, "  {note}")?;
     }
+    if asked.method.lists() {
+        return list(output, tenant, listener, &request);
+    }
     let mut ladder = Ladder::new(output);
     match walk(&request, &mut ladder) {
         Ok(permit) => {
@@ -123,6 +127,23 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
             let why = Why::of(&denial, sent.err());
             ladder.denied(denial.step, &why)?;
             verdict::denied(output, tenant, listener, &request, denial.refusal, &why)?;
+            Ok(Verdict::Denied)
+        }
+    }
+}
+
+fn list(
+    output: &mut impl Write,
+    tenant: &Tenant,
+    listener: &Listener,
+    request: &AccessRequest<'_>,
+) -> anyhow::Result<Verdict> {
+    match listing::explain(output, tenant, request) {
+        Ok(shown) => shown.map(|()| Verdict::Permitted),
+        Err(denial) => {
+            let why = Why::of(&denial, None);
+            Ladder::new(output).denied(denial.step, &why)?;
+            verdict::denied(output, tenant, listener, request, denial.refusal, &why)?;
             Ok(Verdict::Denied)
         }
     }
@@ -230,7 +251,6 @@ mod tests {
                 false,
                 "ERROR 2, access violation",
             ),
-            ("--tenant acme --listener ftp --from 127.0.0.1 STOR 001120aabb01-phone.cfg", false, "553, not allowed"),
             ("--tenant globex --listener phones --from 127.0.0.1 GET /00907a000550.cfg", false, "401 Unauthorized"),
             (
                 "--tenant globex --listener phones --from 127.0.0.1 --user PlcmSpIp GET /00907a000550.cfg",
@@ -247,6 +267,27 @@ mod tests {
             assert_eq!(found, permitted, "{question}\n{text}");
             assert!(text.contains(says), "{question}\n{text}");
             assert!(permitted || !text.contains("nothing more is asked"), "{question}\n{text}");
+        }
+    }
+
+    #[test]
+    fn ftp_is_told_in_its_own_words_and_lists_name_by_name() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        for (question, permitted, says) in [
+            ("127.0.0.1 STOR 001120aabb01-phone.cfg", false, "told: 553 Permission denied\n"),
+            ("127.0.0.1 STOR ../x", false, "told: 553 Name not allowed\n"),
+            ("127.0.0.1 RETR ../x", false, "told: 550 Name not allowed\n"),
+            ("127.0.0.1 RETR 001120aabb99.cfg", false, "told: 550 No such file"),
+            ("127.0.0.1 LIST /", true, "  shows   site.cfg\n"),
+            ("127.0.0.1 STAT /nowhere", true, "  shows   nothing"),
+            ("127.0.0.1 MLSD ../x", false, "  3 path        DENIED the path leaves"),
+            ("10.1.1.1 NLST /", false, "(outside_tenant)"),
+        ] {
+            let question = format!("--tenant acme --listener ftp --from {question}");
+            let (found, text) = ask(demo.path(), &question).unwrap_or_else(|error| panic!("{question}: {error}"));
+            assert_eq!(found, permitted, "{question}\n{text}");
+            assert!(text.contains(says), "{question}\n{text}");
         }
     }
 

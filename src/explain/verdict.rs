@@ -66,7 +66,18 @@ fn what_is_read(method: Method, tenant: &Tenant, permit: &Permit) -> Vec<String>
     // What HEAD and SIZE are told is not always what GET would send: of a log, only the upload counts.
     let described = match method {
         Method::Head | Method::Size | Method::Mdtm => Some(tenant.files.describe(permit)),
-        Method::Get | Method::Rrq | Method::Retr | Method::Put | Method::Wrq | Method::Stor | Method::Appe => None,
+        Method::Get
+        | Method::Rrq
+        | Method::Retr
+        | Method::Put
+        | Method::Wrq
+        | Method::Stor
+        | Method::Appe
+        | Method::List
+        | Method::Nlst
+        | Method::Mlsd
+        | Method::Mlst
+        | Method::Stat => None,
     };
     let opened = tenant.files.open(permit);
     match (described, opened) {
@@ -136,9 +147,17 @@ const fn on_the_wire(protocol: Protocol, operation: Operation, refusal: Refusal)
         }
         (Protocol::Tftp, Refusal::NotFound) => "ERROR 1, file not found, as for a file that is not there",
         (Protocol::Ftp, Refusal::Unauthenticated) => "530, log in first",
-        (Protocol::Ftp, Refusal::Malformed | Refusal::Forbidden | Refusal::NotFound) => match operation {
-            Operation::Read => "550, no such file or not allowed",
-            Operation::Write => "553, not allowed",
+        (Protocol::Ftp, Refusal::Malformed) => match operation {
+            Operation::Read => "550 Name not allowed",
+            Operation::Write => "553 Name not allowed",
+        },
+        (Protocol::Ftp, Refusal::Forbidden) => match operation {
+            Operation::Read => "550 Permission denied",
+            Operation::Write => "553 Permission denied",
+        },
+        (Protocol::Ftp, Refusal::NotFound) => match operation {
+            Operation::Read => "550 No such file, as for a file that is not there",
+            Operation::Write => "553 Permission denied",
         },
     }
 }
