@@ -2,9 +2,10 @@
 
 use std::net::TcpStream;
 
-use crate::harness::clients::Curl;
+use crate::harness::clients::{Curl, run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, POLY, Scene, UNLISTED};
+use crate::harness::server::BINARY;
 
 fn scene() -> (Scene, String) {
     let deployment = Deployment::new();
@@ -40,6 +41,27 @@ fn requests_denials_and_states_are_told_in_the_openmetrics_form() {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     assert!(!text.contains(POLY), "no device is named");
+}
+
+#[test]
+fn a_tenant_that_is_not_served_counts_as_errors_until_it_is() {
+    let (scene, metrics) = scene();
+    let reload = || run(BINARY, &["reload", "--config", &text(&scene.deployment.config())]);
+    let told = |wanted: &[&str]| {
+        let text = Curl::new(format!("{metrics}/metrics")).run().text();
+        let is_there = |line: &&str| text.lines().any(|found| found == *line);
+        assert!(wanted.iter().all(is_there), "{wanted:?}\n{text}");
+        assert_eq!(text.matches("provost_tenant_errors{tenant=\"acme\"}").count(), 1, "{text}");
+    };
+    scene.deployment.add(&scene::globex().listener("http", "alow = []"));
+    // Another file that claims the name of a tenant that is served: its series is that one's.
+    scene.deployment.write("tenants.d/acme2.toml", "name = \"acme\"\nalow = []\n");
+    assert_eq!(reload().code, 1);
+    told(&["provost_tenant_errors{tenant=\"globex\"} 1"]);
+    scene.deployment.add(&scene::globex().listener("http", ""));
+    std::fs::remove_file(scene.deployment.path("tenants.d/acme2.toml")).unwrap();
+    reload().succeeded();
+    told(&["provost_tenant_errors{tenant=\"globex\"} 0", "provost_configuration_errors 0"]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ impl Collector for Statuses {
         let status = (self.0)();
         of_server(&status, &mut encoder)?;
         of_tenants(&status.tenants, &mut encoder)?;
+        of_errors(&status, &mut encoder)?;
         of_listeners(&status.tenants, &mut encoder)
     }
 }
@@ -69,9 +70,23 @@ fn of_server(status: &Status, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
     let mut build = Family::gauge(encoder, "build_info", "The version that runs")?;
     build.put([("version", &status.version)], 1)?;
     let uptime = Family::gauge(encoder, "uptime_seconds", "For how long the server has served")?;
-    uptime.set(status.uptime_seconds)?;
-    let errors = Family::gauge(encoder, "configuration_errors", "Errors of the configuration as it stands on disk")?;
-    errors.set(count(status.errors.len()))
+    uptime.set(status.uptime_seconds)
+}
+
+/// Why what stands on the disk is not what is served: of each tenant, those among them that are not served at all, and altogether.
+fn of_errors(status: &Status, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let served = status.tenants.iter().map(|tenant| (tenant.name.as_str(), tenant.errors.len()));
+    let unserved = status.unserved.iter().map(|unserved| (unserved.tenant.as_str(), unserved.errors.len()));
+    // A newcomer that claims the name of a tenant that is served is told under the same name.
+    let mut by_tenant = BTreeMap::<&str, u64>::new();
+    for (tenant, errors) in served.chain(unserved) {
+        *by_tenant.entry(tenant).or_default() += count(errors);
+    }
+    let mut errors = Family::gauge(encoder, "tenant_errors", "Why the tenant's present files are not what is served")?;
+    by_tenant.iter().try_for_each(|(tenant, count)| errors.put([("tenant", tenant)], *count))?;
+    let help = "Errors of provost.toml and of all tenants, those among them that are not served at all";
+    let all = Family::gauge(encoder, "configuration_errors", help)?;
+    all.set(count(status.errors.len()) + by_tenant.values().sum::<u64>())
 }
 
 fn of_tenants(tenants: &[TenantStatus], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -85,7 +100,6 @@ fn of_tenants(tenants: &[TenantStatus], encoder: &mut DescriptorEncoder<'_>) -> 
             "Revocation lists of the tenant's trust sets whose successor is overdue",
             |tenant| count(tenant.overdue_revocation_lists),
         ),
-        ("tenant_errors", "Why the tenant's present files are not what is served", |tenant| count(tenant.errors.len())),
     ] {
         let mut family = Family::gauge(encoder, name, help)?;
         tenants.iter().try_for_each(|tenant| family.put([("tenant", &tenant.name)], value(tenant)))?;
