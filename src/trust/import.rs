@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use anyhow::bail;
 use provost_tenants::trust::{self, Sort, Written, spelled};
 
 use crate::terminal::{self, FAINT};
@@ -46,11 +47,24 @@ pub(super) fn import(dir: &Path, into: &Path, output: &mut impl Write) -> anyhow
     for (path, why) in &report.unreadable {
         line(terminal::CARE, "skipped", path, why.clone())?;
     }
-    writeln!(
-        output,
-        "Name the folder in a trust set to believe it:  anchors = [\"{}/*.pem\"]",
-        into.join("anchors").display()
-    )?;
+    if report.imported.is_empty() {
+        bail!("no certificate of an authority was found in {}", dir.display());
+    }
+    // In full: a relative path in a configuration counts from there, and nobody knows from where this was called.
+    let folder = std::path::absolute(into)?;
+    if report.imported.iter().any(|file| file.sort == Sort::Anchor) {
+        writeln!(
+            output,
+            "Name the folder in a trust set to believe it:  anchors = [\"{}/anchors/*.pem\"]",
+            folder.display()
+        )?;
+    } else {
+        let folder = folder.display();
+        writeln!(
+            output,
+            "None issued itself. To believe them all the same:  anchors = [\"{folder}/intermediates/*.pem\"]"
+        )?;
+    }
     let legacy = report.legacy();
     if !legacy.is_empty() {
         let ouis = if legacy.iter().any(|legacy| legacy.is_forgeable()) { ", and ouis" } else { "" };

@@ -1,5 +1,7 @@
 //! `provost trust`: what a certificate needs and would prove, told without a server.
 
+use std::process::Command;
+
 use crate::harness::clients::{run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::old_authority::{MODERN, MODERN_CA, Make, OldAuthority};
@@ -127,6 +129,7 @@ fn a_pack_that_is_imported_says_what_the_set_needs() {
     assert!(said.contains("which needs legacy = [\"rsa1024\", \"x509v1\"]"), "{said}");
     assert!(said.contains("such phones need legacy = [\"sha1\", \"rsa1024\", \"x509v1\"]"), "{said}");
     assert!(said.contains("The set needs legacy = [\"sha1\", \"rsa1024\", \"x509v1\"], and ouis"), "{said}");
+    assert!(said.contains(&format!("anchors = [\"{into}/anchors/*.pem\"]")), "{said}");
     // What it says is enough, and less is not.
     let anchors = "anchors = [\"trust/imported/anchors/*.pem\"]\n";
     deployment.replace("provost.toml", "anchors = [\"trust/poly.pem\"]\n", anchors);
@@ -136,4 +139,31 @@ fn a_pack_that_is_imported_says_what_the_set_needs() {
     let enough = format!("{anchors}ouis = [\"00:0b:82\"]\nlegacy = [\"sha1\", \"rsa1024\", \"x509v1\"]\n");
     deployment.replace("provost.toml", anchors, &enough);
     assert_eq!(check().code, 0, "{}", check().stdout);
+}
+
+#[test]
+fn the_folder_to_name_is_told_in_full_and_only_where_something_is_in_it() {
+    let deployment = Deployment::new();
+    let root = OldAuthority::new("Root", MODERN_CA);
+    deployment.write("pack/issuing.pem", root.intermediate("Issuing", MODERN_CA).pem());
+    deployment.write("empty/readme.txt", "hello");
+    let import = |pack: &str| {
+        let mut command = Command::new(BINARY);
+        let folder = deployment.config().parent().unwrap().to_owned();
+        command.current_dir(folder).args(["trust", "import", pack, "--into", "trust/new"]).output().unwrap()
+    };
+    let said = String::from_utf8(import("pack").stdout).unwrap();
+    let folder = text(&deployment.path("trust/new"));
+    assert!(
+        said.contains(&format!(
+            "None issued itself. To believe them all the same:  anchors = [\"{folder}/intermediates/*.pem\"]"
+        )),
+        "{said}"
+    );
+    let nothing = import("empty");
+    assert_eq!(nothing.status.code(), Some(1));
+    let said = String::from_utf8(nothing.stdout).unwrap();
+    assert!(said.contains("readme.txt") && !said.contains("Name the folder"), "{said}");
+    let error = String::from_utf8(nothing.stderr).unwrap();
+    assert!(error.contains("no certificate of an authority was found in empty"), "{error}");
 }

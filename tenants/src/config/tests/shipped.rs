@@ -22,7 +22,7 @@ fn in_full(text: &str) -> String {
 /// A machine on which everything that the samples name is there.
 fn installed() -> Site {
     let site = Site::new();
-    for folder in ["files/example", "files/firmware", "trust/poly", "trust/cisco"] {
+    for folder in ["files/example", "files/firmware", "trust/poly/anchors", "trust/cisco/anchors"] {
         fs::create_dir_all(site.path(folder)).unwrap();
     }
     for (from, to) in [
@@ -37,8 +37,8 @@ fn installed() -> Site {
     parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     parameters.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign, rcgen::KeyUsagePurpose::KeyCertSign];
     let key = rcgen::KeyPair::generate().unwrap();
-    site.write("trust/poly/ca.pem", &parameters.self_signed(&key).unwrap().pem());
-    site.write("trust/cisco/ca.pem", &authority().pem());
+    site.write("trust/poly/anchors/ca.pem", &parameters.self_signed(&key).unwrap().pem());
+    site.write("trust/cisco/anchors/ca.pem", &authority().pem());
     let list = super::trust_sets::revocation_list(2020, 2999, &rcgen::Issuer::new(parameters, key));
     site.write("trust/poly/list.crl", &list);
     site.write_secret("tenants.d/example.password", "PlcmSpIp\n");

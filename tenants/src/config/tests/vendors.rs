@@ -22,13 +22,13 @@ const SPA: &str = "SPA-525G2, MAC: 708105B37234, Serial: CBT153908BX";
 
 type Subject = &'static [(Attribute, &'static str)];
 
-/// The sets of the sample, on a machine that has a CA for each.
+/// The sets of the sample, on a machine that has a CA for each, where `provost trust import` puts it.
 fn shipped() -> HashMap<String, Arc<TrustSet>> {
     let site = Site::new();
     let sample = sample();
     for vendor in sample.lines().filter_map(|line| line.strip_prefix("[trust.")?.strip_suffix(']')) {
-        fs::create_dir_all(site.path(&format!("trust/{vendor}"))).unwrap();
-        site.write(&format!("trust/{vendor}/ca.pem"), &authority().pem());
+        fs::create_dir_all(site.path(&format!("trust/{vendor}/anchors"))).unwrap();
+        site.write(&format!("trust/{vendor}/anchors/ca.pem"), &authority().pem());
     }
     site.write("provost.toml", &sample);
     let (sets, problems) = trust_sets(&site.path("provost.toml"), []).unwrap();
