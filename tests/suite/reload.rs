@@ -3,12 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::harness::DEADLINE;
 use crate::harness::clients::{Curl, Run, run, text};
-use crate::harness::deployment::{Deployment, Tenant};
+use crate::harness::deployment::{Deployment, TLS, Tenant};
 use crate::harness::scene::{self, FOREIGN, POLY, Scene};
 use crate::harness::server::BINARY;
 use crate::harness::tls_client::{ask, connect, status};
@@ -124,6 +125,50 @@ fn a_tenant_that_does_not_load_goes_on_as_it_was() {
     scene.server.signal(rustix::process::Signal::HUP);
     scene.server.event("the configuration was not reloaded");
     assert_eq!(scene.phone("sip.cfg").run().status, 200);
+}
+
+/// Waits until status has no error to tell.
+fn until_well(scene: &Scene) {
+    let deadline = Instant::now() + DEADLINE;
+    while provost(scene, &["status"]).code != 0 {
+        assert!(Instant::now() < deadline, "{}", status_of(scene)["tenants"]);
+    }
+}
+
+#[test]
+fn what_a_reload_found_wrong_with_files_is_told_until_they_are_repaired() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    let devices = "mac\n0004f2000001\n";
+    deployment.write("devices.csv", devices);
+    let tenant = |name: &str| scene::acme().devices("file = \"../devices.csv\"").listener_named(name, "https", TLS);
+    deployment.add(&tenant("https"));
+    let scene = Scene::start(deployment);
+    let certificate = std::fs::read(scene.deployment.path("tls/server.pem")).unwrap();
+    let spoil: [(&str, &[u8], Option<&str>); 3] = [
+        ("devices.csv", devices.as_bytes(), Some("mac\nzzz\n")),
+        ("devices.csv", devices.as_bytes(), None),
+        ("tls/server.pem", &certificate, Some("junk")),
+    ];
+    for (name, good, bad) in spoil {
+        match bad {
+            Some(bad) => scene.deployment.write(name, bad),
+            None => std::fs::remove_file(scene.deployment.path(name)).unwrap(),
+        }
+        assert_eq!(provost(&scene, &["reload"]).code, 1, "{name} {bad:?}");
+        assert_eq!(provost(&scene, &["status"]).code, 1, "{name} {bad:?}");
+        scene.deployment.write(name, good);
+        until_well(&scene);
+    }
+    // A tenant's file that waits for the reload waits on, whatever becomes of the devices.
+    scene.deployment.add(&tenant("phones"));
+    scene.deployment.write("devices.csv", "mac\nzzz\n");
+    assert_eq!(provost(&scene, &["reload"]).code, 1);
+    scene.deployment.write("devices.csv", "mac\n0004f2000001\n0004f2000003\n");
+    scene.server.event("the devices were read again");
+    assert_eq!(provost(&scene, &["status"]).code, 1);
+    provost(&scene, &["reload"]).succeeded();
+    provost(&scene, &["status"]).succeeded();
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl Server {
             });
             let mut served = served.and_then(|name| tenants.get_mut(&name));
             if let Some(serving) = &mut served {
-                serving.errors.clone_from(&failed.errors);
+                serving.keep(&failed.of_served);
             }
             let name = served.as_ref().map(|serving| serving.tenant.policy.name.clone());
             renewal.kept.push(Kept {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_core::{DevicePolicy, Inventory as _, ListenerPolicy, Mac, Protocol};
+use provost_tenants::config::OfServed;
 use provost_tenants::network::Passed;
 use provost_tenants::{Listener, Tenant};
 
@@ -22,9 +23,10 @@ pub(super) struct Serving {
     pub(super) tenant: Arc<Tenant>,
     pub(super) life: Arc<Life>,
     pub(super) listeners: Vec<Listening>,
-    /// Why the tenant's present file is not what is served; empty where it is.
+    /// Why the tenant's present file is not what is served, at the last reload; empty where it is.
     pub(super) errors: Vec<String>,
-    /// Why its present certificates, keys or revocation lists are not what is served; empty where they are.
+    /// Why its present certificates, keys or revocation lists are not what is served, when they were read last, by a reload or
+    /// without one; empty where they are.
     pub(super) stale: Vec<String>,
 }
 
@@ -100,6 +102,15 @@ impl Serving {
         self.tenant = tenant;
         self.stale = Vec::new();
         (former, fresh)
+    }
+
+    /// Goes on as it is, for what was wrong in a reload. What is wrong with files that change by themselves stands until they are
+    /// read again.
+    pub(super) fn keep(&mut self, errors: &OfServed) {
+        self.errors.clone_from(&errors.lasting);
+        if !errors.passing.is_empty() {
+            self.stale.clone_from(&errors.passing);
+        }
     }
 
     /// Starts listeners.

@@ -51,9 +51,11 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         is_same && !source.has_former_devices
     };
     if let (None, Some(former)) = (&newcomer.fresh, former.filter(is_known)) {
-        if is_file(newcomer.claims().devices.as_ref(), &newcomer.problems) {
-            newcomer.refresh = Some(refresh(former, &newcomer.problems, around.removals));
-        }
+        newcomer.refresh = if is_file(newcomer.claims().devices.as_ref(), &newcomer.of_devices) {
+            Some(refresh(former, &newcomer.of_devices, around.removals))
+        } else {
+            Some(look_for_none(former))
+        };
         if newcomer.has_errors() {
             return None;
         }
@@ -65,7 +67,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     let (devices, refresh) = match (around.devices, former) {
         (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
         (OfFormer::Kept | OfFormer::Read, _) => {
-            devices(&read.devices, settings.clone(), former, &newcomer.problems, around.removals)
+            devices(&read.devices, settings.clone(), former, &newcomer.of_devices, around.removals)
         }
     };
     newcomer.refresh = refresh;
@@ -168,6 +170,11 @@ fn refresh(former: &Arc<Tenant>, problems: &Collector, removals: Removals) -> Re
     refresh
 }
 
+/// A device file that is not there: the devices that are served find so, too, and tell it until it is.
+fn look_for_none(former: &Tenant) -> Refresh {
+    former.devices.refresh(Removals::Refuse)
+}
+
 /// The devices, none where they have errors, and what became of those that are served: they stay where the file lost so many that it
 /// may be a mistake.
 fn devices(
@@ -178,7 +185,8 @@ fn devices(
     removals: Removals,
 ) -> (Option<Arc<Devices>>, Option<Refresh>) {
     if !is_file(read.file.as_ref(), problems) {
-        return (None, None);
+        let former = former.filter(|former| former.devices.is_of(&settings));
+        return (None, former.map(|former| look_for_none(former)));
     }
     let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, problems));
     let Some(former) = former else { return (Devices::load(settings).map_err(refused).map(Arc::new).ok(), None) };

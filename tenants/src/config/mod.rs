@@ -64,10 +64,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use loading::{Found, Loading};
-use newcomer::Newcomer;
+use newcomer::{Context, Newcomer};
 use node::{Node, Place};
 use problem::Collector;
-use trust::Trusted;
 
 use crate::deployment::{Deployment, Settings, Tenant};
 use crate::devices::{Refresh, Removals};
@@ -95,6 +94,19 @@ pub struct Failed {
     pub name: Option<String>,
     /// What is wrong.
     pub errors: Vec<String>,
+    /// Those of the errors that concern a tenant that is served.
+    pub of_served: OfServed,
+}
+
+/// Why a tenant that is served did not load again. What is wrong with its device file its devices tell themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OfServed {
+    /// What ends with a reload alone: the tenant's file or provost.toml is another one than when it loaded, or another tenant
+    /// is in the way.
+    pub lasting: Vec<String>,
+    /// What is wrong with files that the tenant's file names, where it is still the one that is served: it ends when
+    /// [`reread`] reads them.
+    pub passing: Vec<String>,
 }
 
 /// What is served while a configuration is read anew.
@@ -135,7 +147,7 @@ pub fn reload(
     let found = loading.finish(former);
     let Loading { context, .. } = loading;
     let failed = found.newcomers.iter().filter(|newcomer| newcomer.has_errors());
-    let failed = failed.map(|newcomer| Failed::of(newcomer, &context.trust)).collect();
+    let failed = failed.map(|newcomer| Failed::of(newcomer, &context, former.tenants)).collect();
     let settings = context.basis.settings.clone();
     let memory = Memory::of(&context, &found);
     let Found { newcomers, tenants, refreshed, .. } = found;
@@ -175,9 +187,16 @@ pub fn trust_sets(
 }
 
 impl Failed {
-    fn of(newcomer: &Newcomer, trust: &Trusted) -> Self {
+    fn of(newcomer: &Newcomer, context: &Context, former: &[Arc<Tenant>]) -> Self {
         let name = newcomer.claims().name.as_ref().map(|(name, _)| name.clone());
-        Self { file: newcomer.file.clone(), name, errors: newcomer.error_texts_and_causes(trust) }
+        let (of_files, beside) = (newcomer.errors_of_files(&context.trust), newcomer.problems.error_texts());
+        let errors = [&of_files[..], &beside, &newcomer.of_devices.error_texts()].concat();
+        let of_served = if former.iter().any(|tenant| newcomer.is_written_as(&tenant.source, context)) {
+            OfServed { lasting: beside, passing: of_files }
+        } else {
+            OfServed { lasting: errors.clone(), passing: Vec::new() }
+        };
+        Self { file: newcomer.file.clone(), name, errors, of_served }
     }
 }
 

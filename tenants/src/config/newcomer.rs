@@ -39,8 +39,10 @@ pub(super) struct Newcomer {
     /// Absent where the reading is of an earlier load, or where the file is not TOML: then there is nothing more to say of it.
     pub(super) fresh: Option<Fresh>,
     pub(super) places: Places,
-    /// What is wrong with it beside the others, or with what its folders and its inventory hold.
+    /// What is wrong with it beside the others, or with what its folders hold.
     pub(super) problems: Collector,
+    /// What is wrong with its inventory.
+    pub(super) of_devices: Collector,
     /// What became of the devices of its former self.
     pub(super) refresh: Option<Refresh>,
 }
@@ -52,6 +54,8 @@ pub(super) struct Reading {
     pub(super) problems: Vec<Problem>,
     /// Of all that the tenant was read from; absent where there is an error.
     pub(super) digest: Option<[u8; 32]>,
+    /// Of the file's text; absent where that is not TOML.
+    text: Option<[u8; 32]>,
     /// The file itself; absent where nothing is known of it.
     sight: Option<Sight>,
     sights: Arc<Sights>,
@@ -90,8 +94,7 @@ impl Newcomer {
             (Arc::new(reading), fresh)
         };
         let places = Places::of(file, &reading.claims, canonical);
-        let problems = Collector::for_tenant(Origin::file(file));
-        Self { file: file.to_path_buf(), reading, fresh, places, problems, refresh: None }
+        Self { places, ..Self::of(file, reading, fresh) }
     }
 
     /// A file that hangs, or one that it names. The tenant has what it had: nobody else gets it meanwhile.
@@ -102,25 +105,24 @@ impl Newcomer {
         if let Some(known) = memory.reading(file) {
             reading.claims = Arc::clone(&known.claims);
         }
-        Self {
-            file: file.to_path_buf(),
-            reading: Arc::new(reading),
-            fresh: None,
-            places: Places::default(),
-            problems: Collector::for_tenant(origin),
-            refresh: None,
-        }
+        Self::of(file, Arc::new(reading), None)
     }
 
     /// A file with a text that is known already.
     pub(super) fn of_text(file: &Path, text: Arc<str>, context: &Context) -> Self {
         let (reading, fresh) = read_text(file, text, Sight::of(file), context);
+        Self::of(file, Arc::new(reading), fresh)
+    }
+
+    fn of(file: &Path, reading: Arc<Reading>, fresh: Option<Fresh>) -> Self {
+        let origin = Origin::file(file);
         Self {
             file: file.to_path_buf(),
-            reading: Arc::new(reading),
+            reading,
             fresh,
             places: Places::default(),
-            problems: Collector::for_tenant(Origin::file(file)),
+            problems: Collector::for_tenant(Arc::clone(&origin)),
+            of_devices: Collector::for_tenant(origin),
             refresh: None,
         }
     }
@@ -138,19 +140,26 @@ impl Newcomer {
 
     /// Whether it has errors up to here.
     pub(super) fn has_errors(&self) -> bool {
-        self.reading.digest.is_none() || self.problems.errors() > 0
+        self.reading.digest.is_none() || self.problems.errors() + self.of_devices.errors() > 0
     }
 
     /// The errors up to here, one line each.
     pub(super) fn error_texts(&self) -> Vec<String> {
-        let of_file = self.reading.problems.iter().filter(|problem| problem.is_error());
-        of_file.map(ToString::to_string).chain(self.problems.error_texts()).collect()
+        let beside = self.problems.error_texts().into_iter().chain(self.of_devices.error_texts());
+        self.reading.error_texts().chain(beside).collect()
     }
 
-    /// The errors up to here, behind those of the trust sets that it names: the tenant's own only say that there are some.
-    pub(super) fn error_texts_and_causes(&self, trust: &Trusted) -> Vec<String> {
+    /// The errors of the file and of what it names, behind those of the trust sets: the tenant's own only say that there are some.
+    pub(super) fn errors_of_files(&self, trust: &Trusted) -> Vec<String> {
         let of_sets = self.reading.sets.iter().flat_map(|(name, _)| trust.errors_of(name));
-        of_sets.map(ToString::to_string).chain(self.error_texts()).collect()
+        of_sets.map(ToString::to_string).chain(self.reading.error_texts()).collect()
+    }
+
+    /// Whether the file and provost.toml are those that this tenant was read from.
+    pub(super) fn is_written_as(&self, served: &Source, context: &Context) -> bool {
+        let basis = served.basis.as_ref().map(|basis| basis.digest);
+        let text = digest::of([served.text.as_bytes()]);
+        served.file == self.file && self.reading.text == Some(text) && basis == Some(context.basis.digest)
     }
 
     pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
@@ -158,7 +167,7 @@ impl Newcomer {
             Ok(reading) => reading.problems,
             Err(reading) => reading.problems.clone(),
         };
-        of_file.into_iter().chain(self.problems.into_problems())
+        of_file.into_iter().chain(self.problems.into_problems()).chain(self.of_devices.into_problems())
     }
 
     /// What the tenant is made of. A file that was known from an earlier load is read after all. It blocks.
@@ -239,13 +248,18 @@ fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (R
     let sets = sets.into_iter().map(|name| (context.sets.get(&name).cloned().flatten(), name));
     let sets = sets.map(|(set, name)| (name, set)).collect();
     let (claims, sight) = (Arc::new(claims), Some(sight));
-    let reading = Reading { claims, problems, digest: is_right.then_some(digest), sight, sights, sets };
+    let (digest, text) = (is_right.then_some(digest), Some(text_digest));
+    let reading = Reading { claims, problems, digest, text, sight, sights, sets };
     (reading, Some(Fresh { read, source }))
 }
 
 impl Reading {
     fn failed(problems: Vec<Problem>, sight: Option<Sight>) -> Self {
         let (sights, sets) = (Arc::default(), Vec::new());
-        Self { claims: Arc::default(), problems, digest: None, sight, sights, sets }
+        Self { claims: Arc::default(), problems, digest: None, text: None, sight, sights, sets }
+    }
+
+    fn error_texts(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string)
     }
 }
