@@ -80,7 +80,7 @@ pub(crate) enum Command {
     ///
     /// A tenant whose file has errors goes on as it was. Listeners whose address stays the same keep their sockets; what phones are
     /// fetching goes on, unless the phone or its tenant was blocked or removed. `[admin]`, `[log]`, `[serve]` and `state` count
-    /// from the next start. SIGHUP does the same, into the log.
+    /// from the next start, and where they changed it says so. SIGHUP does the same, into the log.
     ///
     /// Exit status: 0 where everything loaded; 1 otherwise.
     Reload(ReloadArgs),

@@ -37,6 +37,9 @@ fn print(renewal: &Renewal, output: &mut impl Write) -> anyhow::Result<()> {
     for changed in &renewal.changed {
         writeln!(output, "{} {}", paint(CARE, "changed"), describe(changed))?;
     }
+    for key in &renewal.pending {
+        writeln!(output, "{} what changed in {key} counts from the next start", paint(CARE, "pending"))?;
+    }
     for kept in &renewal.kept {
         let state = if kept.is_served { "is served as it was before" } else { "is not served" };
         writeln!(output, "{} tenant {} {state}:", paint(BAD, "error:"), kept.tenant)?;

@@ -36,8 +36,8 @@ pub(crate) struct Running {
     unserved: Mutex<Vec<Unserved>>,
     /// Whoever reloads holds it, until what is told of the reload stands.
     reloading: tokio::sync::Mutex<()>,
-    /// Where the server keeps what it keeps, as long as it runs.
-    state: PathBuf,
+    /// What the server began with: some of it stays as long as it runs.
+    settings: Settings,
 }
 
 impl Running {
@@ -50,7 +50,7 @@ impl Running {
             notify: Notify::from_environment(),
             unserved,
             reloading: tokio::sync::Mutex::default(),
-            state: deployment.settings.state.clone(),
+            settings: deployment.settings.clone(),
         }
     }
 
@@ -58,9 +58,10 @@ impl Running {
     pub(crate) async fn reload(&self, removals: Removals) -> Renewal {
         let _alone = self.reloading.lock().await;
         self.notify.reloading();
-        let (config, state) = (self.config.clone(), self.state.clone());
+        let (config, settings) = (self.config.clone(), self.settings.clone());
         let renewal = self.server.renew(move |tenants, memory| {
-            configuration::reload(&config, Former { tenants, removals, memory: Some(memory), state: Some(&state) })
+            let former = Former { tenants, removals, memory: Some(memory), settings: Some(&settings) };
+            configuration::reload(&config, former)
         });
         let renewal = renewal.await;
         log_renewal(&renewal);
@@ -197,6 +198,9 @@ fn log_renewal(renewal: &Renewal) {
     }
     for tenant in &renewal.removed {
         tracing::info!(tenant, "removed");
+    }
+    for key in &renewal.pending {
+        tracing::warn!(key, "what changed there counts from the next start");
     }
     let (added, removed) = (renewal.added.len(), renewal.removed.len());
     let (changed, unchanged) = (renewal.changed.len(), renewal.unchanged);

@@ -131,6 +131,8 @@ pub struct Source {
     /// A digest of all that makes the tenant: its file and provost.toml, certificates, keys, trust sets and passwords. Its
     /// devices are not among them; they change by themselves.
     pub digest: [u8; 32],
+    /// A digest of what all that says, whatever else stands in provost.toml, and however it is written.
+    pub(crate) meaning: [u8; 32],
     /// The text of its file. Passwords stand in it.
     pub(crate) text: Arc<str>,
     /// What its file was laid over; absent where it was not loaded.
@@ -179,6 +181,19 @@ pub enum Unnamed {
 }
 
 impl Settings {
+    /// What of `wanted` counts from the next start alone, by its key in provost.toml, where the server began with these; nothing
+    /// where it is the same.
+    pub fn pending(&self, wanted: &Self) -> Vec<&'static str> {
+        let Self { state, log, admin_socket, metrics, drain, cache_bytes, arrivals: _ } = self;
+        let pending = [
+            ("state", *state != wanted.state),
+            ("[admin]", *admin_socket != wanted.admin_socket || *metrics != wanted.metrics),
+            ("[log]", *log != wanted.log),
+            ("[serve]", *drain != wanted.drain || *cache_bytes != wanted.cache_bytes),
+        ];
+        pending.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    }
+
     /// Makes the state folder, for this process's user alone, where it is missing. Loading a configuration changes
     /// nothing on the disk; a server calls this before it serves.
     ///
@@ -259,6 +274,11 @@ impl Source {
     /// Whether the same would be made of the other.
     pub fn is(&self, other: &Self) -> bool {
         self.file == other.file && self.digest == other.digest
+    }
+
+    /// Whether the other says the same, be it in other words.
+    pub fn means(&self, other: &Self) -> bool {
+        self.meaning == other.meaning
     }
 }
 

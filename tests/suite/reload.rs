@@ -366,3 +366,22 @@ fn a_session_whose_password_was_withdrawn_reads_nothing_more() {
     let reply = ask("SIZE sip.cfg\r\n");
     assert!(!reply.starts_with("213"), "{reply}");
 }
+
+#[test]
+fn what_says_the_same_in_other_words_is_as_it_was() {
+    let scene = Scene::of(&[scene::acme().https(""), scene::globex().https("")]);
+    let unchanged = "2 tenants are as they were\n";
+    let reload = || provost(&scene, &["reload"]).succeeded().stdout;
+    scene.deployment.replace("tenants.d/acme.toml", "name = \"acme\"\n", "# a comment\nname = \"acme\"\n");
+    assert_eq!(reload(), unchanged);
+    scene.deployment.replace("provost.toml", "[log]\nformat = \"json\"\n", "[log]\nformat = \"text\"\n");
+    assert_eq!(reload(), format!("pending what changed in [log] counts from the next start\n{unchanged}"));
+    let renewal = provost(&scene, &["reload", "--json"]).succeeded().stdout;
+    assert_eq!(serde_json::from_str::<Value>(&renewal).unwrap()["pending"], serde_json::json!(["[log]"]));
+    scene.deployment.replace("provost.toml", "[log]\nformat = \"text\"\n", "[log]\nformat = \"json\"\n");
+    // What provost.toml says of a trust set, or under `[defaults]`, is said of the tenants that have it.
+    scene.deployment.replace("provost.toml", "[trust.poly]\n", "[trust.poly]\nouis = [\"00:04:f2\"]\n");
+    assert_eq!(reload(), "changed acme\nchanged globex\n0 tenants are as they were\n");
+    scene.deployment.replace("provost.toml", "[defaults]\n", "[defaults]\nlimits.idle = \"7s\"\n");
+    assert_eq!(reload(), "changed acme\nchanged globex\n0 tenants are as they were\n");
+}

@@ -32,6 +32,9 @@ pub struct Renewal {
     pub unchanged: usize,
     /// Tenants that did not load, and go on as they were where they were served.
     pub kept: Vec<Kept>,
+    /// What of provost.toml counts from the next start alone, by its key, where it is another than the server began with.
+    #[serde(default)]
+    pub pending: Vec<String>,
     /// Errors of provost.toml, for which nothing was changed at all.
     pub errors: Vec<String>,
 }
@@ -114,7 +117,8 @@ impl Server {
     }
 
     async fn take(&self, loaded: &Loaded) -> Renewal {
-        let mut renewal = Renewal::default();
+        let pending = loaded.pending.iter().map(|key| (*key).to_owned()).collect();
+        let mut renewal = Renewal { pending, ..Renewal::default() };
         self.keep(loaded, &mut renewal);
         self.remove(loaded, &mut renewal).await;
         self.swap(loaded, &mut renewal).await;
@@ -239,9 +243,15 @@ impl Server {
             renewal.added.push(name);
             return (Vec::new(), fresh);
         };
+        let means_the_same = serving.tenant.source.means(&tenant.source);
         let (closed, fresh) = serving.renew(prepared);
         serving.errors = Vec::new();
         serving.withdraw();
+        // A comment, or another tenant's line in provost.toml: it was read anew, and is as it was.
+        if means_the_same && closed.is_empty() && fresh.is_empty() && devices.is_none() {
+            renewal.unchanged += 1;
+            return (closed, fresh);
+        }
         let policies = fresh.iter().map(|fresh| &fresh.listener.policy);
         let enabled = policies.filter(|listener| tenant.policy.enabled && listener.enabled);
         let bound: Vec<_> = enabled.map(|listener| listener.name.clone()).collect();

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use super::node::Node;
 use super::sight::Sights;
 use super::tenant::TenantRead;
 use crate::staple::Staple;
@@ -19,8 +20,15 @@ pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     digest
 }
 
-/// The digest of all that a tenant was read from, but its devices: of provost.toml, of its own file, and of what these name.
-pub(super) fn of_tenant(read: &TenantRead, main: &[u8; 32], text: &[u8; 32], sights: &Sights) -> [u8; 32] {
+/// The digest of what a tenant's file over `[defaults]` says, of what provost.toml says of the trust sets that it names, and of what
+/// these name. Comments, the order of keys, and what else stands in provost.toml make no difference.
+pub(super) fn of_meaning<'a>(document: &'a Node, sets: impl Iterator<Item = &'a Node>, named: &[u8; 32]) -> [u8; 32] {
+    let texts: Vec<String> = std::iter::once(document).chain(sets).map(Node::spelled).collect();
+    of(texts.iter().map(String::as_bytes).chain([named.as_slice()]))
+}
+
+/// The digest of the contents of what a tenant's file names, but its devices.
+pub(super) fn of_named(read: &TenantRead, sights: &Sights) -> [u8; 32] {
     let folders: Vec<_> = sights.folders().collect();
     let passwords: Vec<_> = read.users.iter().map(|user| user.shared.which.to_be_bytes()).collect();
     let patterns: Vec<String> = trust_sets(read).map(|set| format!("{:?}", set.mac)).collect();
@@ -35,8 +43,7 @@ pub(super) fn of_tenant(read: &TenantRead, main: &[u8; 32], text: &[u8; 32], sig
     let passwords = passwords.iter().map(<[u8; 8]>::as_slice);
     let patterns = patterns.iter().map(String::as_bytes);
     let folders = folders.iter().map(<[u8; 16]>::as_slice);
-    let named = pairs.chain(trusted).chain(patterns).chain(passwords).chain(folders);
-    of([main.as_slice(), text].into_iter().chain(named))
+    of(pairs.chain(trusted).chain(patterns).chain(passwords).chain(folders))
 }
 
 fn trust_sets(read: &TenantRead) -> impl Iterator<Item = &crate::trust::TrustSet> {

@@ -32,6 +32,8 @@ pub(super) struct Loading<'a> {
     main_file: &'a Path,
     /// Of the tenants, in order.
     files: Vec<PathBuf>,
+    /// What counts from the next start alone.
+    pub(super) pending: Vec<&'static str>,
 }
 
 /// The tenants: as their files have them, as they can be served, and what became of their devices.
@@ -62,16 +64,15 @@ impl<'a> Loading<'a> {
         let main = main_file::read(&document, problems);
         let files = main.tenant_files(folder);
         let mut settings = main.settings;
-        if let Some(state) = former.state.filter(|state| **state != settings.state) {
-            let (present, wanted) = (state.display(), settings.state.display());
-            tracing::warn!(%present, %wanted, "`state` is another folder, which counts from the next start");
-            settings.state = state.to_path_buf();
+        let pending = former.settings.map(|begun| begun.pending(&settings)).unwrap_or_default();
+        if let Some(begun) = former.settings {
+            settings.state.clone_from(&begun.state);
         }
         let memory = former.memory.map(|memory| memory.under(&digest, today())).unwrap_or_default();
         let trust = Arc::new(trust::read(&document, Some(memory.trust()), &mut Look::default(), now));
         let basis = basis(former.tenants, digest, || Basis { document, digest, settings });
         let context = Arc::new(Context { basis, sets: trust.sets(), trust, memory, now, today: today() });
-        Ok(Self { context, main_file: path, files })
+        Ok(Self { context, main_file: path, files, pending })
     }
 
     /// Reads the tenants, and makes those that have no error. It blocks.

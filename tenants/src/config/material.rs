@@ -44,8 +44,16 @@ pub struct Reread {
 
 impl Basis {
     pub(super) fn defaults(&self) -> Option<&Node> {
-        self.document.table().and_then(|table| table.get("defaults")).map(|entry| &entry.node)
+        entry(&self.document, "defaults")
     }
+
+    pub(super) fn trust_set(&self, name: &str) -> Option<&Node> {
+        entry(entry(&self.document, "trust")?, name)
+    }
+}
+
+fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    node.table()?.get(key).map(|entry| &entry.node)
 }
 
 impl Tenant {

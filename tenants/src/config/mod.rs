@@ -83,6 +83,8 @@ pub struct Loaded {
     pub failed: Vec<Failed>,
     /// What became of device files that were read again.
     pub refreshed: Vec<(String, Refresh)>,
+    /// What of provost.toml counts from the next start alone, by its key, where it is another than the server began with.
+    pub pending: Vec<&'static str>,
 }
 
 /// A tenant that did not load.
@@ -118,8 +120,9 @@ pub struct Former<'a> {
     pub removals: Removals,
     /// What the last load left.
     pub memory: Option<&'a Memory>,
-    /// The folder of the state. It stays as long as the server runs: accounts and sources are kept there.
-    pub state: Option<&'a Path>,
+    /// What the server began with. Some of it stays as long as it runs; the folder of the state does, for accounts and sources are
+    /// kept there.
+    pub settings: Option<&'a Settings>,
 }
 
 /// Reads the configuration at `path`, overlaid by the `PROVOST_…` variables of `environment`.
@@ -145,7 +148,7 @@ pub fn reload(
     let problems = Collector::default();
     let loading = Loading::begin(path, environment, former, &problems)?;
     let found = loading.finish(former);
-    let Loading { context, .. } = loading;
+    let Loading { context, pending, .. } = loading;
     let failed = found.newcomers.iter().filter(|newcomer| newcomer.has_errors());
     let failed = failed.map(|newcomer| Failed::of(newcomer, &context, former.tenants)).collect();
     let settings = context.basis.settings.clone();
@@ -156,7 +159,7 @@ pub fn reload(
     let of_main = problems.into_problems().into_iter().chain(context.trust.problems().cloned());
     let of_tenants = newcomers.into_iter().flat_map(Newcomer::into_problems);
     let problems: Problems = of_main.chain(of_tenants).collect();
-    if refused { Err(problems) } else { Ok(Loaded { deployment, problems, failed, refreshed }) }
+    if refused { Err(problems) } else { Ok(Loaded { deployment, problems, failed, refreshed, pending }) }
 }
 
 /// What provost.toml says beside tenants and trust sets, errors or not: for whoever looks for the running server.

@@ -234,11 +234,14 @@ fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (R
     let is_right = problems.errors() == 0;
     let (problems, sights, sets) = problems.into_parts();
     let text_digest = digest::of([text.as_bytes()]);
-    let digest = digest::of_tenant(&read, &context.basis.digest, &text_digest, &sights);
+    let named = digest::of_named(&read, &sights);
+    let digest = digest::of([&context.basis.digest, &text_digest, &named].map(<[u8; 32]>::as_slice));
+    let meaning = digest::of_meaning(&document, sets.iter().filter_map(|name| context.basis.trust_set(name)), &named);
     let sights = Arc::new(sights);
     let source = Source {
         file: file.to_path_buf(),
         digest,
+        meaning,
         text,
         basis: Some(Arc::clone(&context.basis)),
         sights: Arc::clone(&sights),

@@ -3,6 +3,7 @@
 //! It owns its values, so that trees of several files can be laid over each other. No `Debug`: passwords stand in it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -99,6 +100,44 @@ impl Node {
                 None
             }
         }
+    }
+
+    /// All that it says, without its places: two that mean the same are spelled the same. Passwords stand in it.
+    pub(super) fn spelled(&self) -> String {
+        let mut text = String::new();
+        self.spell(&mut text);
+        text
+    }
+
+    fn spell(&self, into: &mut String) {
+        // Writing into a text does not fail.
+        let _ = match &self.value {
+            // A path counts from the file that it stands in.
+            Value::Text(text) => {
+                let folder = self.place.origin.folder().display().to_string();
+                write!(into, "{text:?}@{folder:?}")
+            }
+            Value::Integer(number) => write!(into, "{number:?}"),
+            Value::Float => write!(into, "float"),
+            Value::Flag(flag) => write!(into, "{flag}"),
+            Value::Date(date) => write!(into, "{date}"),
+            Value::List(items) => {
+                into.push('[');
+                for item in items {
+                    into.push(',');
+                    item.spell(into);
+                }
+                write!(into, "]")
+            }
+            Value::Table(table) => {
+                into.push('{');
+                for (key, entry) in table {
+                    let _ = write!(into, ",{key:?}=");
+                    entry.node.spell(into);
+                }
+                write!(into, "}}")
+            }
+        };
     }
 
     /// What the operator wrote, as TOML spells it; nothing of tables and lists, and nothing of secrets.

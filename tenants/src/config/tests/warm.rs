@@ -132,7 +132,7 @@ fn main_file(site: &Site, dice: &mut Dice) {
 impl Served {
     fn reload(&mut self, site: &Site) -> Result<Loaded, Problems> {
         let former =
-            Former { tenants: &self.tenants, removals: Removals::Accept, memory: Some(&self.memory), state: None };
+            Former { tenants: &self.tenants, removals: Removals::Accept, memory: Some(&self.memory), settings: None };
         let loaded = reload(&site.path("provost.toml"), [], former)?;
         self.memory = loaded.deployment.memory.clone();
         let is_kept = |tenant: &&Arc<Tenant>| {
