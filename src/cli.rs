@@ -82,7 +82,7 @@ pub(crate) enum Command {
     /// fetching goes on, unless the phone or its tenant was blocked or removed. `[admin]`, `[log]`, `[serve]` and `state` count
     /// from the next start, and where they changed it says so. SIGHUP does the same, into the log.
     ///
-    /// Exit status: 0 where everything loaded; 1 otherwise.
+    /// Exit status: 0 where everything loaded, listeners among it that wait for their address or network, which are named; 1 otherwise.
     Reload(ReloadArgs),
 
     /// Look at what phones have sent: logs, settings, directories

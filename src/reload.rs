@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use provost_protocols::admin::{Answer, Request};
-use provost_protocols::server::{Changed, Renewal};
+use provost_protocols::server::{Changed, Renewal, Waits};
 
 use crate::cli::ReloadArgs;
 use crate::status::{self, ask};
@@ -36,6 +36,9 @@ fn print(renewal: &Renewal, output: &mut impl Write) -> anyhow::Result<()> {
     }
     for changed in &renewal.changed {
         writeln!(output, "{} {}", paint(CARE, "changed"), describe(changed))?;
+    }
+    for Waits { tenant, listener, address, reason } in &renewal.waiting {
+        writeln!(output, "{} {tenant} {listener} at {address}, which is tried again: {reason}", paint(CARE, "waits"))?;
     }
     for key in &renewal.pending {
         writeln!(output, "{} what changed in {key} counts from the next start", paint(CARE, "pending"))?;

@@ -385,3 +385,18 @@ fn what_says_the_same_in_other_words_is_as_it_was() {
     scene.deployment.replace("provost.toml", "[defaults]\n", "[defaults]\nlimits.idle = \"7s\"\n");
     assert_eq!(reload(), "changed acme\nchanged globex\n0 tenants are as they were\n");
 }
+
+#[test]
+fn a_reload_names_the_listeners_that_wait() {
+    let scene = Scene::of(&[scene::acme().https("")]);
+    let absent = |tenant: Tenant, address| tenant.listener_at("absent", "tftp", address, "");
+    scene.deployment.add(&absent(scene::acme().https("").listener("http", ""), "192.0.2.77:6969"));
+    scene.deployment.add(&absent(scene::globex(), "192.0.2.78:6969"));
+    let waits = "which is tried again: Cannot assign requested address (os error 99)";
+    assert_eq!(
+        provost(&scene, &["reload"]).succeeded().stdout,
+        format!(
+            "added globex\nchanged acme; listens anew: http\nwaits acme absent at 192.0.2.77:6969, {waits}\nwaits globex absent at 192.0.2.78:6969, {waits}\n0 tenants are as they were\n"
+        )
+    );
+}

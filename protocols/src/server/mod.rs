@@ -37,7 +37,7 @@ use doors::Doors;
 use listening::Listening;
 use material::Watch;
 pub use post::State;
-pub use renewal::{Changed, Kept, Renewal};
+pub use renewal::{Changed, Kept, Renewal, Waits};
 use serving::{Prepared, Serving, Sockets};
 pub use status::{
     AlarmStatus, LastError, ListenerState, ListenerStatus, ReportStatus, SocketOrigin, Status, TenantStatus, Unserved,

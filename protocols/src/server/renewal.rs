@@ -32,6 +32,9 @@ pub struct Renewal {
     pub unchanged: usize,
     /// Tenants that did not load, and go on as they were where they were served.
     pub kept: Vec<Kept>,
+    /// Listeners that were to listen since, and wait: their address or network is not there, or is another's. They are tried again.
+    #[serde(default)]
+    pub waiting: Vec<Waits>,
     /// What of provost.toml counts from the next start alone, by its key, where it is another than the server began with.
     #[serde(default)]
     pub pending: Vec<String>,
@@ -44,7 +47,7 @@ pub struct Renewal {
 pub struct Changed {
     /// Its name.
     pub tenant: String,
-    /// Listeners that closed and opened again elsewhere, or are new.
+    /// Listeners that closed and opened again elsewhere, or are new. Those that wait are told apart.
     pub bound: Vec<String>,
     /// Listeners that are no more.
     pub closed: Vec<String>,
@@ -53,6 +56,19 @@ pub struct Changed {
     /// Whether its former devices are served on, for what is wrong with the file.
     #[serde(default)]
     pub devices_kept: bool,
+}
+
+/// A listener that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waits {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The listener's name.
+    pub listener: String,
+    /// The address of the configuration.
+    pub address: String,
+    /// What the system said.
+    pub reason: String,
 }
 
 /// A tenant that did not load.
@@ -70,6 +86,16 @@ impl Renewal {
     /// Whether something is wrong.
     pub fn has_errors(&self) -> bool {
         !self.kept.is_empty() || !self.errors.is_empty() || self.changed.iter().any(|changed| changed.devices_kept)
+    }
+
+    /// A listener could not be bound, and does not listen anew.
+    fn note_waiting(&mut self, failure: &Failure) {
+        let Failure { tenant, listener, address, error } = failure;
+        for changed in self.changed.iter_mut().filter(|changed| changed.tenant == *tenant) {
+            changed.bound.retain(|bound| bound != listener);
+        }
+        let (tenant, listener) = (tenant.clone(), listener.clone());
+        self.waiting.push(Waits { tenant, listener, address: address.to_string(), reason: error.to_string() });
     }
 }
 
@@ -198,7 +224,9 @@ impl Server {
         for (name, fresh) in opening {
             let Some(serving) = tenants.get_mut(name) else { continue };
             for failure in serving.add(fresh, &self.sockets) {
-                Failure::of(name, failure).log();
+                let failure = Failure::of(name, failure);
+                failure.log();
+                renewal.note_waiting(&failure);
             }
         }
     }
