@@ -14,7 +14,7 @@ use provost_protocols::metrics::Metrics;
 use provost_protocols::server::{Kept, Renewal, Status, Unserved};
 use provost_tenants::config::{Failed, Former};
 use provost_tenants::devices::Removals;
-use provost_tenants::{Deployment, Settings};
+use provost_tenants::{Deployment, Settings, Tenant};
 
 use crate::notify::Notify;
 use crate::{configuration, explain};
@@ -36,6 +36,8 @@ pub(crate) struct Running {
     unserved: Mutex<Vec<Unserved>>,
     /// Whoever reloads holds it, until what is told of the reload stands.
     reloading: tokio::sync::Mutex<()>,
+    /// Folders of the state in which it cannot write.
+    unwritable: Arc<Mutex<Vec<String>>>,
     /// What the server began with: some of it stays as long as it runs.
     settings: Settings,
 }
@@ -50,6 +52,7 @@ impl Running {
             notify: Notify::from_environment(),
             unserved,
             reloading: tokio::sync::Mutex::default(),
+            unwritable: Arc::new(Mutex::new(unwritable(&deployment.settings, &deployment.tenants))),
             settings: deployment.settings.clone(),
         }
     }
@@ -58,10 +61,12 @@ impl Running {
     pub(crate) async fn reload(&self, removals: Removals) -> Renewal {
         let _alone = self.reloading.lock().await;
         self.notify.reloading();
-        let (config, settings) = (self.config.clone(), self.settings.clone());
+        let (config, settings, unwritten) = (self.config.clone(), self.settings.clone(), Arc::clone(&self.unwritable));
         let renewal = self.server.renew(move |tenants, memory| {
             let former = Former { tenants, removals, memory: Some(memory), settings: Some(&settings) };
-            configuration::reload(&config, former)
+            let loaded = configuration::reload(&config, former)?;
+            *lock(&unwritten) = unwritable(&settings, &loaded.deployment.tenants);
+            Ok(loaded)
         });
         let renewal = renewal.await;
         log_renewal(&renewal);
@@ -78,11 +83,12 @@ impl Running {
     fn status(&self) -> Status {
         let mut status = self.server.status(VERSION);
         status.unserved.clone_from(&self.unserved());
+        status.state_errors.clone_from(&lock(&self.unwritable));
         status
     }
 
     fn unserved(&self) -> MutexGuard<'_, Vec<Unserved>> {
-        self.unserved.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.unserved)
     }
 
     async fn answer(self: Arc<Self>, request: Request) -> Answer {
@@ -205,6 +211,19 @@ fn log_renewal(renewal: &Renewal) {
     let (added, removed) = (renewal.added.len(), renewal.removed.len());
     let (changed, unchanged) = (renewal.changed.len(), renewal.unchanged);
     tracing::info!(added, removed, changed, unchanged, kept = renewal.kept.len(), "reloaded");
+}
+
+/// Folders of the state in which the server cannot write: the log says so, too. It blocks.
+fn unwritable(settings: &Settings, tenants: &[Arc<Tenant>]) -> Vec<String> {
+    let unwritable = settings.unwritable(tenants);
+    for error in &unwritable {
+        tracing::error!(error, "the state folder cannot be used");
+    }
+    unwritable
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tenants that did not load, and those that loaded and whose TLS could not be made.

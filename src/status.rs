@@ -53,11 +53,12 @@ fn is_well(status: &Status) -> bool {
     let waits = |listener: &ListenerStatus| matches!(listener.state, ListenerState::Waiting { .. });
     let is_well = |tenant: &TenantStatus| tenant.errors.is_empty() && !tenant.listeners.iter().any(waits);
     let is_whole = status.errors.is_empty() && status.unserved.is_empty() && status.unused_sockets.is_empty();
-    is_whole && status.tenants.iter().all(is_well)
+    is_whole && status.state_errors.is_empty() && status.tenants.iter().all(is_well)
 }
 
 fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
-    let Status { version, pid, since, uptime_seconds, tenants, errors, unserved, unused_sockets } = status;
+    let Status { version, pid, since, uptime_seconds, tenants, errors, .. } = status;
+    let Status { unserved, state_errors, unused_sockets, .. } = status;
     let heading = format!("provost {version}, process {pid}, {} tenants", tenants.len());
     writeln!(output, "{}, up {} since {since:.0}", paint(HEADING, heading), uptime(*uptime_seconds))?;
     let rows = tenants.iter().flat_map(|tenant| tenant.listeners.iter().map(move |listener| row(tenant, listener)));
@@ -69,6 +70,9 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     });
     writeln!(output, "{}", table(["tenant", "devices", "connections", "under way", "denied for"], rows))?;
     for error in errors {
+        writeln!(output, "{} {error}", paint(BAD, "error:"))?;
+    }
+    for error in state_errors {
         writeln!(output, "{} {error}", paint(BAD, "error:"))?;
     }
     for Unserved { tenant, errors } in unserved {

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use provost_core::{ListenerPolicy, Prefixes, TenantPolicy};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{Basis, Memory, Sights};
@@ -202,6 +204,30 @@ impl Settings {
     pub fn create_state(&self) -> std::io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.state)
+    }
+
+    /// Folders of the state in which this process cannot write, each with the reason; none where it can. Those that are not there yet
+    /// are made when they are needed. It changes nothing, and blocks.
+    pub fn unwritable(&self, tenants: &[Arc<Tenant>]) -> Vec<String> {
+        let uploads = self.state.join("uploads");
+        let of_tenants = tenants.iter().map(|tenant| uploads.join(&tenant.policy.name));
+        let inside = [uploads.clone(), self.state.join("guard")].into_iter().chain(of_tenants);
+        let access = |folder: &Path| {
+            let wanted = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+            accessat(CWD, folder, wanted, AtFlags::EACCESS).err()
+        };
+        let told = |folder: &Path, error: Errno| {
+            let error = std::io::Error::from(error);
+            format!("{}: this process cannot write there, so that uploads fail: {error}", folder.display())
+        };
+        if let Some(error) = access(&self.state) {
+            return vec![told(&self.state, error)];
+        }
+        let failed = |folder: PathBuf| {
+            let error = access(&folder).filter(|error| *error != Errno::NOENT)?;
+            Some(told(&folder, error))
+        };
+        inside.filter_map(failed).collect()
     }
 }
 

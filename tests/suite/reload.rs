@@ -2,7 +2,9 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -11,7 +13,7 @@ use crate::harness::DEADLINE;
 use crate::harness::clients::{Curl, Run, run, text};
 use crate::harness::deployment::{Deployment, TLS, Tenant};
 use crate::harness::scene::{self, FOREIGN, POLY, Scene};
-use crate::harness::server::BINARY;
+use crate::harness::server::{BINARY, Server};
 use crate::harness::tls_client::{ask, connect, status};
 
 /// More than the sockets on both sides hold, so that its transfer runs until it is read.
@@ -399,4 +401,38 @@ fn a_reload_names_the_listeners_that_wait() {
             "added globex\nchanged acme; listens anew: http\nwaits acme absent at 192.0.2.77:6969, {waits}\nwaits globex absent at 192.0.2.78:6969, {waits}\n0 tenants are as they were\n"
         )
     );
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_is_told_until_it_can() {
+    let deployment = Deployment::new();
+    deployment.add(&Tenant::new("acme", &[POLY]).listener("http", ""));
+    let mode = |name: &str, mode: u32| {
+        std::fs::set_permissions(deployment.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::create_dir_all(deployment.path("state/uploads")).unwrap();
+    for (name, bits) in [("", 0o777), ("tls", 0o777), ("state", 0o555), ("state/uploads", 0o555)] {
+        mode(name, bits);
+    }
+    // Root may write everywhere, so that the server is somebody else.
+    let mut command = Command::new("setpriv");
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+    if rustix::process::geteuid().is_root() {
+        command.args(nobody).arg(BINARY);
+    } else {
+        command = Command::new(BINARY);
+    }
+    command.args(["serve", "--config"]).arg(deployment.config());
+    let server = Server::run(command, &deployment.config());
+    server.event("the state folder cannot be used");
+    let status = || run(BINARY, &["status", "--config", &text(&deployment.config())]);
+    let told = format!("error: {}: this process cannot write there", text(&deployment.path("state")));
+    assert!(status().code == 1 && status().stdout.contains(&told), "{:?}", status());
+    mode("state", 0o777);
+    let told = format!("error: {}: this process cannot write there", text(&deployment.path("state/uploads")));
+    run(BINARY, &["reload", "--config", &text(&deployment.config())]).succeeded();
+    assert!(status().code == 1 && status().stdout.contains(&told), "{:?}", status());
+    mode("state/uploads", 0o777);
+    run(BINARY, &["reload", "--config", &text(&deployment.config())]).succeeded();
+    status().succeeded();
 }

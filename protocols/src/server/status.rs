@@ -35,6 +35,9 @@ pub struct Status {
     /// Tenants of the configuration that did not load and are not served.
     #[serde(default)]
     pub unserved: Vec<Unserved>,
+    /// Folders of the state in which the server could not write at its start or at the last reload, with the reason.
+    #[serde(default)]
+    pub state_errors: Vec<String>,
     /// Sockets that the service manager passed and that were closed, since no listener has them, with the reason.
     #[serde(default)]
     pub unused_sockets: Vec<String>,
@@ -205,7 +208,7 @@ impl Server {
         Some(serving.life.shares().passwords.report(&serving.tenant))
     }
 
-    /// The server now. `version` is that of the program. Tenants that never loaded it does not know.
+    /// The server now. `version` is that of the program. Tenants that never loaded it does not know, nor the folder of the state.
     pub fn status(&self, version: &str) -> Status {
         let uptime = Timestamp::now().duration_since(self.since);
         Status {
@@ -216,6 +219,7 @@ impl Server {
             tenants: self.tenants().values().map(tenant).collect(),
             errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             unserved: Vec::new(),
+            state_errors: Vec::new(),
             unused_sockets: self.unused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
