@@ -116,10 +116,7 @@ pub(crate) async fn admin(
     running: &Arc<Running>,
     settings: &Settings,
 ) -> Option<impl Future<Output = ()> + Send + 'static> {
-    let path = settings.admin_socket.clone().or_else(|| {
-        let path = PathBuf::from(ADMIN_SOCKET);
-        path.parent().is_some_and(Path::is_dir).then_some(path)
-    })?;
+    let path = settings.admin_socket.clone().or_else(usual_socket)?;
     let running = Arc::clone(running);
     let answers: Answers = Arc::new(move |request| -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         Box::pin(Arc::clone(&running).answer(request))
@@ -130,6 +127,19 @@ pub(crate) async fn admin(
             socket.serve(answers).await;
         }
     })
+}
+
+/// Where the configuration names no socket. Without its folder there is none, and the server serves all the same.
+fn usual_socket() -> Option<PathBuf> {
+    let path = PathBuf::from(ADMIN_SOCKET);
+    if path.parent().is_some_and(Path::is_dir) {
+        return Some(path);
+    }
+    tracing::info!(
+        path = ADMIN_SOCKET,
+        "no admin socket, for its folder is not there: `[admin] socket` names another place"
+    );
+    None
 }
 
 /// The socket, once nobody else answers on it.

@@ -290,9 +290,15 @@ fn the_service_manager_hears_how_the_server_stands() {
 #[test]
 fn without_a_server_status_says_so() {
     let deployment = Deployment::new();
-    let asked = run(BINARY, &["status", "--config", &text(&deployment.config())]);
+    let status = || run(BINARY, &["status", "--config", &text(&deployment.config())]);
+    let asked = status();
     assert_eq!(asked.code, 1);
     assert!(asked.stderr.contains("no server answers at"), "{asked:?}");
+    deployment.replace("provost.toml", "\"admin.sock\"", "\"run/admin.sock\"");
+    let asked = status();
+    assert_eq!(asked.code, 1);
+    let folder = text(&deployment.path("run"));
+    assert!(asked.stderr.contains(&format!("there is no folder {folder}, so")), "{asked:?}");
 }
 
 #[test]
@@ -401,6 +407,22 @@ fn a_reload_names_the_listeners_that_wait() {
             "added globex\nchanged acme; listens anew: http\nwaits acme absent at 192.0.2.77:6969, {waits}\nwaits globex absent at 192.0.2.78:6969, {waits}\n0 tenants are as they were\n"
         )
     );
+}
+
+#[test]
+fn a_server_without_an_admin_socket_says_so() {
+    let deployment = Deployment::new();
+    // Where the folder of the usual socket is there, it has one.
+    if std::path::Path::new("/run/provost").is_dir() {
+        return;
+    }
+    deployment.replace("provost.toml", "[admin]\nsocket = \"admin.sock\"\n", "");
+    deployment.add(&scene::acme().listener("http", ""));
+    let scene = Scene::start(deployment);
+    let message = "no admin socket, for its folder is not there: `[admin] socket` names another place";
+    assert_eq!(scene.server.event(message)["level"], "INFO");
+    let status = provost(&scene, &["status"]);
+    assert!(status.code == 1 && status.stderr.contains("there is no folder /run/provost, so"), "{status:?}");
 }
 
 #[test]

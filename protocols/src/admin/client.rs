@@ -21,6 +21,16 @@ pub enum AskError {
         /// The socket.
         path: std::path::PathBuf,
     },
+    /// There is no folder for it, so that no server with this configuration can have made it.
+    #[error(
+        "there is no folder {}, so a server with this configuration has no admin socket: make it, or name another `socket` in \
+         [admin], and start the server anew",
+        folder.display()
+    )]
+    NoFolder {
+        /// The folder in which the socket would stand.
+        folder: std::path::PathBuf,
+    },
     /// The system's error.
     #[error("cannot ask the server at {}", path.display())]
     Io {
@@ -36,10 +46,18 @@ pub enum AskError {
 /// # Errors
 /// - [`AskError`]: there is no answer
 pub fn ask(path: &Path, request: &Request) -> Result<Answer, AskError> {
-    exchange(path, request).map_err(|source| match source.kind() {
+    exchange(path, request).map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: io::Error) -> AskError {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| folder.try_exists().is_ok_and(|is_there| !is_there)) {
+        return AskError::NoFolder { folder: folder.to_owned() };
+    }
+    match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NotRunning { path: path.to_owned() },
         _ => AskError::Io { path: path.to_owned(), source },
-    })
+    }
 }
 
 fn exchange(path: &Path, request: &Request) -> io::Result<Answer> {
