@@ -276,7 +276,8 @@ impl Exchange {
         denial.refusal
     }
 
-    pub(super) fn note_device(&mut self, proofs: &Proofs) {
+    /// Notes whose request it is: the device that is proven, else the one that the path names. A decision does so by itself.
+    pub(crate) fn note_device(&mut self, proofs: &Proofs) {
         let known = device_of(&self.generation.tenant, self.path(), proofs);
         (self.record.mac, self.record.proof) = known.unzip();
     }

@@ -8,7 +8,7 @@ use provost_core::{ClientAddr, LinkProof, NoIdentity, PasswordProof, Proofs};
 use provost_tenants::Tenant;
 
 use super::credentials::Credentials;
-use crate::front::Front;
+use crate::front::{Exchange, Front};
 use crate::passwords::{Busy, Known};
 
 /// Who is at the other end of a connection.
@@ -80,6 +80,12 @@ impl Peer {
             Security::Tls { certificate, .. } => certificate(),
         };
         Proofs { certificate, password: shown.password, link: shown.link }
+    }
+
+    /// Notes whose a request is that ends before its password is looked at.
+    pub(super) fn note_on(&self, exchange: &mut Exchange) {
+        let shown = Shown { password: PasswordProof::Absent, link: exchange.link() };
+        exchange.note_device(&self.proofs(shown));
     }
 }
 

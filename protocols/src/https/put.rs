@@ -44,14 +44,14 @@ enum Fault {
 }
 
 impl Fault {
-    fn stop(&self, exchange: Exchange) -> Stop {
+    fn stop(&self, exchange: Exchange, peer: &Peer) -> Stop {
         let (status, reason) = match self {
             Self::NoLength => (StatusCode::LENGTH_REQUIRED, "no_length"),
             Self::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
             Self::Transferred => (StatusCode::NOT_IMPLEMENTED, "transfer_encoding"),
             Self::Several | Self::Range(_) => (StatusCode::BAD_REQUEST, "content_range"),
         };
-        respond::rejected(exchange, status, reason, self)
+        respond::rejected(exchange, peer, status, reason, self)
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn put(
 ) -> Result<Answer, Stop> {
     let target = match target(&headers, body.length()) {
         Ok(target) => target,
-        Err(fault) => return Err(fault.stop(exchange)),
+        Err(fault) => return Err(fault.stop(exchange, &peer)),
     };
     let expected = expected(target, body.length());
     let conditions = Conditions::of(headers);

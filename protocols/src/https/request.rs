@@ -70,25 +70,25 @@ async fn route(
     }
     if let Err(error) = form {
         // Where it ends, or whether its body comes, is not known for certain.
-        return Err(respond::rejected(exchange, error.status(), error.code(), error).closing());
+        return Err(respond::rejected(exchange, &peer, error.status(), error.code(), error).closing());
     }
     let method = Served::of(&request.method);
     if let (Some(_), Err(error @ TargetError::NotAPath)) = (&method, &decoded) {
         // Before the host: a path without its slash looks like one.
-        return Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error));
+        return Err(respond::rejected(exchange, &peer, StatusCode::BAD_REQUEST, error.code(), error));
     }
     let server_name = peer.security.server_name();
     if let Err(error) = host::check(&request, server_name, |host| front.answers_to(host, server_name)) {
-        let stop = respond::rejected(exchange, host_status(error), error.code(), error);
+        let stop = respond::rejected(exchange, &peer, host_status(error), error.code(), error);
         return Err(match error {
             // Who errs here has lost count of its requests, or speaks through something that has: what follows is not read.
             HostError::Missing | HostError::Several | HostError::Malformed => stop.closing(),
             HostError::Misdirected => stop,
         });
     }
-    let Some(method) = method else { return Err(respond::method_not_allowed(exchange)) };
+    let Some(method) = method else { return Err(respond::method_not_allowed(exchange, &peer)) };
     if let Err(error) = decoded {
-        return Err(respond::rejected(exchange, StatusCode::BAD_REQUEST, error.code(), error));
+        return Err(respond::rejected(exchange, &peer, StatusCode::BAD_REQUEST, error.code(), error));
     }
     let tenant = Arc::clone(exchange.tenant());
     let credentials = credentials::read(&request.headers);
@@ -97,13 +97,14 @@ async fn route(
     {
         return Err(respond::rejected(
             exchange,
+            &peer,
             StatusCode::BAD_REQUEST,
             "digest_uri",
             "the Digest is for another target",
         ));
     }
     let Ok(password) = peer.password(&front, &tenant, credentials, request.method.as_str()).await else {
-        return Err(respond::busy(exchange, "passwords"));
+        return Err(respond::busy(exchange, &peer, "passwords"));
     };
     let shown = Shown { password, link: exchange.link() };
     match method {

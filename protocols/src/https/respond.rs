@@ -12,7 +12,7 @@ use provost_tenants::files::FileError;
 use provost_tenants::uploads::{Stored, UploadError};
 
 use super::challenge;
-use super::peer::Security;
+use super::peer::{Peer, Security};
 use super::reply::Reply;
 use crate::front::Exchange;
 use crate::record::{Outcome, with_causes};
@@ -94,10 +94,12 @@ fn unauthenticated(exchange: &Exchange, security: &Security, shown: &PasswordPro
 /// A request that is refused for its form. `reason` is a short fixed word.
 pub(super) fn rejected(
     mut exchange: Exchange,
+    peer: &Peer,
     status: StatusCode,
     reason: &'static str,
     detail: impl ToString,
 ) -> Stop {
+    peer.note_on(&mut exchange);
     exchange.detail(detail);
     exchange.finish(Outcome::Rejected, Some(reason));
     fixed(status).into()
@@ -105,7 +107,8 @@ pub(super) fn rejected(
 
 /// A request that is well and comes when there is no place for it. It may be asked again at a moment that differs from phone to
 /// phone, so that those of a storm do not come back together.
-pub(super) fn busy(exchange: Exchange, reason: &'static str) -> Stop {
+pub(super) fn busy(mut exchange: Exchange, peer: &Peer, reason: &'static str) -> Stop {
+    peer.note_on(&mut exchange);
     exchange.finish(Outcome::Refused, Some(reason));
     unavailable().into()
 }
@@ -122,7 +125,8 @@ pub(super) fn unavailable() -> Answer {
 }
 
 /// A method that there is not (RFC 9110 section 15.5.6).
-pub(super) fn method_not_allowed(exchange: Exchange) -> Stop {
+pub(super) fn method_not_allowed(mut exchange: Exchange, peer: &Peer) -> Stop {
+    peer.note_on(&mut exchange);
     exchange.finish(Outcome::Rejected, Some("method"));
     let mut answer = fixed(StatusCode::METHOD_NOT_ALLOWED);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
