@@ -44,15 +44,35 @@ pub(super) struct Read<'a> {
 const PROTOCOLS: [(&str, Protocol); 4] =
     [("https", Protocol::Https), ("http", Protocol::Http), ("tftp", Protocol::Tftp), ("ftp", Protocol::Ftp)];
 
+/// Keys of which the protocol says what they mean.
+const OF_SOME_PROTOCOL: [&str; 16] = [
+    "require",
+    "exception",
+    "more_certificates",
+    "key",
+    "certificate",
+    "ocsp",
+    "server_names",
+    "trust",
+    "hints",
+    "default",
+    "proxy",
+    "passive_ports",
+    "passive_address",
+    "tls",
+    "transfer_ports",
+    "rollover",
+];
+
 pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>) -> Option<Read<'a>> {
     let protocol_field = section.need("protocol", "`https`, `http`, `tftp` or `ftp`");
     let Some(protocol) = protocol_field.as_ref().and_then(|field| field.choice(&PROTOCOLS)) else {
-        // Which keys belong here depends on it.
+        of_no_protocol(section);
         return None;
     };
     let name_field = section.take("name");
     let name = match &name_field {
-        Some(field) => field.text("a name").filter(|name| is_name(name) || refuse_name(field)).map(str::to_owned),
+        Some(field) => name(field),
         None => Some(protocol.name().to_owned()),
     };
     let address_field = section.need("address", "an address with a port, such as \"10.0.0.1:443\"");
@@ -60,7 +80,8 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let enabled = section.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
     let terms = require::read(&mut section, protocol);
     let allow = allow(&mut section, &terms, surroundings);
-    let (unbound, unbound_write) = unbound(&mut section, protocol);
+    let (unbound, unbound_write) = unbound(&mut section);
+    let unbound = unbound.unwrap_or(protocol.default_unbound());
     let secrets = certificates::secrets(&mut section);
     let tls = tls::read(&mut section, protocol, &terms, surroundings);
     let has_tls = tls.as_ref().is_none_or(|Tls(settings)| settings.is_some());
@@ -85,6 +106,24 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
         standing,
         secrets,
     })
+}
+
+/// A listener of a protocol that there is not. What is of every protocol is read all the same, so that what is wrong there is told
+/// now, too; what the rest means depends on the protocol.
+fn of_no_protocol(mut section: Section<'_>) {
+    section.take("name").as_ref().and_then(name);
+    section.need("address", "an address with a port, such as \"10.0.0.1:443\"").as_ref().and_then(address);
+    section.take("enabled").and_then(|field| field.flag());
+    section.take("allow").map(|field| prefixes(&field));
+    unbound(&mut section);
+    for key in OF_SOME_PROTOCOL {
+        section.take(key);
+    }
+    section.finish();
+}
+
+fn name(field: &Field<'_>) -> Option<String> {
+    field.text("a name").filter(|name| is_name(name) || refuse_name(field)).map(str::to_owned)
 }
 
 /// Whether `name` is 1 to 63 of `a-z`, `0-9` and `-`.
@@ -153,12 +192,12 @@ fn warn_outside(section: &mut Section<'_>, own: Option<&Prefixes>, tenant: Optio
     }
 }
 
-fn unbound(section: &mut Section<'_>, protocol: Protocol) -> (Unbound, UnboundWrite) {
+fn unbound(section: &mut Section<'_>) -> (Option<Unbound>, UnboundWrite) {
     let unbound = section.take("unbound");
     let unbound = unbound.and_then(|field| field.choice(&[("refuse", Unbound::Refuse), ("listed", Unbound::Listed)]));
     let choices = [("nobody", UnboundWrite::Nobody), ("logs", UnboundWrite::Logs), ("listed", UnboundWrite::Listed)];
     let write = section.take("unbound_write").and_then(|field| field.choice(&choices));
-    (unbound.unwrap_or(protocol.default_unbound()), write.unwrap_or(UnboundWrite::Logs))
+    (unbound, write.unwrap_or(UnboundWrite::Logs))
 }
 
 fn warn_unbound(section: &Section<'_>, unbound: Unbound, write: UnboundWrite, devices: DevicePolicy) {

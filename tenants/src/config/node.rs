@@ -166,7 +166,10 @@ pub(super) fn parse(text: &str, origin: &Arc<Origin>) -> Result<Node, Vec<Proble
     }
     let problem = |error: toml::de::Error| {
         let place = error.span().map_or_else(|| Place::whole(origin), |span| lines.place(&span));
-        place.error("", format!("not TOML: {}", error.message()))
+        // Which key it is that stands there twice, the parser leaves to whoever has the text.
+        let twice = error.span().filter(|_| error.message() == "duplicate key").and_then(|span| text.get(span));
+        let key = twice.map(|key| format!(" `{key}`")).unwrap_or_default();
+        place.error("", format!("not TOML: {}{key}", error.message()))
     };
     Err(errors.into_iter().take(MOST_SYNTAX_ERRORS).map(problem).collect())
 }

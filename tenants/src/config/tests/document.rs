@@ -209,3 +209,15 @@ fn loading_changes_nothing_on_the_disk() {
     loaded.deployment.settings.create_state().unwrap();
     assert!(site.path("state").is_dir());
 }
+
+#[test]
+fn a_key_that_stands_twice_is_named() {
+    let site = Site::new();
+    for (more, key) in [
+        ("[[users]]\nname = \"x\"\npassword = \"secret\"\npassword = \"secret\"\n", "password"),
+        ("[limits]\nidle = \"1s\"\n[limits]\n", "limits"),
+    ] {
+        let said = site.refused(more);
+        assert!(said.iter().any(|line| line.ends_with(&format!(": not TOML: duplicate key `{key}`"))), "{said:?}");
+    }
+}

@@ -23,11 +23,11 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
     let site = site();
     for (more, expected) in [
         (
-            "[[listener]]\naddress = \"127.0.0.1:0\"\n".to_owned(),
+            "[[listener]]\naddress = \"127.0.0.1:0\"\npassive_ports = \"1-2\"\n".to_owned(),
             "5: listener[0].protocol: is missing: expected `https`, `http`, `tftp` or `ftp`",
         ),
         (
-            "[[listener]]\nprotocol = \"sftp\"\n".to_owned(),
+            "[[listener]]\nprotocol = \"sftp\"\naddress = \"127.0.0.1:0\"\n".to_owned(),
             "6: listener[0].protocol = \"sftp\": expected `https` or `http` or `tftp` or `ftp`",
         ),
         (
@@ -297,4 +297,24 @@ fn what_a_listener_opens_is_warned_of() {
     site.acme(&format!("{TFTP}{empty}"));
     let said = site.said();
     assert!(said.len() > 2 && !said.iter().any(|line| line.contains(": opens ")), "{}", said.join("\n"));
+}
+
+#[test]
+fn a_protocol_that_there_is_not_hides_no_other_error() {
+    let site = site();
+    let wrong = "name = \"G\"\naddress = \"10.0.0.1\"\nenabled = 1\nallow = [\"x\"]\nunbound = \"all\"\nbogus = 1\n";
+    let said = |protocol: &str| site.refused(&format!("[[listener]]\nprotocol = {protocol:?}\n{wrong}"));
+    let (gopher, tftp) = (said("gopher"), said("tftp"));
+    assert_eq!(gopher.len(), 7, "{gopher:?}");
+    let is_told = |key: &str| gopher.iter().any(|line| line.contains(&format!(": listener[0].{key}")));
+    assert!(
+        ["protocol", "name", "address", "enabled", "allow[0]", "unbound", "bogus"].into_iter().all(is_told),
+        "{gopher:?}"
+    );
+    // Both know the same keys.
+    let keys = |said: &[String]| {
+        let line = said.iter().find_map(|line| line.split_once("unknown key, expected one of ")).unwrap().1;
+        line.split(", ").map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(keys(&gopher), keys(&tftp));
 }
