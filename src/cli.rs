@@ -61,7 +61,7 @@ pub(crate) enum Command {
     ///
     /// Walks the same ladder that the server walks, for the configuration on disk, and shows each step up to the first that
     /// denies; then the verdict: which rule, whose, which file would be served, or what the phone would be told. With --live
-    /// the running server is asked: its configuration counts, and whether it throttles the source just now. No record is
+    /// the running server is asked: its configuration counts, and whether it throttles the source just now, which nobody else knows. No record is
     /// written, and nothing that a source is judged by changes.
     ///
     /// Exit status: 0 where it is permitted; 1 where it is denied; 2 where there is no answer: the question is malformed, the configuration

@@ -8,17 +8,27 @@ use provost_core::{Step, Witness};
 use super::verdict::Why;
 use crate::terminal::{BAD, FAINT, GOOD, paint};
 
+/// Whether what the guard knows of the source went into the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskedGuard {
+    /// The running server's was asked.
+    Yes,
+    /// Nobody knows anything of a source but a server that runs.
+    No,
+}
+
 /// A witness that prints what it sees.
 pub(super) struct Ladder<'o, W> {
     output: &'o mut W,
+    guard: AskedGuard,
     /// A witness cannot fail; the first error waits here.
     error: Option<io::Error>,
     last: Option<Step>,
 }
 
 impl<'o, W: Write> Ladder<'o, W> {
-    pub(super) fn new(output: &'o mut W) -> Self {
-        Self { output, error: None, last: None }
+    pub(super) fn new(output: &'o mut W, guard: AskedGuard) -> Self {
+        Self { output, guard, error: None, last: None }
     }
 
     /// Prints the step that denied.
@@ -41,10 +51,17 @@ impl<'o, W: Write> Ladder<'o, W> {
 impl<W: Write> Witness for Ladder<'_, W> {
     fn passed(&mut self, step: Step, finding: &dyn fmt::Display) {
         self.last = Some(step);
-        if self.error.is_none() {
-            let verdict = paint(GOOD, format_args!("{:<6}", "ok"));
-            self.error = writeln!(self.output, "  {} {verdict} {finding}", name(step)).err();
+        if self.error.is_some() {
+            return;
         }
+        let name = name(step);
+        let written = if step == Step::Throttle && self.guard == AskedGuard::No {
+            let note = paint(FAINT, "not asked: --live tells whether the source is throttled");
+            writeln!(self.output, "  {name} {:<6} {note}", "-")
+        } else {
+            writeln!(self.output, "  {name} {} {finding}", paint(GOOD, format_args!("{:<6}", "ok")))
+        };
+        self.error = written.err();
     }
 }
 

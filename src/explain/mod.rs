@@ -22,7 +22,7 @@ use provost_protocols::front::Generation;
 use provost_protocols::front::without_link;
 use provost_tenants::{Listener, Tenant};
 
-use self::ladder::Ladder;
+use self::ladder::{AskedGuard, Ladder};
 pub(crate) use self::live::answer;
 use self::question::Asked;
 use self::verdict::Why;
@@ -59,6 +59,13 @@ impl Served<'_> {
         match self {
             Self::OnDisk { listener, .. } => listener,
             Self::Live(generation) => &generation.listener,
+        }
+    }
+
+    fn asked_guard(&self) -> AskedGuard {
+        match self {
+            Self::OnDisk { .. } => AskedGuard::No,
+            Self::Live(_) => AskedGuard::Yes,
         }
     }
 
@@ -116,7 +123,7 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
     if asked.method.lists() {
         return list(output, tenant, listener, &request);
     }
-    let mut ladder = Ladder::new(output);
+    let mut ladder = Ladder::new(output, served.asked_guard());
     match walk(&request, &mut ladder) {
         Ok(permit) => {
             ladder.permitted()?;
