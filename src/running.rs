@@ -200,6 +200,9 @@ fn log_renewal(renewal: &Renewal) {
     for error in &renewal.errors {
         tracing::error!(%error, "the configuration was not reloaded");
     }
+    if !renewal.errors.is_empty() {
+        return;
+    }
     for kept in &renewal.kept {
         for error in &kept.errors {
             tracing::error!(tenant = kept.tenant, is_served = kept.is_served, %error, "the tenant did not load");

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use provost_protocols::Server;
+use provost_protocols::admin::{self, Answer, Request};
 use provost_tenants::LogFormat;
 use provost_tenants::network::Passed;
 use tracing::level_filters::LevelFilter;
@@ -32,6 +33,11 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let loaded = crate::configuration::load(&config)?;
     if loaded.problems.has_errors() {
         return Err(crate::configuration::Refused(loaded.problems).into());
+    }
+    let socket = loaded.deployment.settings.admin_socket.as_deref();
+    if let Some(Answer::Status(status)) = socket.and_then(|socket| admin::ask(socket, &Request::Status).ok()) {
+        // Its addresses are taken, and what could be printed of this one would lead nowhere.
+        bail!("another server has the demo in {} already: process {}", dir.display(), status.pid);
     }
     events::start(LogFormat::Text, LevelFilter::WARN);
     serve::serve(&loaded.deployment, &loaded.failed, &config, Passed::default(), |server| introduce(&dir, server))

@@ -87,3 +87,13 @@ fn a_demo_is_checked_and_served_again_as_it_stands() {
     let (_demo, second) = start(&scratch.text("demo"));
     assert_eq!(first, second);
 }
+
+#[test]
+fn a_demo_that_runs_already_is_not_begun_again() {
+    let scratch = Scratch::new();
+    let folder = scratch.text("demo");
+    let (_demo, _) = start(&folder);
+    let again = run(BINARY, &["demo", &folder]);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.stdout.is_empty() && again.stderr.contains("another server has the demo in"), "{again:?}");
+}

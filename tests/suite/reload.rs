@@ -120,12 +120,18 @@ fn a_tenant_that_does_not_load_goes_on_as_it_was() {
     let status = provost(&scene, &["status"]);
     assert_eq!(status.code, 1);
     assert!(status.stdout.contains("acme.toml"), "{status:?}");
+    let settings = std::fs::read(scene.deployment.config()).unwrap();
     scene.deployment.write("provost.toml", "sate = 1");
     let reloaded = provost(&scene, &["reload"]);
     // Without the configuration nobody knows where the server is asked; the signal still reaches it.
     assert_eq!(reloaded.code, 1, "{reloaded:?}");
     scene.server.signal(rustix::process::Signal::HUP);
     scene.server.event("the configuration was not reloaded");
+    // The answer to this comes behind all that is said of the reload.
+    scene.deployment.write("provost.toml", settings);
+    assert!(provost(&scene, &["status"]).stdout.contains("provost.toml"));
+    let reloads = scene.server.events().iter().filter(|event| event.to_string().contains("\"reloaded\"")).count();
+    assert_eq!(reloads, 1, "the one that left acme as it was");
     assert_eq!(scene.phone("sip.cfg").run().status, 200);
 }
 
