@@ -3,10 +3,11 @@
 use std::fs;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, ValueEnum as _};
+use clap::{Command, CommandFactory as _, ValueEnum as _};
 use clap_complete::Shell;
 
 use crate::cli::{Cli, GenerateArgs, Generated};
+use crate::running;
 
 /// Writes the files into the folder.
 pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<()> {
@@ -16,7 +17,18 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         Generated::Man => clap_mangen::generate_to(Cli::command(), into),
         Generated::Completions => Shell::value_variants()
             .iter()
-            .try_for_each(|shell| clap_complete::generate_to(*shell, &mut Cli::command(), "provost", into).map(drop)),
+            .try_for_each(|shell| clap_complete::generate_to(*shell, &mut offered(), "provost", into).map(drop)),
     };
     written.with_context(|| format!("cannot write into {}", into.display()))
+}
+
+/// The commands that `--help` shows: completions would offer hidden ones, too.
+fn offered() -> Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    Command::new("provost")
+        .version(running::VERSION)
+        .propagate_version(true)
+        .disable_help_subcommand(true)
+        .subcommands(shown)
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use provost_core::Mac;
 use provost_protocols::admin::{Answer, Request};
 use provost_protocols::passwords::{PasswordReport, PasswordUse};
+use provost_tenants::config;
 use provost_tenants::passwords::{Cost, Ha1, Slow};
 
 use crate::cli::{PasswordCommand, PasswordHashArgs, PasswordReportArgs};
@@ -35,6 +36,11 @@ fn hash(args: &PasswordHashArgs, output: &mut impl Write) -> anyhow::Result<Exit
         let user = user.parse::<Mac>().map_or_else(|_| user.clone(), |mac| mac.to_string());
         if user.is_empty() || user.contains(':') {
             bail!("a user's name is not empty and has no `:`");
+        }
+        if !config::is_name(realm) {
+            bail!(
+                "no tenant can have the name `{realm}`, and a tenant's name is the realm: expected 1 to 63 of a-z, 0-9 and -"
+            );
         }
         Ha1::of(user.as_bytes(), realm, password()?.as_bytes()).to_string()
     };

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,8 @@ pub(crate) struct Running {
     reloading: tokio::sync::Mutex<()>,
     /// Folders of the state in which it cannot write.
     unwritable: Arc<Mutex<Vec<String>>>,
+    /// Where metrics are told.
+    metrics: Mutex<Option<SocketAddr>>,
     /// What the server began with: some of it stays as long as it runs.
     settings: Settings,
 }
@@ -53,6 +56,7 @@ impl Running {
             unserved,
             reloading: tokio::sync::Mutex::default(),
             unwritable: Arc::new(Mutex::new(unwritable(&deployment.settings, &deployment.tenants))),
+            metrics: Mutex::default(),
             settings: deployment.settings.clone(),
         }
     }
@@ -84,6 +88,7 @@ impl Running {
         let mut status = self.server.status(VERSION);
         status.unserved.clone_from(&self.unserved());
         status.state_errors.clone_from(&lock(&self.unwritable));
+        status.metrics = *lock(&self.metrics);
         status
     }
 
@@ -166,9 +171,12 @@ pub(crate) fn metrics(
     settings: &Settings,
 ) -> Option<impl Future<Output = ()> + Send + 'static> {
     let address = settings.metrics?;
+    let told = Arc::clone(running);
     let bind = move || {
         let metrics = Metrics::bind(address)?;
-        tracing::info!(address = %metrics.address()?, "metrics");
+        let address = metrics.address()?;
+        tracing::info!(%address, "metrics");
+        *lock(&told.metrics) = Some(address);
         Ok(metrics)
     };
     let mut bound: io::Result<Metrics> = bind();

@@ -58,9 +58,12 @@ fn is_well(status: &Status) -> bool {
 
 fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     let Status { version, pid, since, uptime_seconds, tenants, errors, .. } = status;
-    let Status { unserved, state_errors, unused_sockets, .. } = status;
+    let Status { unserved, state_errors, metrics, unused_sockets, .. } = status;
     let heading = format!("provost {version}, process {pid}, {} tenants", tenants.len());
     writeln!(output, "{}, up {} since {since:.0}", paint(HEADING, heading), uptime(*uptime_seconds))?;
+    if let Some(address) = metrics {
+        writeln!(output, "metrics at http://{address}/metrics")?;
+    }
     let rows = tenants.iter().flat_map(|tenant| tenant.listeners.iter().map(move |listener| row(tenant, listener)));
     let header = ["tenant", "listener", "protocol", "address", "state", "requests", "denied", "bytes"];
     writeln!(output, "\n{}\n", table(header, rows))?;

@@ -44,6 +44,16 @@ fn requests_denials_and_states_are_told_in_the_openmetrics_form() {
 }
 
 #[test]
+fn status_tells_where_metrics_are() {
+    let (scene, metrics) = scene();
+    let status =
+        |more: &[&str]| run(BINARY, &[&["status", "--config", &text(&scene.deployment.config())], more].concat());
+    assert!(status(&[]).stdout.contains(&format!("metrics at {metrics}/metrics\n")), "{:?}", status(&[]));
+    let json: serde_json::Value = serde_json::from_str(&status(&["--json"]).stdout).unwrap();
+    assert_eq!(json["metrics"], metrics.trim_start_matches("http://"));
+}
+
+#[test]
 fn a_tenant_that_is_not_served_counts_as_errors_until_it_is() {
     let (scene, metrics) = scene();
     let reload = || run(BINARY, &["reload", "--config", &text(&scene.deployment.config())]);

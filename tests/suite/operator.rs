@@ -151,3 +151,15 @@ fn dnsmasq_itself_takes_its_options() {
     let file = scratch.with("dnsmasq.conf", said.as_bytes());
     run("dnsmasq", &["--test", &format!("--conf-file={file}")]).succeeded();
 }
+
+#[test]
+fn completions_offer_the_commands_that_help_shows() {
+    let scratch = Scratch::new();
+    run(BINARY, &["generate", "completions", "--into", &scratch.text("made")]).succeeded();
+    let made = std::fs::read_dir(scratch.path("made")).unwrap().map(|entry| entry.unwrap().path());
+    for path in made {
+        let script = std::fs::read_to_string(&path).unwrap();
+        assert!(script.contains("reload") && script.contains("accept-removals"), "{}", path.display());
+        assert!(!script.contains("generate"), "{}", path.display());
+    }
+}

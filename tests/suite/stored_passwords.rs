@@ -15,6 +15,14 @@ pub(crate) fn hash(arguments: &[&str], password: &str) -> String {
     printed.trim_end().to_owned()
 }
 
+#[test]
+fn a_realm_that_no_tenant_can_have_is_refused_by_name() {
+    let arguments = ["password", "hash", "--user", "phones", "--realm", "B_x"];
+    let refused = run_with_input(BINARY, &arguments, b"secret\n");
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stdout.is_empty() && refused.stderr.contains("`B_x`"), "{refused:?}");
+}
+
 fn scene() -> Scene {
     let deployment = Deployment::new();
     scene::write_files(&deployment);

@@ -1,6 +1,7 @@
 //! What the running server tells of itself.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::PoisonError;
 use std::time::{Instant, SystemTime};
 
@@ -38,6 +39,9 @@ pub struct Status {
     /// Folders of the state in which the server could not write at its start or at the last reload, with the reason.
     #[serde(default)]
     pub state_errors: Vec<String>,
+    /// Where metrics are told; absent where they are not.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
     /// Sockets that the service manager passed and that were closed, since no listener has them, with the reason.
     #[serde(default)]
     pub unused_sockets: Vec<String>,
@@ -208,7 +212,8 @@ impl Server {
         Some(serving.life.shares().passwords.report(&serving.tenant))
     }
 
-    /// The server now. `version` is that of the program. Tenants that never loaded it does not know, nor the folder of the state.
+    /// The server now. `version` is that of the program. Tenants that never loaded it does not know, nor the folder of the state, nor
+    /// who tells metrics.
     pub fn status(&self, version: &str) -> Status {
         let uptime = Timestamp::now().duration_since(self.since);
         Status {
@@ -220,6 +225,7 @@ impl Server {
             errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             unserved: Vec::new(),
             state_errors: Vec::new(),
+            metrics: None,
             unused_sockets: self.unused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

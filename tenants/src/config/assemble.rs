@@ -59,6 +59,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         if newcomer.has_errors() {
             return None;
         }
+        warn_of_none(&former.devices, former.policy.devices, newcomer);
         warn_of_plain(&former.devices, newcomer);
         return Some(Arc::clone(former));
     }
@@ -75,13 +76,14 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         return None;
     }
     let devices = devices?;
+    let policy = read.policy.clone()?;
+    warn_of_none(&devices, policy.devices, newcomer);
     warn_of_plain(&devices, newcomer);
     source.has_former_devices = !devices.is_of(&settings);
     let is_same = |former: &&Arc<Tenant>| former.source.is(&source) && Arc::ptr_eq(&devices, &former.devices);
     if let Some(former) = former.filter(is_same) {
         return Some(Arc::clone(former));
     }
-    let policy = read.policy.clone()?;
     let uploads = uploads(&read, &policy, &devices, around.context);
     let files = files(&read, &uploads, &newcomer.problems)?;
     let kept = around.context.basis.settings.state.join("guard").join(format!("{}.pairs", policy.name));
@@ -100,6 +102,14 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         guard,
         source,
     }))
+}
+
+/// Where no file is named it is warned of by whoever reads the table.
+fn warn_of_none(devices: &Devices, policy: DevicePolicy, newcomer: &Newcomer) {
+    let Some(named) = &newcomer.claims().devices else { return };
+    if policy == DevicePolicy::Listed && devices.is_empty() {
+        named.spot.warn(&newcomer.problems, "no device is listed there, and `policy` is \"listed\", so none is served");
+    }
 }
 
 fn warn_of_plain(devices: &Devices, newcomer: &Newcomer) {

@@ -126,8 +126,8 @@ fn name(field: &Field<'_>) -> Option<String> {
     field.text("a name").filter(|name| is_name(name) || refuse_name(field)).map(str::to_owned)
 }
 
-/// Whether `name` is 1 to 63 of `a-z`, `0-9` and `-`.
-pub(super) fn is_name(name: &str) -> bool {
+/// Whether `name` can be the name of a tenant, or of a listener: it is 1 to 63 of `a-z`, `0-9` and `-`.
+pub fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 

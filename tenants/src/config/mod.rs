@@ -49,6 +49,7 @@ mod trust;
 mod units;
 mod users;
 
+pub use listener::is_name;
 pub(crate) use material::Basis;
 pub use material::{Reread, Seen, reread};
 pub use memory::Memory;

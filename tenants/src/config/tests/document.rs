@@ -221,3 +221,22 @@ fn a_key_that_stands_twice_is_named() {
         assert!(said.iter().any(|line| line.ends_with(&format!(": not TOML: duplicate key `{key}`"))), "{said:?}");
     }
 }
+
+#[test]
+fn a_device_file_that_lists_nothing_is_warned_of() {
+    let site = Site::new();
+    site.write("tenants.d/acme.csv", "mac,label\n");
+    let tenant = |devices: &str| {
+        site.write(
+            "tenants.d/acme.toml",
+            &format!("name = \"acme\"\nfiles.root = \"../files/acme\"\n[devices]\nfile = \"acme.csv\"\n{devices}"),
+        );
+        site.said()
+    };
+    let told = "tenants.d/acme.toml:4: warning: devices.file = \"acme.csv\": no device is listed there, and `policy` is \"listed\", so none is served";
+    assert!(tenant("").contains(&told.to_owned()), "{:?}", tenant(""));
+    for devices in ["policy = \"any\"\n", "list = [\"0004f2aabbcc\"]\n"] {
+        let said = tenant(devices);
+        assert!(!said.iter().any(|line| line.contains("no device is listed")), "{said:?}");
+    }
+}
