@@ -149,7 +149,8 @@ fn list(
         Ok(shown) => shown.map(|()| Verdict::Permitted),
         Err(denial) => {
             let why = Why::of(&denial, None);
-            Ladder::new(output).denied(denial.step, &why)?;
+            // The guard is not asked of lists.
+            Ladder::new(output, AskedGuard::No).denied(denial.step, &why)?;
             verdict::denied(output, tenant, listener, request, denial.refusal, &why)?;
             Ok(Verdict::Denied)
         }
