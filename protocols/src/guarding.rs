@@ -47,12 +47,17 @@ impl<'a> Guarding<'a> {
         self.device.filter(|_| self.is_named)
     }
 
-    /// Whether the source may not be told of the device.
+    /// Whether the source may not be told of the device. One that claims its address has had its turn: that others of it were sent files
+    /// meanwhile takes nothing back.
     pub(crate) fn withholds(&self) -> bool {
-        self.named().is_some_and(|device| self.tenant.guard.turn(self.asker, device, Instant::now()) != Turn::Go)
+        let (guard, now) = (&self.tenant.guard, Instant::now());
+        self.named().is_some_and(|device| match self.asker.reach {
+            Reach::Proven => guard.turn(self.asker, device, now) != Turn::Go,
+            Reach::Claimed => guard.is_throttled(self.asker, device, now),
+        })
     }
 
-    /// Waits while others of the source have not been answered.
+    /// Waits while others of the source have not been answered. Who claims its address is to ask this first.
     pub(crate) async fn turn(&self) -> bool {
         let Some(device) = self.named() else { return true };
         let guard = &self.tenant.guard;

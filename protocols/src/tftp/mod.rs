@@ -156,7 +156,7 @@ fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagra
 /// A place for a new transfer, unless the request belongs to one that is running or the peer is turned away. Both are
 /// met with silence: a phone that may be served asks again.
 ///
-/// Peers that have not answered, whose addresses may be forged, leave half of the tenant's places to others: the oldest of them gives
+/// Peers that have not answered, whose addresses may be forged, leave a quarter of the tenant's places to others: the oldest of them gives
 /// way to the next one. One that is there answers long before so many others have asked.
 fn place(shared: &Shared, datagram: &Datagram<'_>, request: &Request) -> Option<Slot> {
     match shared.table.arrive(datagram.peer, datagram.bytes, datagram.arrived) {
@@ -164,7 +164,8 @@ fn place(shared: &Shared, datagram: &Datagram<'_>, request: &Request) -> Option<
         Arrival::New => {
             let asked = (request.method(), request.name.as_slice());
             let slot = shared.front.admit_for(ClientAddr::from(datagram.peer), asked).ok()?;
-            shared.front.shares().unanswered.make_room(shared.front.limits().connections.div_ceil(2));
+            let places = shared.front.limits().connections;
+            shared.front.shares().unanswered.make_room(places - places / 4);
             Some(slot)
         }
     }

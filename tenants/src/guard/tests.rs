@@ -100,8 +100,7 @@ fn who_does_not_answer_is_sent_files_of_32_devices_and_of_no_more_in_the_window(
     let (guard, now) = (Guard::new(settings), Instant::now());
     let scanner = asker("10.0.0.1", Reach::Claimed);
     let sent = |from: u32, at| {
-        // Asked before it waits and again when it is decided upon.
-        let told = |number: &u32| (0..2).all(|_| guard.turn(scanner, device(*number), at) == Turn::Go);
+        let told = |number: &u32| guard.turn(scanner, device(*number), at) == Turn::Go;
         (from..from + 100).filter(told).inspect(|number| guard.offered(scanner, device(*number), at)).count()
     };
     let within: usize = (0..600).map(|second| sent(1000 * second, now + Duration::from_secs(second.into()))).sum();
@@ -117,6 +116,17 @@ fn who_does_not_answer_is_sent_files_of_32_devices_and_of_no_more_in_the_window(
     );
     guard.answered(scanner.client.source(), now + 11 * MINUTE);
     assert_eq!(guard.turn(scanner, device(800_000), now + 11 * MINUTE), Turn::Go);
+}
+
+#[test]
+fn who_had_its_turn_is_not_withheld_for_files_that_others_were_sent_meanwhile() {
+    let Place { settings, _folder } = place();
+    let (guard, now) = (Guard::new(settings), Instant::now());
+    let site = asker("10.0.0.1", Reach::Claimed);
+    assert!((0..32).all(|number| guard.turn(site, device(number), now) == Turn::Go));
+    (0..27).for_each(|number| guard.offered(site, device(number), now));
+    assert_eq!(guard.turn(site, device(31), now), Turn::Wait, "who asks now waits");
+    assert!((27..32).all(|number| !guard.is_throttled(site, device(number), now)));
 }
 
 #[test]

@@ -21,8 +21,6 @@ pub(super) struct Watched {
     unanswered: Recent,
     /// When it was last told of one of those.
     told: Option<Instant>,
-    /// The last one that it was told of slowly: its request asks more than once.
-    slowly: Option<Mac>,
     /// Those of them whose files it was sent.
     offered: Recent,
     /// Files that it might have had, and that there are not.
@@ -66,11 +64,7 @@ impl Watched {
         let slowly = (most / SLOWLY).max(1);
         if self.offered.count(window, now) >= most.saturating_sub(slowly) {
             let pace = window / u32::try_from(slowly).unwrap_or(u32::MAX);
-            let may = self.slowly == Some(device) || self.is_time(pace, now);
-            if may {
-                self.slowly = Some(device);
-            }
-            return may;
+            return self.is_time(pace, now);
         }
         if self.unanswered.holds(device) {
             return true;
@@ -112,7 +106,6 @@ impl Watched {
         self.answered = Some(now);
         self.unanswered.clear();
         self.offered.clear();
-        self.slowly = None;
         news
     }
 }

@@ -162,8 +162,8 @@ async fn who_asks_and_never_answers_gives_way_and_who_has_answered_does_not() {
         phone.ask("RRQ a.cfg octet").await;
         phone.get().await;
         silent.push(phone);
-        // Each that comes when half of the places are taken so ends the oldest.
-        site.recorded(asked.max(4) - 4, "reason=gave_way").await;
+        // Each that comes when three quarters of the places are taken so ends the oldest.
+        site.recorded(asked.max(6) - 6, "reason=gave_way").await;
     }
     reads.send(Packet::Ack(2)).await;
     site.recorded(1, "outcome=served").await;
