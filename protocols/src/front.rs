@@ -200,7 +200,10 @@ impl Front {
             self.turn(client, asked, |exchange| _ = exchange.deny(&denial));
             return Err(Turned::Away);
         }
-        Slots::take(&self.life.shares().slots, client.ip(), &present.tenant.limits).ok_or_else(|| {
+        let shares = self.life.shares();
+        Slots::take(&shares.slots, client.ip(), &present.tenant.limits).ok_or_else(|| {
+            // Whoever comes back finds a place, if one is held by a peer that may not be there.
+            shares.unanswered.end_one(client.source());
             self.turn(client, asked, |exchange| exchange.end(Outcome::Refused, Some("busy")));
             Turned::Busy
         })

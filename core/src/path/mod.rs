@@ -139,7 +139,7 @@ impl RequestPath {
         let (log, number) = self.text.rsplit_once('.')?;
         let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
         let log = is_number.then(|| Self::parse(log.as_bytes(), &Strip::default()))?.ok()?;
-        (log.named == self.named).then_some(log)
+        (log.named == self.named && self.text.starts_with(&log.text)).then_some(log)
     }
 
     /// The path as text, `/` between segments, no leading slash.

@@ -61,16 +61,22 @@ impl RuleSet {
     /// name of another device's file.
     ///
     /// A log that has rotated is read as the log itself: the server gives it its name, so that a rule of the operator's for the log
-    /// is one for what becomes of it.
+    /// is one for what becomes of it, unless one before it matches the name that it has now.
     pub fn find(&self, path: &RequestPath) -> Option<Match> {
-        let found = self.find_named(path);
-        match &found {
-            Some(found) if found.rule.origin == Origin::BuiltIn => {}
-            Some(_) | None => return found,
-        }
+        let found = self.find_named(path)?;
         let of_log = path.log_of_rotated().and_then(|log| self.find_named(&log));
         let of_log = of_log.filter(|log| (log.rule.origin, log.rule.kind) == (Origin::Operator, Kind::Log));
-        of_log.map(|log| Match { rule: Arc::new(Rule { write: None, ..Rule::clone(&log.rule) }), ..log }).or(found)
+        match of_log {
+            Some(log) if self.place(&log.rule) < self.place(&found.rule) => {
+                Some(Match { rule: Arc::new(Rule { write: None, ..Rule::clone(&log.rule) }), ..log })
+            }
+            Some(_) | None => Some(found),
+        }
+    }
+
+    /// Where an operator's rule stands; the built-in ones stand behind all of them.
+    fn place(&self, rule: &Arc<Rule>) -> usize {
+        self.own.rules.iter().position(|own| Arc::ptr_eq(own, rule)).unwrap_or(usize::MAX)
     }
 
     fn find_named(&self, path: &RequestPath) -> Option<Match> {
@@ -230,7 +236,9 @@ mod tests {
             assert_eq!(find(vec![secret()], other).0, own, "{other}");
         }
         let named = Rule { read: Some(Readers::Anyone), ..operator("{mac}-wo.log.*", Readers::Anyone) };
-        assert_eq!(find(vec![secret(), named], "0004f2aabbcc-wo.log.1").0, Some(Readers::Anyone), "it is spelled out");
+        assert_eq!(find(vec![named, secret()], "0004f2aabbcc-wo.log.1").0, Some(Readers::Anyone), "it comes first");
+        let wide = operator("{mac}-*", Readers::Anyone);
+        assert_eq!(find(vec![secret(), wide], "0004f2aabbcc-wo.log.1").0, nobody, "the log's comes first");
         assert_eq!(find(vec![log("{mac}-wo.cfg", Kind::File)], "0004f2aabbcc-wo.cfg.1").0, own, "no log");
     }
 

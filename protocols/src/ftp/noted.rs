@@ -3,7 +3,7 @@
 //!
 //! All of it costs a peer a line, so these records are counted with those of peers that are turned away: a flood is left out.
 
-use provost_core::{PathError, Reason};
+use provost_core::{PathError, Proofs, Reason};
 
 use super::command::Verb;
 use super::reply::Reply;
@@ -63,7 +63,10 @@ impl Session {
     }
 
     fn refused(&self, verb: Verb, path: &[u8]) -> Option<Exchange> {
-        self.front.refused(self.client, verb.name(), path)
+        let mut exchange = self.front.refused(self.client, verb.name(), path)?;
+        let certificate = self.security.identity(&self.front.present());
+        exchange.note_device(&Proofs { certificate, ..Proofs::none() });
+        Some(exchange)
     }
 }
 

@@ -77,7 +77,9 @@ impl Session {
         let carried = self.carry(&progress, work).await;
         match carried {
             // A client that was killed has closed both connections, and the end of its data says nothing.
-            Carried::Done(Ok(_)) if !self.takes_leave() && self.control.is_gone().await => {
+            Carried::Done(Ok(_))
+                if !self.takes_leave() && self.control.is_gone().await && !self.has_taken_leave().await =>
+            {
                 self.fail(exchange, Carried::<()>::Lost(End::Gone), Aim::Store).await
             }
             Carried::Done(Ok((spool, rest))) => self.apply(exchange, spool, rest, target).await,

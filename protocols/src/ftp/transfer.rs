@@ -6,6 +6,9 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::command::{Command, Verb};
 use super::line::Line;
@@ -121,6 +124,15 @@ impl Session {
             Line::Complete(line) => Command::parse(line).verb == Verb::Quit,
             Line::TooLong | Line::Endless => false,
         })
+    }
+
+    /// The same of what the peer sent before it closed the connection, which may not have been read yet.
+    pub(super) async fn has_taken_leave(&mut self) -> bool {
+        while self.waiting.len() < MAX_WAITING {
+            let Ok(Ok(line)) = timeout(Duration::ZERO, self.control.next()).await else { break };
+            self.waiting.push_back(line);
+        }
+        self.takes_leave()
     }
 
     /// Ends the record of a transfer that did not succeed, and gives the reply.

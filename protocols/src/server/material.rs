@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use provost_tenants::Tenant;
-use provost_tenants::config::{Look, Reread, Seen, reread};
+use provost_tenants::config::{Look, Reread, Rereading, Seen, reread};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, timeout};
 
@@ -19,7 +20,7 @@ use super::{Failure, Tenants, Turn, keeping, lock, staples};
 /// How often.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a look may take before the others are looked at without the tenant that it has come to.
-const HANGS: Duration = Duration::from_secs(5);
+const HANGS: Duration = Duration::from_secs(20);
 
 /// What is known of the tenants' files.
 pub(super) struct Watch {
@@ -59,26 +60,33 @@ impl Watch {
         // No reload meanwhile: it would be undone. One that came before has other tenants, and these are left.
         let turn = Arc::clone(&self.turn);
         let _turn = turn.lock().await;
-        let names: Vec<String> = changed.iter().map(|tenant| tenant.policy.name.clone()).collect();
-        let mut task = tokio::task::spawn_blocking(move || reread(&changed));
-        match timeout(HANGS, &mut task).await {
-            Ok(Ok(reread)) => {
-                for reread in reread {
+        let mut left: Vec<String> = changed.iter().map(|tenant| tenant.policy.name.clone()).collect();
+        let (tell, mut told) = unbounded_channel();
+        let task = tokio::task::spawn_blocking(move || reread(&changed, |step| tell.send(step).is_ok()));
+        let mut at = None;
+        loop {
+            match timeout(HANGS, told.recv()).await {
+                Ok(Some(Rereading::Begun(tenant))) => at = Some(tenant.policy.name.clone()),
+                Ok(Some(Rereading::Done(reread))) => {
+                    left.retain(|name| *name != reread.former.policy.name);
+                    at = None;
                     self.take(reread).await;
                 }
-                return;
-            }
-            Ok(Err(_)) => tracing::error!(tenants = names.join(" "), "reading changed files panicked"),
-            Err(_) => {
-                let message =
-                    "a changed certificate, key or list hangs, or a trust set does: the former ones are served";
-                tracing::error!(tenants = names.join(" "), "{message}");
+                Ok(None) => break,
+                Err(_) => {
+                    // Before the first one it is a trust set that hangs, which is everybody's.
+                    let hanging = at.map_or_else(|| left.clone(), |name| vec![name]);
+                    let message =
+                        "a changed certificate, key or list hangs, or a trust set does: the former ones are served";
+                    tracing::error!(tenants = hanging.join(" "), "{message}");
+                    self.hanging.extend(hanging.into_iter().map(|name| (name, task.abort_handle())));
+                    break;
+                }
             }
         }
-        // The change was not taken, so that it shall be found again, once they are read.
-        for name in names {
+        // What was not taken is found again.
+        for name in left {
             self.last.remove(&name);
-            self.hanging.push((name, task.abort_handle()));
         }
     }
 

@@ -76,7 +76,9 @@ async fn rounds(
                 Ok(None) => break,
                 Err(_) => {
                     if let Some(tenant) = at {
-                        tracing::error!(tenant, "the device file hangs: the former devices are served");
+                        if patience == hangs {
+                            tracing::error!(tenant, "the device file hangs: the former devices are served");
+                        }
                         hanging.insert(tenant, round);
                     }
                     break;

@@ -161,14 +161,15 @@ fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagra
 fn place(shared: &Shared, datagram: &Datagram<'_>, request: &Request) -> Option<Slot> {
     match shared.table.arrive(datagram.peer, datagram.bytes, datagram.arrived) {
         Arrival::Repeated => None,
-        Arrival::New => {
-            let asked = (request.method(), request.name.as_slice());
-            let slot = shared.front.admit_for(ClientAddr::from(datagram.peer), asked).ok()?;
-            let places = shared.front.limits().connections;
-            shared.front.shares().unanswered.make_room(places - places / 4);
-            Some(slot)
-        }
+        Arrival::New => slot(shared, ClientAddr::from(datagram.peer), request),
     }
+}
+
+fn slot(shared: &Shared, client: ClientAddr, request: &Request) -> Option<Slot> {
+    let slot = shared.front.admit_for(client, (request.method(), request.name.as_slice())).ok()?;
+    let places = shared.front.limits().connections;
+    shared.front.shares().unanswered.make_room(places - places / 4);
+    Some(slot)
 }
 
 /// What a packet that belongs to no transfer is told, if anything: few are, as their source may be forged.
@@ -216,7 +217,7 @@ impl Asked {
             if !running.was_asked_again() || self.shared.outlet.is_closed() {
                 return;
             }
-            let Ok(slot) = self.shared.front.admit(self.client) else { return };
+            let Some(slot) = slot(&self.shared, self.client, &self.request) else { return };
             entry = self.enter(slot);
         }
     }

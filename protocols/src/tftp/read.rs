@@ -28,8 +28,10 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
         exchange.finish(Outcome::Rejected, Some("mode"));
         return transfer.send(&refuse::ILLEGAL_OPERATION).await;
     };
-    if !exchange.may_be_answered().await {
-        return exchange.finish(Outcome::Refused, Some("unanswered"));
+    match transfer.unless_wanted(exchange.may_be_answered()).await {
+        Some(true) => {}
+        Some(false) => return exchange.finish(Outcome::Refused, Some("unanswered")),
+        None => return exchange.finish(Outcome::Aborted, Some(Over::GaveWay.code())),
     }
     let opened = match decide(&front, exchange).await {
         Ok((exchange, permit)) => {

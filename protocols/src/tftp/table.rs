@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use provost_core::Source;
@@ -167,12 +167,22 @@ impl Running {
 
     /// What the transfer has been told and has not heard yet; where there is nothing, its task is woken when there is.
     pub(super) fn hear(&self, cx: &Context<'_>) -> Option<Signal> {
+        self.listen(cx);
+        let told = |signal: &Signal| self.flag(*signal).swap(false, Ordering::Acquire);
+        [Signal::Closed, Signal::GiveWay, Signal::Replaced, Signal::Again].into_iter().find(told)
+    }
+
+    /// Is ready once the place is wanted for another one.
+    pub(super) fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
+        self.listen(cx);
+        if self.gives_way.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn listen(&self, cx: &Context<'_>) {
         let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-        let told = |signal: &Signal| self.flag(*signal).swap(false, Ordering::Acquire);
-        [Signal::Closed, Signal::GiveWay, Signal::Replaced, Signal::Again].into_iter().find(told)
     }
 
     /// Whether the request came again and the transfer ended before it heard of it. It is settled once the entry is dropped.

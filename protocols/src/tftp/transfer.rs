@@ -62,6 +62,7 @@ pub(super) struct Transfer {
     socket: Socket,
     peer: SocketAddr,
     entry: Entry,
+    only_dallies: bool,
     received: Vec<u8>,
     payload: Range<usize>,
     /// The number of the ACK that acknowledges everything that was sent.
@@ -122,6 +123,7 @@ impl Transfer {
             socket,
             peer,
             entry,
+            only_dallies: false,
             received,
             payload: 0..0,
             awaited: None,
@@ -160,8 +162,23 @@ impl Transfer {
         self.entry.running()
     }
 
+    /// What this work comes to; nothing where the place is wanted meanwhile.
+    pub(super) async fn unless_wanted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = poll_fn(|cx| self.running().poll_wanted(cx)) => None,
+        }
+    }
+
+    /// Whether it ends where its place is wanted.
+    fn gives_way(&self) -> bool {
+        self.only_dallies || !self.running().is_answered()
+    }
+
     /// The file is stored: what follows is for the case that the last ACK was lost, and ends where its port is wanted.
-    pub(super) fn dallies(&self) {
+    pub(super) fn dallies(&mut self) {
+        self.only_dallies = true;
         self.entry.shared().yields_to_others(&self.dallying, self.peer);
     }
 
@@ -204,12 +221,15 @@ impl Transfer {
         if let Poll::Ready(received) = self.poll_packet(cx) {
             return Poll::Ready(received);
         }
-        match self.running().hear(cx) {
-            Some(Signal::Again) => return Poll::Ready(Ok(Event::Again)),
-            Some(Signal::Replaced) => self.ending = Some(now + LAST_WORDS),
-            Some(Signal::Closed) => return Poll::Ready(Ok(Event::Over(Over::Closed))),
-            Some(Signal::GiveWay) => return Poll::Ready(Ok(Event::Over(Over::GaveWay))),
-            None => {}
+        while let Some(signal) = self.running().hear(cx) {
+            match signal {
+                Signal::Again => return Poll::Ready(Ok(Event::Again)),
+                Signal::Replaced => self.ending = Some(now + LAST_WORDS),
+                Signal::Closed => return Poll::Ready(Ok(Event::Over(Over::Closed))),
+                Signal::GiveWay if self.gives_way() => return Poll::Ready(Ok(Event::Over(Over::GaveWay))),
+                // The answer was on its way.
+                Signal::GiveWay => {}
+            }
         }
         let wake = self.ending.map_or(due, |ending| ending.min(due));
         ready!(self.alarm.poll(cx, wake));

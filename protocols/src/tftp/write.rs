@@ -28,8 +28,10 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         exchange.finish(Outcome::Rejected, Some("mode"));
         return transfer.send(&refuse::ILLEGAL_OPERATION).await;
     };
-    if !exchange.may_be_answered().await {
-        return exchange.finish(Outcome::Refused, Some("unanswered"));
+    match transfer.unless_wanted(exchange.may_be_answered()).await {
+        Some(true) => {}
+        Some(false) => return exchange.finish(Outcome::Refused, Some("unanswered")),
+        None => return exchange.finish(Outcome::Aborted, Some(Over::GaveWay.code())),
     }
     // Translated text has another length than the peer announces.
     let expected = match mode {

@@ -126,6 +126,7 @@ fn judge_subject(set: &Set, leaf: &CertificateDer<'_>, former: Option<Judgement>
     match (former, device_of(leaf, &set.trust.mac)) {
         // Of two devices it is neither for certain, whatever a third set says.
         (Some(Judgement::Named(one)), Ok(other)) if one.mac != other => Judgement::Nameless(NoIdentity::Disagree),
+        (Some(Judgement::Named(_)), Err(NoIdentity::Disagree)) => Judgement::Nameless(NoIdentity::Disagree),
         (Some(disagree @ Judgement::Nameless(NoIdentity::Disagree)), _) => disagree,
         (Some(named @ Judgement::Named(_)), _) => named,
         (_, Ok(mac)) => Judgement::Named(CertificateIdentity { mac, trust_set: Arc::clone(&set.trust.name) }),

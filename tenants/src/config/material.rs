@@ -42,6 +42,15 @@ pub struct Reread {
     pub outcome: Result<Arc<Tenant>, Vec<String>>,
 }
 
+/// What is told while tenants are read again.
+#[derive(Debug)]
+pub enum Rereading {
+    /// Of this one, what its files hold is read now.
+    Begun(Arc<Tenant>),
+    /// One has been read.
+    Done(Reread),
+}
+
 impl Basis {
     pub(super) fn defaults(&self) -> Option<&Node> {
         entry(&self.document, "defaults")
@@ -79,7 +88,9 @@ impl Seen {
 
 /// Reads the certificates, keys, trust sets and passwords of these tenants again, under the configuration that each was loaded
 /// with. Their devices stay. It blocks.
-pub fn reread(tenants: &[Arc<Tenant>]) -> Vec<Reread> {
+///
+/// `told` hears of each tenant when its turn comes and when it is done; where it returns `false` the others are left.
+pub fn reread(tenants: &[Arc<Tenant>], mut told: impl FnMut(Rereading) -> bool) {
     let mut of_basis: Vec<(&Arc<Basis>, Vec<&Arc<Tenant>>)> = Vec::new();
     for tenant in tenants {
         let Some(basis) = &tenant.source.basis else { continue };
@@ -88,10 +99,11 @@ pub fn reread(tenants: &[Arc<Tenant>]) -> Vec<Reread> {
             None => of_basis.push((basis, vec![tenant])),
         }
     }
-    of_basis.into_iter().flat_map(|(basis, tenants)| under(basis, &tenants)).collect()
+    // The first that returns false ends it.
+    let _ = of_basis.into_iter().all(|(basis, tenants)| under(basis, &tenants, &mut told));
 }
 
-fn under(basis: &Arc<Basis>, tenants: &[&Arc<Tenant>]) -> Vec<Reread> {
+fn under(basis: &Arc<Basis>, tenants: &[&Arc<Tenant>], told: &mut impl FnMut(Rereading) -> bool) -> bool {
     let now = SystemTime::now();
     let trust = trust::read(&basis.document, None, &mut Look::default(), now);
     let of_trust: Vec<_> = trust.problems().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
@@ -102,9 +114,9 @@ fn under(basis: &Arc<Basis>, tenants: &[&Arc<Tenant>]) -> Vec<Reread> {
         // What is wrong with a trust set is said of it; the tenant's own error only names the set.
         let outcome = one(former, &context);
         let outcome = outcome.map_err(|errors| errors.into_iter().chain(of_trust.iter().cloned()).collect());
-        Reread { former: Arc::clone(former), outcome }
+        Rereading::Done(Reread { former: Arc::clone(former), outcome })
     };
-    tenants.iter().map(reread).collect()
+    tenants.iter().all(|former| told(Rereading::Begun(Arc::clone(former))) && told(reread(former)))
 }
 
 fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<String>> {

@@ -182,7 +182,7 @@ mod tests {
                 }
             };
             let (met, hang) =
-                meet(&files, Duration::from_millis(200), still, begin, |file| Newcomer::hanging(file, &memory));
+                meet(&files, Duration::from_secs(1), still, begin, |file| Newcomer::hanging(file, &memory));
             let names: Vec<_> = met.iter().map(|newcomer| newcomer.file.display().to_string()).collect();
             (names, hang)
         };
@@ -215,7 +215,7 @@ mod tests {
                 Newcomer::hanging(&file.with_extension("met"), &Memory::default())
             }
         };
-        let (patience, start) = (Duration::from_millis(100), Instant::now());
+        let (patience, start) = (Duration::from_secs(1), Instant::now());
         let (met, hang) = meet(&files, patience, Vec::new(), begin, |file| Newcomer::hanging(file, &Memory::default()));
         // One by one it would be 40 times as long as one may take.
         assert!(start.elapsed() < patience * 25, "{:?}", start.elapsed());

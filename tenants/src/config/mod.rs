@@ -51,7 +51,7 @@ mod users;
 
 pub use listener::is_name;
 pub(crate) use material::Basis;
-pub use material::{Reread, Seen, reread};
+pub use material::{Reread, Rereading, Seen, reread};
 pub use memory::Memory;
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 pub use sight::Look;

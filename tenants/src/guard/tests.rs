@@ -127,6 +127,11 @@ fn who_had_its_turn_is_not_withheld_for_files_that_others_were_sent_meanwhile() 
     (0..27).for_each(|number| guard.offered(site, device(number), now));
     assert_eq!(guard.turn(site, device(31), now), Turn::Wait, "who asks now waits");
     assert!((27..32).all(|number| !guard.is_throttled(site, device(number), now)));
+    // The first file that a phone asks for may be missing.
+    let later = now + 2 * MINUTE;
+    assert_eq!(guard.turn(site, device(40), later), Turn::Go);
+    assert_eq!(guard.turn(site, device(40), later), Turn::Go, "its next file");
+    assert_eq!(guard.turn(site, device(41), later), Turn::Wait, "another phone");
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(super) struct Watched {
     unanswered: Recent,
     /// When it was last told of one of those.
     told: Option<Instant>,
+    /// The last one that it was told of slowly: a phone asks for several files, and the first may be missing.
+    slowly: Option<Mac>,
     /// Those of them whose files it was sent.
     offered: Recent,
     /// Files that it might have had, and that there are not.
@@ -64,7 +66,11 @@ impl Watched {
         let slowly = (most / SLOWLY).max(1);
         if self.offered.count(window, now) >= most.saturating_sub(slowly) {
             let pace = window / u32::try_from(slowly).unwrap_or(u32::MAX);
-            return self.is_time(pace, now);
+            if self.slowly == Some(device) || self.is_time(pace, now) {
+                self.slowly = Some(device);
+                return true;
+            }
+            return false;
         }
         if self.unanswered.holds(device) {
             return true;
@@ -106,6 +112,7 @@ impl Watched {
         self.answered = Some(now);
         self.unanswered.clear();
         self.offered.clear();
+        self.slowly = None;
         news
     }
 }

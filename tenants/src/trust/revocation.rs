@@ -55,11 +55,11 @@ pub enum ListError {
         /// What the set might tolerate.
         legacy: Vec<Legacy>,
     },
-    /// It has no number, as lists of version 1 have none (RFC 5280 section 5.2.3).
+    /// It is of version 1, or has no extensions as such a one has none (RFC 5280 section 5.1.2.1).
     #[error(
-        "a list without a CRL number, as of version 1, cannot be used: expected version 2 (OpenSSL's `crlnumber` makes it)"
+        "a list of version 1, or without extensions, cannot be used: expected version 2 (OpenSSL's `crlnumber` makes it)"
     )]
-    NoNumber,
+    Version1,
     /// It is of a kind that is not supported.
     #[error("{0}")]
     Unsupported(String),
@@ -93,11 +93,9 @@ pub fn check_list(
     if parsed.extensions().iter().any(|extension| extension.oid.to_id_string() == DELTA_CRL_INDICATOR) {
         return Err(ListError::Delta);
     }
-    if !parsed.extensions().iter().any(|extension| extension.oid.to_id_string() == CRL_NUMBER) {
-        return Err(ListError::NoNumber);
-    }
     if let Some(reason) = refused_by_verifier(&list.der, anchors) {
-        return Err(ListError::Unsupported(reason));
+        let is_old = parsed.extensions().is_empty();
+        return Err(if is_old { ListError::Version1 } else { ListError::Unsupported(reason) });
     }
     let issuer = parsed.issuer();
     let of_name = anchors.iter().filter_map(|anchor| {
@@ -121,8 +119,6 @@ pub fn check_list(
     }
 }
 
-/// RFC 5280 section 5.2.3.
-const CRL_NUMBER: &str = "2.5.29.20";
 /// RFC 5280 section 5.2.4.
 const DELTA_CRL_INDICATOR: &str = "2.5.29.27";
 

@@ -306,6 +306,24 @@ async fn an_upload_of_a_client_that_is_killed_with_commands_behind_it_is_not_com
 }
 
 #[tokio::test]
+async fn an_upload_of_a_client_that_takes_leave_behind_it_and_waits_for_nothing_is_stored() {
+    let server = Server::start();
+    for number in 1..=20 {
+        let mut client = server.session_of(OWN, "own-secret").await;
+        let mut data = client.data().await;
+        assert_eq!(client.code(&format!("STOR {OWN}-phone.cfg")).await, 150);
+        data.write_all(b"whole").await.unwrap();
+        drop(data);
+        client.send(b"QUIT\r\n").await;
+        drop(client);
+        while server.records().await.matches("method=STOR").count() < number {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(server.records().await.matches("outcome=stored").count(), 20);
+}
+
+#[tokio::test]
 async fn transfers_that_are_withdrawn_are_recorded_with_the_bytes_that_passed() {
     let server = Server::start();
     server.provide("large.bin", &vec![7; LARGE]);

@@ -173,7 +173,7 @@ async fn who_asks_and_never_answers_gives_way_and_who_has_answered_does_not() {
 async fn a_log_that_was_stored_leaves_its_port_to_who_asks() {
     let start = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
     let is_free = |port: &u16| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok();
-    let free = (start..32_000).rev().find(is_free).unwrap();
+    let free = (start..32_000).find(is_free).unwrap();
     let tftp = TftpSettings { transfer_ports: TransferPorts::Among(free..=free), ..TftpSettings::default() };
     let site = Site::planned(&Plan { tftp, ..Plan::default() }, &[("a.cfg", &content(600))]);
     let mut phone = Phone::of(site.address).await;
