@@ -209,7 +209,9 @@ impl Server {
             let name = &tenant.policy.name;
             let (closed, fresh) = self.swap_one(tenant, refreshed.get(name.as_str()).copied(), renewal);
             closing.extend(closed);
-            opening.push((name, fresh));
+            if !fresh.is_empty() {
+                opening.push((name, fresh));
+            }
         }
         for listening in closing {
             listening.stop(&self.sockets.passed).await;

@@ -1,10 +1,10 @@
 //! Which listeners would meet at an address. In networks that are apart the same address is another one.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 
+use foldhash::{HashMap, HashMapExt};
 use provost_core::Protocol;
 
 use super::beside::name_of;

@@ -51,11 +51,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         is_same && !source.has_former_devices
     };
     if let (None, Some(former)) = (&newcomer.fresh, former.filter(is_known)) {
-        newcomer.refresh = if is_file(newcomer.claims().devices.as_ref(), &newcomer.of_devices) {
-            Some(refresh(former, &newcomer.of_devices, around.removals))
-        } else {
-            Some(look_for_none(former))
-        };
+        newcomer.refresh = refresh(former, newcomer.claims().devices.as_ref(), &newcomer.of_devices, around.removals);
         if newcomer.has_errors() {
             return None;
         }
@@ -169,20 +165,22 @@ fn is_file(named: Option<&Named>, problems: &Collector) -> bool {
     false
 }
 
-/// Looks at the device file of a tenant that is as it was.
-fn refresh(former: &Arc<Tenant>, problems: &Collector, removals: Removals) -> Refresh {
+/// Looks at the device file of a tenant that is as it was. Of one that is not there the devices that are served find so, too, and tell
+/// it until it is.
+fn refresh(former: &Tenant, named: Option<&Named>, problems: &Collector, removals: Removals) -> Option<Refresh> {
     let refresh = former.devices.refresh(removals);
-    if let Refresh::KeptForErrors { errors, .. } = &refresh {
-        for error in errors {
-            note(error.clone(), problems);
+    match &refresh {
+        Refresh::Unchanged => return None,
+        Refresh::Replaced { .. } | Refresh::KeptForRemovals { .. } => {}
+        Refresh::KeptForErrors { errors, .. } => {
+            if is_file(named, problems) {
+                for error in errors {
+                    note(error.clone(), problems);
+                }
+            }
         }
     }
-    refresh
-}
-
-/// A device file that is not there: the devices that are served find so, too, and tell it until it is.
-fn look_for_none(former: &Tenant) -> Refresh {
-    former.devices.refresh(Removals::Refuse)
+    Some(refresh)
 }
 
 /// The devices, none where they have errors, and what became of those that are served: they stay where the file lost so many that it
@@ -196,23 +194,23 @@ fn devices(
 ) -> (Option<Arc<Devices>>, Option<Refresh>) {
     if !is_file(read.file.as_ref(), problems) {
         let former = former.filter(|former| former.devices.is_of(&settings));
-        return (None, former.map(|former| look_for_none(former)));
+        return (None, former.map(|former| former.devices.refresh(Removals::Refuse)));
     }
     let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, problems));
     let Some(former) = former else { return (Devices::load(settings).map_err(refused).map(Arc::new).ok(), None) };
     let kept = Arc::clone(&former.devices);
     let (devices, became) = match former.devices.renewed(settings, removals) {
-        Ok(Some((devices, refresh))) => (Arc::new(devices), refresh),
-        Ok(None) => (kept, refresh(former, problems, removals)),
+        Ok(Some((devices, refresh))) => (Arc::new(devices), Some(refresh)),
+        Ok(None) => (kept, refresh(former, read.file.as_ref(), problems, removals)),
         Err(Unrenewed::Removals { devices, removed }) => {
-            (kept, Refresh::KeptForRemovals { devices, removed, blocked: 0 })
+            (kept, Some(Refresh::KeptForRemovals { devices, removed, blocked: 0 }))
         }
         Err(Unrenewed::Errors(errors)) => {
             refused(errors);
             return (None, None);
         }
     };
-    (Some(devices), Some(became))
+    (Some(devices), became)
 }
 
 fn note(error: DeviceFileError, problems: &Collector) {

@@ -2,12 +2,14 @@
 //!
 //! Thousands of tenants have most of their paths in common, so each folder on the way is looked at once.
 
-use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-/// What is known of folders within one load.
+use foldhash::HashMap;
+
+/// What is known of folders within one load, as they are spelled.
 #[derive(Debug, Default)]
-pub(super) struct Canonical(HashMap<PathBuf, PathBuf>);
+pub(super) struct Canonical(HashMap<OsString, PathBuf>);
 
 impl Canonical {
     /// The path as the system names it. Of one that is not there yet, the part that is. It blocks.
@@ -18,11 +20,11 @@ impl Canonical {
 
     fn resolve(&mut self, path: &Path) -> PathBuf {
         let Some(parent) = path.parent() else { return path.to_path_buf() };
-        let folder = if let Some(known) = self.0.get(parent) {
+        let folder = if let Some(known) = self.0.get(parent.as_os_str()) {
             known.clone()
         } else {
             let found = self.resolve(parent);
-            self.0.insert(parent.to_path_buf(), found.clone());
+            self.0.insert(parent.into(), found.clone());
             found
         };
         match path.components().next_back() {

@@ -1,6 +1,7 @@
 //! The files that a glob names. `*`, `?` and `[…]` stand for parts of one segment; `**` is not known here, and names
 //! that begin with a dot are found only by a pattern that does, too.
 
+use std::fs::FileType;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -41,22 +42,21 @@ pub(super) fn files(pattern: &str, folder: &Path) -> Result<Vec<PathBuf>, FindEr
 /// # Errors
 /// - as [`files`]
 pub(super) fn find(pattern: &str, folder: &Path) -> Result<Found, FindError> {
-    let mut found = vec![folder.to_path_buf()];
+    let mut found = vec![Entry { path: folder.to_path_buf(), listed_as: None }];
     for component in Path::new(pattern).components() {
         let segment = component.as_os_str().to_str().unwrap_or_default();
         match component {
             Component::Normal(_) if is_glob(segment) => found = expand(&found, segment)?,
-            _ => found.iter_mut().for_each(|path| path.push(component)),
+            _ => found.iter_mut().for_each(|entry| entry.enter(component)),
         }
     }
     // What is no regular file, or a link that leads nowhere, is told where it is read: passed over, its tenant would be gone.
     let (mut folders, mut files) = (Vec::new(), Vec::with_capacity(found.len()));
-    for path in found {
-        match path.metadata() {
-            Ok(facts) if facts.is_dir() => folders.push(path),
-            Ok(_) => files.push(path),
-            Err(_) if path.symlink_metadata().is_ok() => files.push(path),
-            Err(_) => {}
+    for entry in found {
+        match entry.is_folder() {
+            Some(true) => folders.push(entry.path),
+            Some(false) => files.push(entry.path),
+            None => {}
         }
     }
     folders.sort();
@@ -64,10 +64,36 @@ pub(super) fn find(pattern: &str, folder: &Path) -> Result<Found, FindError> {
     Ok(Found { files, folders })
 }
 
-fn expand(folders: &[PathBuf], segment: &str) -> Result<Vec<PathBuf>, FindError> {
+/// A path on the way, and as what its folder lists it, which spares a question for each of thousands.
+struct Entry {
+    path: PathBuf,
+    listed_as: Option<FileType>,
+}
+
+impl Entry {
+    fn enter(&mut self, component: Component<'_>) {
+        self.path.push(component);
+        self.listed_as = None;
+    }
+
+    /// `None` where nothing is there.
+    fn is_folder(&self) -> Option<bool> {
+        match self.listed_as {
+            Some(listed) if listed.is_file() => Some(false),
+            Some(listed) if listed.is_dir() => Some(true),
+            // A link counts as what it leads to.
+            Some(_) | None => match self.path.metadata() {
+                Ok(facts) => Some(facts.is_dir()),
+                Err(_) => self.path.symlink_metadata().is_ok().then_some(false),
+            },
+        }
+    }
+}
+
+fn expand(folders: &[Entry], segment: &str) -> Result<Vec<Entry>, FindError> {
     let matcher = matcher(segment)?;
     let mut found = Vec::new();
-    for folder in folders {
+    for Entry { path: folder, .. } in folders {
         let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let unreadable = |source| FindError::Unreadable { folder: listed.to_path_buf(), source };
         let entries = match listed.read_dir() {
@@ -75,10 +101,11 @@ fn expand(folders: &[PathBuf], segment: &str) -> Result<Vec<PathBuf>, FindError>
             entries => entries.map_err(unreadable)?,
         };
         for entry in entries {
-            let name = entry.map_err(unreadable)?.file_name();
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
             let hidden = name.as_encoded_bytes().starts_with(b".") && !segment.starts_with('.');
             if !hidden && matcher.is_match(Path::new(&name)) {
-                found.push(folder.join(name));
+                found.push(Entry { path: folder.join(name), listed_as: entry.file_type().ok() });
             }
         }
     }

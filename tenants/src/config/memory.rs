@@ -1,10 +1,11 @@
 //! What one load leaves for the next, so that a tenant's file is not parsed and validated again as long as nothing changed that it was
 //! read from. What has errors is not kept: it is read, and told, anew.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt};
 use jiff::civil::Date;
 
 use super::loading::Found;
@@ -23,7 +24,7 @@ struct Kept {
     /// What has expired is judged by the day.
     today: Date,
     trust: Arc<Trusted>,
-    readings: HashMap<PathBuf, Arc<Reading>>,
+    readings: HashMap<OsString, Arc<Reading>>,
     hanging: Vec<Hanging>,
 }
 
@@ -38,7 +39,7 @@ impl Memory {
                 .reading(&newcomer.file)
                 .filter(|_| found.hanging.iter().any(|one| one.file == newcomer.file));
             let reading = Some(&newcomer.reading).filter(|reading| reading.digest.is_some()).or(known);
-            readings.extend(reading.map(|reading| (newcomer.file.clone(), Arc::clone(reading))));
+            readings.extend(reading.map(|reading| (newcomer.file.clone().into(), Arc::clone(reading))));
         }
         let (basis, today, trust) = (context.basis.digest, context.today, Arc::clone(&context.trust));
         Self(Arc::new(Kept { basis, today, trust, readings, hanging: found.hanging.clone() }))
@@ -59,6 +60,6 @@ impl Memory {
     }
 
     pub(super) fn reading(&self, file: &Path) -> Option<&Arc<Reading>> {
-        self.0.readings.get(file)
+        self.0.readings.get(file.as_os_str())
     }
 }

@@ -82,7 +82,7 @@ pub struct Loaded {
     pub problems: Problems,
     /// Tenants that are missing for their errors.
     pub failed: Vec<Failed>,
-    /// What became of device files that were read again.
+    /// What became of device files that were read again, where it was not the same.
     pub refreshed: Vec<(String, Refresh)>,
     /// What of provost.toml counts from the next start alone, by its key, where it is another than the server began with.
     pub pending: Vec<&'static str>,

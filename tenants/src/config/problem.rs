@@ -105,12 +105,13 @@ impl FromIterator<Problem> for Problems {
         // Thousands of tenants bring theirs in order, so that few origins are compared.
         problems.sort_by(|a, b| a.origin.order(&b.origin).then_with(|| a.position.cmp(&b.position)));
         // A mistake in `[defaults]` is found again under every tenant.
-        let is_once = {
+        let mut is_first = Vec::with_capacity(problems.len());
+        for of_one_place in problems.chunk_by(|a, b| a.position == b.position && a.origin == b.origin) {
             let mut seen = HashSet::new();
-            problems.iter().map(|problem| seen.insert(problem)).collect::<Vec<_>>()
-        };
-        let mut is_once = is_once.into_iter();
-        problems.retain(|_| is_once.next().unwrap_or(true));
+            is_first.extend(of_one_place.iter().map(|problem| of_one_place.len() == 1 || seen.insert(problem)));
+        }
+        let mut is_first = is_first.into_iter();
+        problems.retain(|_| is_first.next().unwrap_or(true));
         Self(problems)
     }
 }

@@ -4,12 +4,14 @@
 //! were, reading again would find the same, and need not be done. A file counts by its times, size, inode and mode; one that changed
 //! so recently that it might change again within the same tick of its time stamps counts by its bytes, too.
 
-use std::collections::HashMap;
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
+
+use foldhash::HashMap;
 
 use super::{contents, digest, find, network};
 use crate::network::NetworkStack;
@@ -60,8 +62,8 @@ pub(crate) struct Sights {
 /// One look at the files of many tenants: each file is looked at once.
 #[derive(Debug, Default)]
 pub struct Look {
-    facts: HashMap<PathBuf, (Result<Facts, Option<i32>>, bool)>,
-    bytes: HashMap<PathBuf, Option<[u8; 32]>>,
+    facts: HashMap<OsString, (Result<Facts, Option<i32>>, bool)>,
+    bytes: HashMap<OsString, Option<[u8; 32]>>,
     /// By their address; whoever looks holds them.
     shared: HashMap<usize, bool>,
 }
@@ -179,16 +181,16 @@ impl Look {
     }
 
     fn facts_of(&mut self, path: &Path) -> (Result<Facts, Option<i32>>, bool) {
-        match self.facts.get(path) {
+        match self.facts.get(path.as_os_str()) {
             Some(found) => *found,
-            None => *self.facts.entry(path.to_path_buf()).or_insert_with(|| facts_of(path)),
+            None => *self.facts.entry(path.into()).or_insert_with(|| facts_of(path)),
         }
     }
 
     fn bytes_of(&mut self, path: &Path) -> Option<[u8; 32]> {
-        match self.bytes.get(path) {
+        match self.bytes.get(path.as_os_str()) {
             Some(found) => *found,
-            None => *self.bytes.entry(path.to_path_buf()).or_insert_with(|| bytes_of(path)),
+            None => *self.bytes.entry(path.into()).or_insert_with(|| bytes_of(path)),
         }
     }
 }
