@@ -36,10 +36,10 @@ pub(super) fn apply(
     target: Target,
     holds: impl FnOnce(Option<&FileFacts>) -> bool,
 ) -> Result<Stored, UploadError> {
-    let state = std::sync::Arc::clone(&spool.state);
+    let state = std::sync::Arc::clone(&spool.upload.state);
     let root = state.root()?;
-    let _lock = state.locks.lock(&spool.path);
-    let facts = facts(root, &spool.path)?;
+    let _lock = state.locks.lock(&spool.upload.path);
+    let facts = facts(root, &spool.upload.path)?;
     if !holds(facts.as_ref()) {
         return Err(UploadError::Changed);
     }
@@ -55,10 +55,10 @@ pub(super) fn apply(
     };
     carry_out(spool, root, action, held)?;
     match answered {
-        Some(answered) => state.recent.remember(&spool.path, answered),
-        None => state.recent.forget(&spool.path),
+        Some(answered) => state.recent.remember(&spool.upload.path, answered),
+        None => state.recent.forget(&spool.upload.path),
     }
-    let size = size(root, &spool.path)?.unwrap_or(0);
+    let size = size(root, &spool.upload.path)?.unwrap_or(0);
     Ok(Stored { created: held.is_none(), note, size })
 }
 
@@ -90,13 +90,13 @@ fn plan(
     part: Part,
     held: Option<u64>,
 ) -> Result<Plan, UploadError> {
-    let is_last = |answered: &Answered| spool.state.recent.is_last(&spool.path, answered);
+    let is_last = |answered: &Answered| spool.upload.state.recent.is_last(&spool.upload.path, answered);
     // Where the operator has discarded the upload, the phone must be able to send it again.
     let repeats_last = held.is_some() && answered.is_some_and(is_last);
     let comparable = part.first == 0 && held.is_some_and(|size| size >= part.length);
-    let equals_held = comparable && begins_with(root, &spool.path, &mut spool.body.file)?;
-    let rule = spool.permit.rule();
-    let max_log = rule.max_size.unwrap_or(spool.settings.max_log);
+    let equals_held = comparable && begins_with(root, &spool.upload.path, &mut spool.body.file)?;
+    let rule = spool.upload.permit.rule();
+    let max_log = rule.max_size.unwrap_or(spool.upload.settings.max_log);
     let size = held.unwrap_or(0);
     let end = part.first.saturating_add(part.length);
     let rotates = |past_max: bool| rule.kind == Kind::Log && size > 0 && past_max;
@@ -127,7 +127,7 @@ fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -
     }
     let (length, size) = (spool.len(), held.unwrap_or(0));
     let rotation = match action {
-        Action::Rotate => Some(Rotation::plan(root, &spool.path, spool.settings.keep)?),
+        Action::Rotate => Some(Rotation::plan(root, &spool.upload.path, spool.upload.settings.keep)?),
         Action::Keep | Action::Replace | Action::Append | Action::Overlay { .. } => None,
     };
     let (adds, frees) = match action {
@@ -139,19 +139,19 @@ fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -
     };
     let files = u32::from(held.is_none() || rotation.is_some_and(|rotation| rotation.adds_file));
     let change = Change { adds, frees, files, reserved: spool.reserved() };
-    let (device, allowance) = (spool.device, spool.allowance());
-    let admitted = spool
-        .state
-        .make_room(root, device, Reclaim::Rotated, |ledger| ledger.admit(device, &spool.path, change, allowance));
+    let (device, allowance) = (spool.upload.device, spool.upload.allowance());
+    let admitted = spool.upload.state.make_room(root, device, Reclaim::Rotated, |ledger| {
+        ledger.admit(device, &spool.upload.path, change, allowance)
+    });
     if action == Action::Rotate && matches!(admitted, Err(UploadError::NoSpace(_))) {
         // Rotated logs go before anything is refused, and so does the one that would be rotated now.
         return carry_out(spool, root, Action::Replace, held);
     }
     admitted?;
     let done = write(spool, root, action, rotation, size);
-    spool.state.settle(root, device, &spool.path);
-    for name in rotation.into_iter().flat_map(|rotation| rotation.names(&spool.path)) {
-        spool.state.settle(root, device, &name);
+    spool.upload.state.settle(root, device, &spool.upload.path);
+    for name in rotation.into_iter().flat_map(|rotation| rotation.names(&spool.upload.path)) {
+        spool.upload.state.settle(root, device, &name);
     }
     done
 }
@@ -163,24 +163,24 @@ fn write(
     rotation: Option<Rotation>,
     size: u64,
 ) -> Result<(), UploadError> {
-    let durability = spool.settings.durability;
+    let durability = spool.upload.settings.durability;
     match (action, rotation) {
         (Action::Keep, _) => Ok(()),
         (Action::Append, _) => {
-            spool.ask_free_space(spool.len())?;
-            append(root, &spool.path, size, &mut spool.body.file, durability)
+            spool.upload.ask_free_space(spool.len())?;
+            append(root, &spool.upload.path, size, &mut spool.body.file, durability)
         }
         (Action::Overlay { offset }, _) => {
-            spool.ask_free_space(size.saturating_add(spool.len()))?;
-            overlay(root, &spool.path, offset, &mut spool.body.file, durability)
+            spool.upload.ask_free_space(size.saturating_add(spool.len()))?;
+            overlay(root, &spool.upload.path, offset, &mut spool.body.file, durability)
         }
         (Action::Rotate, Some(rotation)) => {
-            let install = || spool.body.install(root, &spool.path, durability);
-            rotation.run(root, &spool.path, install)
+            let install = || spool.body.install(root, &spool.upload.path, durability);
+            rotation.run(root, &spool.upload.path, install)
         }
         (Action::Replace | Action::Rotate, _) => {
-            make_folders(root, &spool.path, durability)?;
-            spool.body.install(root, &spool.path, durability)
+            make_folders(root, &spool.upload.path, durability)?;
+            spool.body.install(root, &spool.upload.path, durability)
         }
     }
 }

@@ -5,7 +5,6 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use cap_std::fs::Dir;
 use provost_core::{Mac, Permit};
 
 use super::disk::{Temporary, failed};
@@ -21,11 +20,7 @@ const FREE_SPACE_EVERY: u64 = 1024 * 1024;
 /// A body on its way: it is spooled beside the uploads, and applied as a whole or not at all. Dropped, it leaves nothing.
 #[derive(Debug)]
 pub struct Spool {
-    pub(super) settings: Arc<UploadsSettings>,
-    pub(super) state: Arc<State>,
-    pub(super) permit: Permit,
-    pub(super) device: Mac,
-    pub(super) path: String,
+    pub(super) upload: Announced,
     pub(super) body: Temporary,
     length: u64,
     reserved: u64,
@@ -45,16 +40,15 @@ pub struct Announced {
 impl Announced {
     /// Whether so many bytes would fit now.
     pub(super) fn checked(self, expected: u64) -> Result<Self, UploadError> {
-        let Self { settings, state, permit, device, path } = &self;
+        let Self { settings, state, device, path, .. } = &self;
         if expected > settings.max_upload {
             return Err(UploadError::TooLarge { limit: settings.max_upload });
         }
-        let root = state.root()?;
-        let allowance = settings.allowance(permit.rule().kind);
-        state.make_room(root, *device, Reclaim::Nothing, |ledger| {
+        let allowance = self.allowance();
+        state.make_room(state.root()?, *device, Reclaim::Nothing, |ledger| {
             ledger.check_spool(*device, path, [0, expected], allowance)
         })?;
-        ask_free_space(settings, state, root, expected)?;
+        self.ask_free_space(expected)?;
         Ok(self)
     }
 
@@ -64,12 +58,25 @@ impl Announced {
     /// - [`UploadError::NoSpace`]: the device sends too many at once
     /// - [`UploadError::Io`]
     pub fn begin(self) -> Result<Spool, UploadError> {
-        let Self { settings, state, permit, device, path } = self;
+        let (state, device) = (&self.state, self.device);
         let root = state.root()?;
-        let allowance = settings.allowance(permit.rule().kind);
-        state.ledger().open_spool(device, allowance).map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
+        let opened = state.ledger().open_spool(device, self.allowance());
+        opened.map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
         let body = Temporary::create(root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
-        Ok(Spool { settings, state, permit, device, path, body, length: 0, reserved: 0, asked_at: 0 })
+        Ok(Spool { upload: self, body, length: 0, reserved: 0, asked_at: 0 })
+    }
+
+    pub(super) fn allowance(&self) -> Allowance {
+        self.settings.allowance(self.permit.rule().kind)
+    }
+
+    /// Whether the disk has `more` bytes, and keeps free what it must.
+    pub(super) fn ask_free_space(&self, more: u64) -> Result<(), UploadError> {
+        let free = (self.state.free)(self.state.root()?).map_err(failed("ask for the free space"))?;
+        if free < self.settings.min_free.saturating_add(more) {
+            return Err(UploadError::NoSpace("the disk must keep free what it has left"));
+        }
+        Ok(())
     }
 }
 
@@ -79,7 +86,7 @@ impl Spool {
     /// # Errors
     /// - [`UploadError::TooLarge`], [`UploadError::NoSpace`], [`UploadError::Io`]
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
-        let limit = self.settings.max_upload;
+        let limit = self.upload.settings.max_upload;
         let more = u64::try_from(bytes.len()).map_err(|_| UploadError::TooLarge { limit })?;
         if self.length.saturating_add(more) > limit {
             return Err(UploadError::TooLarge { limit });
@@ -139,46 +146,30 @@ impl Spool {
         Ok(sum)
     }
 
-    pub(super) fn allowance(&self) -> Allowance {
-        self.settings.allowance(self.permit.rule().kind)
-    }
-
     pub(super) fn reserved(&self) -> u64 {
         self.reserved
     }
 
-    /// Whether the disk has `more` bytes, and keeps free what it must.
-    pub(super) fn ask_free_space(&self, more: u64) -> Result<(), UploadError> {
-        ask_free_space(&self.settings, &self.state, self.state.root()?, more)
-    }
-
     fn reserve(&mut self, more: u64) -> Result<(), UploadError> {
-        let Self { state, device, path, .. } = self;
-        let (allowance, reserved) = (self.settings.allowance(self.permit.rule().kind), self.reserved);
+        let Announced { state, device, path, .. } = &self.upload;
+        let (allowance, reserved) = (self.upload.allowance(), self.reserved);
         state.make_room(state.root()?, *device, Reclaim::Nothing, |ledger| {
             ledger.reserve(*device, path, [reserved, more], allowance)
         })?;
         self.reserved += more;
         if self.reserved - self.asked_at >= FREE_SPACE_EVERY {
-            self.ask_free_space(more)?;
+            self.upload.ask_free_space(more)?;
             self.asked_at = self.reserved;
         }
         Ok(())
     }
 }
 
-fn ask_free_space(settings: &UploadsSettings, state: &State, root: &Dir, more: u64) -> Result<(), UploadError> {
-    let free = (state.free)(root).map_err(failed("ask for the free space"))?;
-    if free < settings.min_free.saturating_add(more) {
-        return Err(UploadError::NoSpace("the disk must keep free what it has left"));
-    }
-    Ok(())
-}
-
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.state.ledger().close_spool(self.device, self.reserved);
-        if let Ok(root) = self.state.root() {
+        let Announced { state, device, .. } = &self.upload;
+        state.ledger().close_spool(*device, self.reserved);
+        if let Ok(root) = state.root() {
             // Where the body was put in place, its temporary name is gone.
             self.body.remove(root);
         }
