@@ -44,6 +44,7 @@ impl Site {
         };
         let rules = vec![
             own("{mac}-small.log", Kind::Log, Prefer::Uploads, Gap::Append, Some(20)),
+            own("{mac}-trace", Kind::Log, Prefer::Uploads, Gap::Append, Some(20)),
             own("{mac}-strict.log", Kind::Log, Prefer::Uploads, Gap::Refuse, None),
             own("{mac}-root.cfg", Kind::Settings, Prefer::Root, Gap::Append, None),
             own("{mac}-any-*", Kind::File, Prefer::Uploads, Gap::Append, None),
@@ -67,6 +68,10 @@ impl Site {
             exceptions: Vec::new(),
         };
         Self { tenant, listener }
+    }
+
+    pub(crate) fn rules(&self) -> RuleSet {
+        self.tenant.rules.clone()
     }
 
     /// What `device`, proven by certificate, may do with `path`.

@@ -134,12 +134,13 @@ impl RequestPath {
         Self::parse(text.as_bytes(), &Strip::default()).ok().filter(|path| path.text == text)
     }
 
-    /// Where this may be a log that has rotated, `x.log.2`: the log, `x.log`.
-    pub(crate) fn log_of_rotated(&self) -> Option<Self> {
+    /// Where this may be a log that has rotated, `x.log.2`: the log, `x.log`, and how often it has.
+    pub(crate) fn log_of_rotated(&self) -> Option<(Self, u32)> {
         let (log, number) = self.text.rsplit_once('.')?;
         let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-        let log = is_number.then(|| Self::parse(log.as_bytes(), &Strip::default()))?.ok()?;
-        (log.named == self.named && self.text.starts_with(&log.text)).then_some(log)
+        let number = number.parse().ok().filter(|number| is_number && *number > 0)?;
+        let log = Self::parse(log.as_bytes(), &Strip::default()).ok()?;
+        (log.named == self.named && self.text.starts_with(&log.text)).then_some((log, number))
     }
 
     /// The path as text, `/` between segments, no leading slash.

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use globset::{GlobSet, GlobSetBuilder};
 
-use super::{Kind, Origin, Pattern, PatternError, Rule, builtin};
+use super::{Kind, Pattern, PatternError, Rule, builtin};
 use crate::mac::Mac;
 use crate::path::{Case, NamedDevice, RequestPath};
 
@@ -20,7 +20,7 @@ pub struct Match {
 /// A tenant's rules in order: the operator's, then the built-in ones. The first that matches decides.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
-    own: Layer,
+    own: Arc<Layer>,
     /// All tenants have them in common.
     built_in: Arc<Layer>,
     case: Case,
@@ -40,7 +40,7 @@ impl RuleSet {
     /// - [`PatternError::NotGlob`]: a pattern is none
     /// - [`PatternError::TooMany`]: together the patterns are too large to compile
     pub fn new(own: Vec<Rule>, case: Case) -> Result<Self, PatternError> {
-        Ok(Self { own: Layer::new(own, case)?, built_in: built_in(case)?, case })
+        Ok(Self { own: Arc::new(Layer::new(own, case)?), built_in: built_in(case)?, case })
     }
 
     /// The rules in the order in which they are tried.
@@ -60,18 +60,27 @@ impl RuleSet {
     /// a slash says nothing of folders, so it settles no doubt about them: else a device could make a folder with the
     /// name of another device's file.
     ///
-    /// A log that has rotated is read as the log itself: the server gives it its name, so that a rule of the operator's for the log
-    /// is one for what becomes of it, unless one before it matches the name that it has now.
+    /// A log that has rotated is read as the log itself, and written by nobody: the server gives it its name, so that a rule for the
+    /// log is one for what becomes of it, unless one of the operator's before it matches the name that it has now.
     pub fn find(&self, path: &RequestPath) -> Option<Match> {
         let found = self.find_named(path)?;
-        let of_log = path.log_of_rotated().and_then(|log| self.find_named(&log));
-        let of_log = of_log.filter(|log| (log.rule.origin, log.rule.kind) == (Origin::Operator, Kind::Log));
-        match of_log {
-            Some(log) if self.place(&log.rule) < self.place(&found.rule) => {
-                Some(Match { rule: Arc::new(Rule { write: None, ..Rule::clone(&log.rule) }), ..log })
-            }
-            Some(_) | None => Some(found),
+        match self.log_of(path, &found) {
+            Some((log, _)) => Some(Match { rule: Arc::new(Rule { write: None, ..Rule::clone(&log.rule) }), ..log }),
+            None => Some(found),
         }
+    }
+
+    /// How often the log has rotated that has this path: 2 for `x.log.2`. `None` for what is no log that has rotated.
+    pub fn rotations(&self, path: &RequestPath) -> Option<u32> {
+        let found = self.find_named(path)?;
+        self.log_of(path, &found).map(|(_, rotations)| rotations)
+    }
+
+    /// The rule of the log that this one was before it rotated, and how often it did.
+    fn log_of(&self, path: &RequestPath, found: &Match) -> Option<(Match, u32)> {
+        let (log, rotations) = path.log_of_rotated()?;
+        let log = self.find_named(&log).filter(|log| log.rule.kind == Kind::Log)?;
+        (self.place(&log.rule) <= self.place(&found.rule)).then_some((log, rotations))
     }
 
     /// Where an operator's rule stands; the built-in ones stand behind all of them.
@@ -154,7 +163,7 @@ fn built_in(case: Case) -> Result<Arc<Layer>, PatternError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gap, Prefer, Readers, TftpOption, Writers};
+    use super::super::{Gap, Origin, Prefer, Readers, TftpOption, Writers};
     use super::*;
     use crate::path::Strip;
 
@@ -240,6 +249,33 @@ mod tests {
         let wide = operator("{mac}-*", Readers::Anyone);
         assert_eq!(find(vec![secret(), wide], "0004f2aabbcc-wo.log.1").0, nobody, "the log's comes first");
         assert_eq!(find(vec![log("{mac}-wo.cfg", Kind::File)], "0004f2aabbcc-wo.cfg.1").0, own, "no log");
+        let all = || log("{mac}-wo*", Kind::Log);
+        assert_eq!(find(vec![all()], "0004f2aabbcc-wo-x"), (nobody, Some(Writers::Own), Kind::Log));
+        assert_eq!(find(vec![all()], "0004f2aabbcc-wo-x.1"), (nobody, None, Kind::Log), "the log's rule matches both");
+        assert_eq!(find(Vec::new(), "0004f2aabbcc-core.log.1"), (own, None, Kind::Log), "of a built-in rule");
+        assert_eq!(find(Vec::new(), "0004f2aabbcc-core.1"), (own, Some(Writers::Own), Kind::File), "no log");
+    }
+
+    #[test]
+    fn how_often_a_log_has_rotated_is_told_by_the_rules() {
+        let log = |pattern: &str| Rule { kind: Kind::Log, ..operator(pattern, Readers::Own) };
+        let file = operator("{mac}-file.*", Readers::Own);
+        let rules = RuleSet::new(vec![file, log("{mac}-trace"), log("{mac}-file.log")], Case::Exact);
+        let rules = rules.unwrap_or_else(|error| panic!("{error}"));
+        for (path, rotations) in [
+            ("0004f2aabbcc-app.log.2", Some(2)),
+            ("logs/0004f2aabbcc-trace.3", Some(3)),
+            ("0004f2aabbcc-trace", None),
+            ("0004f2aabbcc-trace.0", None),
+            ("0004f2aabbcc-web.cfg.1", None),
+            ("0004f2aabbcc-core.1", None),
+            ("0004f2aabbcc-file.log.1", None),
+            ("site.log.1", None),
+        ] {
+            let parsed =
+                RequestPath::parse(path.as_bytes(), &Strip::default()).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(rules.rotations(&parsed), rotations, "{path}");
+        }
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Devices, context:
         keep,
         min_free,
         durability,
-        case: read.files.case,
+        rules: policy.rules.clone(),
     };
     Arc::new(Uploads::new(settings))
 }

@@ -77,8 +77,8 @@ pub(super) fn feign(files: &Files, path: &RequestPath) {
         NamedDevice::None | NamedDevice::Ambiguous => None,
     };
     if let Some((dir, _)) = device.and_then(|device| files.uploads.reading_at_once(path, Some(device))) {
-        let _ = std::hint::black_box(Look::new(dir, &absent, SystemTime::now()));
-        drop(open(dir, &absent, Links::Refuse));
+        let _ = std::hint::black_box(Look::new(&dir, &absent, SystemTime::now()));
+        drop(open(&dir, &absent, Links::Refuse));
     }
     let spellings = path.spellings(device).len();
     for root in files.roots().filter(|root| root.is_local) {
@@ -123,11 +123,11 @@ impl Glance {
 fn in_uploads(files: &Files, path: &RequestPath, device: Option<Mac>, vain: &mut Option<Look>) -> Glance {
     let Some(device) = device else { return Glance::Absent };
     let Some((dir, name)) = files.uploads.reading_at_once(path, Some(device)) else { return Glance::Unknown };
-    let look = Look::new(dir, &name, SystemTime::now());
+    let look = Look::new(&dir, &name, SystemTime::now());
     if look.as_ref().is_some_and(Look::is_in_vain) {
         return Glance::Absent;
     }
-    let glance = open(dir, &name, Links::Refuse);
+    let glance = open(&dir, &name, Links::Refuse);
     if matches!(glance, Glance::Absent) {
         *vain = look;
     }

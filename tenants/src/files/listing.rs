@@ -53,7 +53,7 @@ pub(super) fn list(files: &Files, permit: &ListPermit<'_>) -> Result<Vec<Entry>,
         listing.read(Place::Root, &root.dir, spelled.as_deref().unwrap_or(name))?;
     }
     if let Some((uploads, name)) = files.uploads.reading(folder, device) {
-        listing.read(Place::Uploads, uploads, &name)?;
+        listing.read(Place::Uploads, &uploads, &name)?;
     }
     Ok(listing.entries.into_values().collect())
 }

@@ -57,7 +57,7 @@ fn in_uploads(files: &Files, wanted: &Wanted<'_>) -> Found {
     let Some(device) = wanted.device else { return Ok(None) };
     // Where the directory cannot be had, the operator's files are served all the same: phones must boot.
     let Some((dir, name)) = files.uploads.reading(wanted.path, Some(device)) else { return Ok(None) };
-    open(dir, &name, Links::Refuse).map_err(FileError::io("open the upload", &name))
+    open(&dir, &name, Links::Refuse).map_err(FileError::io("open the upload", &name))
 }
 
 fn in_root(files: &Files, root: &Root, wanted: &Wanted<'_>) -> Found {
@@ -86,7 +86,7 @@ pub(super) fn feign(files: &Files, path: &RequestPath) {
         NamedDevice::None | NamedDevice::Ambiguous => None,
     };
     if let Some((uploads, _)) = device.and_then(|device| files.uploads.reading(path, Some(device))) {
-        let _ = open(uploads, &absent, Links::Refuse);
+        let _ = open(&uploads, &absent, Links::Refuse);
     }
     let spellings = path.spellings(device).len();
     for root in files.roots() {

@@ -1,15 +1,17 @@
 //! A spooled body goes where it belongs.
 
+use std::io;
+use std::sync::Arc;
+
 use cap_std::fs::Dir;
 use provost_core::Kind;
 use provost_core::upload::{Held, Part, Placement, place};
 
-use super::disk::{append, begins_with, facts, make_folders, overlay, size};
-use super::ledger::Change;
+use super::disk::{append, begins_with, facts, failed, make_folders, overlay, size};
+use super::ledger::{Change, Ledger};
 use super::recent::Answered;
 use super::rotation::Rotation;
-use super::spool::Spool;
-use super::state::Reclaim;
+use super::spool::{Announced, Spool};
 use super::{Stored, Target, UploadError};
 use crate::files::FileFacts;
 
@@ -36,12 +38,22 @@ pub(super) fn apply(
     target: Target,
     holds: impl FnOnce(Option<&FileFacts>) -> bool,
 ) -> Result<Stored, UploadError> {
-    let state = std::sync::Arc::clone(&spool.upload.state);
-    let root = state.root()?;
+    let state = Arc::clone(&spool.upload.state);
+    let root = state.root_now()?;
+    if !Arc::ptr_eq(&root, &spool.root) {
+        // It lies in a folder that nobody reads any more.
+        return Err(failed("put the body in place")(io::ErrorKind::NotFound.into()));
+    }
+    let root: &Dir = &root;
     let _lock = state.locks.lock(&spool.upload.path);
     let facts = facts(root, &spool.upload.path)?;
     if !holds(facts.as_ref()) {
         return Err(UploadError::Changed);
+    }
+    if let (Kind::Log, Some(log)) = (spool.upload.permit.rule().kind, &facts)
+        && let Some(gone) = Rotation::mend(root, &spool.upload.path, log.identity)?
+    {
+        state.settle(root, spool.upload.device, &gone);
     }
     let held = facts.map(|facts| facts.size);
     let part = part(target, spool.len(), held)?;
@@ -126,34 +138,48 @@ fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -
         return Ok(());
     }
     let (length, size) = (spool.len(), held.unwrap_or(0));
-    let rotation = match action {
-        Action::Rotate => Some(Rotation::plan(root, &spool.upload.path, spool.upload.settings.keep)?),
-        Action::Keep | Action::Replace | Action::Append | Action::Overlay { .. } => None,
+    let Announced { settings, state, device, path, .. } = &spool.upload;
+    let device = *device;
+    state.make_free(root, device, settings, spool.upload.needed(copies(action, length, size)))?;
+    let plan = || {
+        let rotation = match action {
+            Action::Rotate => Some(Rotation::plan(root, path, settings.keep)?),
+            Action::Keep | Action::Replace | Action::Append | Action::Overlay { .. } => None,
+        };
+        let (adds, frees) = match action {
+            Action::Keep => (0, 0),
+            Action::Replace => (length, size),
+            Action::Append => (length, 0),
+            Action::Overlay { offset } => (offset.saturating_add(length).max(size), size),
+            Action::Rotate => (length, rotation.map_or(0, |rotation| rotation.frees)),
+        };
+        let files = u32::from(held.is_none() || rotation.is_some_and(|rotation| rotation.adds_file));
+        Ok((rotation, Change { adds, frees, files, reserved: spool.reserved() }))
     };
-    let (adds, frees) = match action {
-        Action::Keep => (0, 0),
-        Action::Replace => (length, size),
-        Action::Append => (length, 0),
-        Action::Overlay { offset } => (offset.saturating_add(length).max(size), size),
-        Action::Rotate => (length, rotation.map_or(0, |rotation| rotation.frees)),
-    };
-    let files = u32::from(held.is_none() || rotation.is_some_and(|rotation| rotation.adds_file));
-    let change = Change { adds, frees, files, reserved: spool.reserved() };
-    let (device, allowance) = (spool.upload.device, spool.upload.allowance());
-    let admitted = spool.upload.state.make_room(root, device, Reclaim::Rotated, |ledger| {
-        ledger.admit(device, &spool.upload.path, change, allowance)
-    });
+    let allowance = spool.upload.allowance();
+    let admit = |ledger: &mut Ledger, (_, change): &(_, Change)| ledger.admit(device, path, *change, allowance);
+    let admitted = state.make_room(root, device, settings, plan, admit);
     if action == Action::Rotate && matches!(admitted, Err(UploadError::NoSpace(_))) {
         // Rotated logs go before anything is refused, and so does the one that would be rotated now.
         return carry_out(spool, root, Action::Replace, held);
     }
-    admitted?;
+    let (rotation, _) = admitted?;
     let done = write(spool, root, action, rotation, size);
-    spool.upload.state.settle(root, device, &spool.upload.path);
-    for name in rotation.into_iter().flat_map(|rotation| rotation.names(&spool.upload.path)) {
-        spool.upload.state.settle(root, device, &name);
+    let Announced { state, path, .. } = &spool.upload;
+    state.settle(root, device, path);
+    for name in rotation.into_iter().flat_map(|rotation| rotation.names(path)) {
+        state.settle(root, device, &name);
     }
     done
+}
+
+/// How many bytes are written beside the body, which is on the disk already.
+fn copies(action: Action, length: u64, size: u64) -> u64 {
+    match action {
+        Action::Keep | Action::Replace | Action::Rotate => 0,
+        Action::Append => length,
+        Action::Overlay { .. } => size.saturating_add(length),
+    }
 }
 
 fn write(
@@ -166,17 +192,11 @@ fn write(
     let durability = spool.upload.settings.durability;
     match (action, rotation) {
         (Action::Keep, _) => Ok(()),
-        (Action::Append, _) => {
-            spool.upload.ask_free_space(spool.len())?;
-            append(root, &spool.upload.path, size, &mut spool.body.file, durability)
-        }
-        (Action::Overlay { offset }, _) => {
-            spool.upload.ask_free_space(size.saturating_add(spool.len()))?;
-            overlay(root, &spool.upload.path, offset, &mut spool.body.file, durability)
-        }
+        (Action::Append, _) => append(root, &spool.upload.path, size, &mut spool.body.file, durability),
+        (Action::Overlay { offset }, _) => overlay(root, &spool.upload.path, offset, &mut spool.body.file, durability),
         (Action::Rotate, Some(rotation)) => {
-            let install = || spool.body.install(root, &spool.upload.path, durability);
-            rotation.run(root, &spool.upload.path, install)
+            spool.body.sync(durability)?;
+            rotation.run(root, &spool.upload.path, || spool.body.place(root, &spool.upload.path, durability))
         }
         (Action::Replace | Action::Rotate, _) => {
             make_folders(root, &spool.upload.path, durability)?;

@@ -46,7 +46,10 @@ pub(super) fn clean(root: &Dir) -> io::Result<()> {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
         if name.starts_with(RESERVED_PREFIX) && !name.starts_with(&*PROCESS) && !is_held(root, name) {
-            gone_is_fine(root.remove_file(name))?;
+            // On a disk that came back read-only what phones sent is read all the same.
+            if let Err(error) = gone_is_fine(root.remove_file(name)) {
+                tracing::warn!(name, %error, "what a former process left half done stays in the uploads");
+            }
         }
     }
     Ok(())
@@ -60,12 +63,21 @@ fn is_held(root: &Dir, name: &str) -> bool {
     file.is_ok_and(|file| matches!(file.into_std().try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Shows every upload to `see`, with its path. Links, temporaries and names that no request can spell are none.
-pub(super) fn walk(root: &Dir, see: &mut dyn FnMut(&str, &Metadata)) -> io::Result<()> {
-    walk_folder(root, "", MAX_DEPTH, see)
+/// Shows every upload to `see`, with its path. Links, temporaries and names that no request can spell are none. Folders that may not
+/// be read are given back: that one is somebody else's is no reason to have none.
+pub(super) fn walk(root: &Dir, see: &mut dyn FnMut(&str, &Metadata)) -> io::Result<Vec<String>> {
+    let mut unread = Vec::new();
+    walk_folder(root, "", MAX_DEPTH, see, &mut unread)?;
+    Ok(unread)
 }
 
-fn walk_folder(folder: &Dir, prefix: &str, depth: usize, see: &mut dyn FnMut(&str, &Metadata)) -> io::Result<()> {
+fn walk_folder(
+    folder: &Dir,
+    prefix: &str,
+    depth: usize,
+    see: &mut dyn FnMut(&str, &Metadata),
+    unread: &mut Vec<String>,
+) -> io::Result<()> {
     for entry in folder.entries()? {
         let entry = entry?;
         let name = entry.file_name();
@@ -75,9 +87,13 @@ fn walk_folder(folder: &Dir, prefix: &str, depth: usize, see: &mut dyn FnMut(&st
         if facts.is_file() {
             see(&path, &facts);
         } else if facts.is_dir() && depth > 0 {
-            // A folder may vanish while it is walked.
-            let Some(below) = found(folder.open_dir(name))? else { continue };
-            walk_folder(&below, &format!("{path}/"), depth - 1, see)?;
+            let below = folder.open_dir(name);
+            match below.and_then(|below| walk_folder(&below, &format!("{path}/"), depth - 1, see, unread)) {
+                // A folder may vanish while it is walked.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unread.push(path),
+                walked => walked?,
+            }
         }
     }
     Ok(())

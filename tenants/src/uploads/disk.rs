@@ -39,9 +39,19 @@ impl Temporary {
 
     /// Puts the file in place of the one at `path`, whole and at once.
     pub(super) fn install(&self, root: &Dir, path: &str, durability: Durability) -> Result<(), UploadError> {
-        if durability == Durability::Disk {
-            self.file.sync_data().map_err(failed("sync the body"))?;
+        self.sync(durability)?;
+        self.place(root, path, durability)
+    }
+
+    pub(super) fn sync(&self, durability: Durability) -> Result<(), UploadError> {
+        match durability {
+            Durability::Disk => self.file.sync_data().map_err(failed("sync the body")),
+            Durability::Cache => Ok(()),
         }
+    }
+
+    /// The same with a file that is on the disk.
+    pub(super) fn place(&self, root: &Dir, path: &str, durability: Durability) -> Result<(), UploadError> {
         root.rename(&self.name, root, path).map_err(failed("put the body in place"))?;
         sync_folder(root, parent(path), durability)
     }

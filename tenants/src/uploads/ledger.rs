@@ -53,6 +53,15 @@ pub(super) struct Change {
     pub(super) reserved: u64,
 }
 
+/// How far a body is, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coming {
+    /// What is reserved for it by now.
+    pub(super) reserved: u64,
+    /// What comes beside that.
+    pub(super) more: u64,
+}
+
 /// What is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shortage {
@@ -117,31 +126,32 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether a body of `length` bytes may fit, for `path`, of which `reserved` are reserved by now: what it may replace and the
-    /// rotated logs, which go first, count as free. The last word is spoken when it is applied.
+    /// Whether a body may fit: what it may replace counts as free, and so do the `spare` bytes that would go first. The last word is
+    /// spoken when it is applied.
     pub(super) fn check_spool(
         &self,
         device: Mac,
         path: &str,
-        [reserved, length]: [u64; 2],
+        Coming { reserved, more }: Coming,
+        spare: u64,
         allowance: Allowance,
     ) -> Result<(), Shortage> {
-        let frees = self.accounts.get(&device).map_or(0, |account| {
-            let may_go = |row: &&Row| &*row.path == path || generation(&row.path).is_some();
-            account.files.iter().filter(may_go).map(|row| row.bytes).sum()
-        });
-        self.check(device, Change { adds: length, frees, reserved, ..Change::default() }, allowance)
+        let frees = self.size(device, path).unwrap_or(0).saturating_add(spare);
+        let adds = reserved.saturating_add(more);
+        self.check(device, Change { adds, frees, reserved, ..Change::default() }, allowance)
     }
 
-    /// Reserves `more` bytes for a body that has `reserved` already.
+    /// Reserves bytes for a body.
     pub(super) fn reserve(
         &mut self,
         device: Mac,
         path: &str,
-        [reserved, more]: [u64; 2],
+        coming: Coming,
+        spare: u64,
         allowance: Allowance,
     ) -> Result<(), Shortage> {
-        self.check_spool(device, path, [reserved, reserved.saturating_add(more)], allowance)?;
+        self.check_spool(device, path, coming, spare, allowance)?;
+        let more = coming.more;
         self.accounts.entry(device).or_default().reserved += more;
         self.reserved += more;
         Ok(())
@@ -203,13 +213,6 @@ impl Ledger {
         self.accounts.keys().copied().collect()
     }
 
-    /// The oldest rotated log of a device: what goes first when space runs out.
-    pub(super) fn oldest_rotated(&self, device: Mac) -> Option<Box<str>> {
-        let rows = self.accounts.get(&device)?.files.iter();
-        let rotated = rows.filter_map(|row| generation(&row.path).map(|generation| (generation, &row.path)));
-        rotated.max().map(|(_, path)| path.clone())
-    }
-
     fn size(&self, device: Mac, path: &str) -> Option<u64> {
         self.accounts.get(&device)?.files.iter().find(|row| &*row.path == path).map(|row| row.bytes)
     }
@@ -222,14 +225,6 @@ impl Ledger {
     }
 }
 
-/// How often a log has rotated: 2 for `x.log.2`. `None` for what is no rotated log. A log of another name, by an
-/// operator's rule, rotates too; but nothing in its name tells it from a file, so it never has to make room.
-fn generation(path: &str) -> Option<u32> {
-    let (log, number) = path.rsplit_once('.')?;
-    let is_log = log.len() > 4 && log.get(log.len() - 4..).is_some_and(|end| end.eq_ignore_ascii_case(".log"));
-    number.parse().ok().filter(|number| is_log && *number > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,25 +232,27 @@ mod tests {
     const DEVICE: Mac = Mac::from_octets([0, 4, 0xf2, 1, 2, 3]);
     const ALLOWANCE: Allowance = Allowance { device_bytes: 100, device_files: 3, device_spools: 2, tenant_bytes: 150 };
 
+    fn coming(reserved: u64, more: u64) -> Coming {
+        Coming { reserved, more }
+    }
+
     #[test]
     fn bodies_on_their_way_count_together() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.reserve(DEVICE, "a", [0, 60], ALLOWANCE), Ok(()));
-        assert_eq!(ledger.reserve(DEVICE, "b", [0, 60], ALLOWANCE), Err(Shortage::DeviceBytes));
-        assert_eq!(ledger.reserve(DEVICE, "b", [0, 40], ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 60), 0, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 60), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 40), 0, ALLOWANCE), Ok(()));
         ledger.close_spool(DEVICE, 100);
-        assert_eq!(ledger.reserve(DEVICE, "b", [0, 100], ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 100), 0, ALLOWANCE), Ok(()));
     }
 
     #[test]
     fn a_body_may_be_as_large_as_what_it_replaces_leaves_room_for() {
         let mut ledger = Ledger::default();
         ledger.put(DEVICE, "a", Some(90));
-        assert_eq!(ledger.check_spool(DEVICE, "a", [0, 95], ALLOWANCE), Ok(()));
-        assert_eq!(ledger.check_spool(DEVICE, "b", [0, 95], ALLOWANCE), Err(Shortage::DeviceBytes));
-        ledger.put(DEVICE, "a", None);
-        ledger.put(DEVICE, "x.log.2", Some(90));
-        assert_eq!(ledger.check_spool(DEVICE, "b", [0, 95], ALLOWANCE), Ok(()));
+        assert_eq!(ledger.check_spool(DEVICE, "a", coming(0, 95), 0, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.check_spool(DEVICE, "b", coming(0, 95), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.check_spool(DEVICE, "b", coming(0, 95), 85, ALLOWANCE), Ok(()), "so many would go first");
     }
 
     #[test]
@@ -263,11 +260,11 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.put(DEVICE, "a", Some(90));
         ledger.put(DEVICE, "settings", Some(70));
-        assert_eq!(ledger.reserve(DEVICE, "a", [0, 50], ALLOWANCE), Ok(()));
-        assert_eq!(ledger.reserve(DEVICE, "a", [50, 41], ALLOWANCE), Err(Shortage::DeviceBytes));
-        assert_eq!(ledger.reserve(DEVICE, "a", [50, 40], ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 50), 0, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(50, 41), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(50, 40), 0, ALLOWANCE), Ok(()));
         // A second one beside it would hold as much again.
-        assert_eq!(ledger.reserve(DEVICE, "a", [0, 1], ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 1), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
         let change = Change { adds: 90, frees: 90, files: 0, reserved: 90 };
         assert_eq!(ledger.admit(DEVICE, "a", change, ALLOWANCE), Ok(()));
         let change = Change { adds: 91, ..change };
@@ -283,7 +280,7 @@ mod tests {
         }
         assert_eq!(ledger.admit(DEVICE, "d", change, ALLOWANCE), Err(Shortage::DeviceFiles));
         ledger.put_unowned("in doubt", 100);
-        assert_eq!(ledger.reserve(DEVICE, "a", [0, 60], ALLOWANCE), Err(Shortage::TenantBytes));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 60), 0, ALLOWANCE), Err(Shortage::TenantBytes));
     }
 
     #[test]
@@ -302,14 +299,5 @@ mod tests {
         ledger.put(DEVICE, "a", Some(1));
         ledger.put(DEVICE, "a", None);
         assert!(ledger.accounts.is_empty());
-    }
-
-    #[test]
-    fn the_log_that_rotated_most_often_goes_first() {
-        let mut ledger = Ledger::default();
-        for path in ["x.log", "x.log.1", "y.log.3", "x.log.2", "a.cfg.9"] {
-            ledger.put(DEVICE, path, Some(1));
-        }
-        assert_eq!(ledger.oldest_rotated(DEVICE).as_deref(), Some("y.log.3"));
     }
 }

@@ -5,7 +5,8 @@
 //! untouched. Where a partial body goes, [`provost_core::upload::place`] decides; this module carries it out.
 //!
 //! It does not decide who may write, and it does not watch the directory: what another process discards is noticed when
-//! the file is next touched, or when space seems to run out.
+//! the file is next touched, or when space seems to run out, and that another directory stands in its place with the next body, or two
+//! seconds later.
 
 mod apply;
 mod directory;
@@ -14,6 +15,7 @@ mod ledger;
 mod locks;
 mod operator;
 mod recent;
+mod root;
 mod rotation;
 mod settings;
 mod spool;
@@ -32,6 +34,7 @@ use provost_core::path::{Case, Strip};
 use provost_core::upload::ContentRange;
 use provost_core::{Mac, NamedDevice, Operation, Permit, RequestPath};
 
+use root::Root;
 use state::State;
 
 /// Folders above an upload. Phones use two; without a bound, one upload could leave hundreds of folders behind.
@@ -143,7 +146,7 @@ impl Uploads {
     pub fn announce(&self, permit: Permit, expected: Option<u64>) -> Result<Announced, UploadError> {
         let Operation::Write = permit.operation() else { return Err(UploadError::Unstorable) };
         let device = permit.device().ok_or(UploadError::Unstorable)?;
-        let path = stored_name(self.settings.case, permit.path(), Some(device));
+        let path = stored_name(self.settings.case(), permit.path(), Some(device));
         if path.is_empty() || path.matches('/').count() > MAX_FOLDERS {
             return Err(UploadError::Unstorable);
         }
@@ -156,17 +159,13 @@ impl Uploads {
     }
 
     /// The directory and the name in it under which the upload at `path` is read.
-    pub(crate) fn reading(&self, path: &RequestPath, device: Option<Mac>) -> Option<(&cap_std::fs::Dir, String)> {
-        Some((self.state.root().ok()?, stored_name(self.settings.case, path, device)))
+    pub(crate) fn reading(&self, path: &RequestPath, device: Option<Mac>) -> Option<(Arc<Root>, String)> {
+        Some((self.state.root().ok()?, stored_name(self.settings.case(), path, device)))
     }
 
     /// The same, where it may be read without waiting for a disk. It does not block.
-    pub(crate) fn reading_at_once(
-        &self,
-        path: &RequestPath,
-        device: Option<Mac>,
-    ) -> Option<(&cap_std::fs::Dir, String)> {
-        Some((self.state.root_at_once()?, stored_name(self.settings.case, path, device)))
+    pub(crate) fn reading_at_once(&self, path: &RequestPath, device: Option<Mac>) -> Option<(Arc<Root>, String)> {
+        Some((self.state.root_at_once()?, stored_name(self.settings.case(), path, device)))
     }
 }
 

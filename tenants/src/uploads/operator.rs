@@ -53,7 +53,10 @@ impl Uploads {
     pub fn list(&self) -> Result<Vec<UploadEntry>, UploadError> {
         let Some(root) = self.existing()? else { return Ok(Vec::new()) };
         let mut entries = Vec::new();
-        walk(&root, &mut |path, facts| entries.push(entry(path, facts))).map_err(failed("list the uploads"))?;
+        let unread = walk(&root, &mut |path, facts| entries.push(entry(path, facts)));
+        if !unread.map_err(failed("list the uploads"))?.is_empty() {
+            return Err(failed("list the uploads")(io::ErrorKind::PermissionDenied.into()));
+        }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
     }

@@ -6,7 +6,7 @@ use cap_std::fs::Dir;
 
 use super::UploadError;
 use super::directory::gone_is_fine;
-use super::disk::{failed, size};
+use super::disk::{facts, failed, size};
 
 /// The way a log's old ones are moved, looked up before any of them is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Rotation {
     }
 
     /// Moves the old ones and gives the present log its second name, `.1`. The first one it keeps until `install` puts the
-    /// new log there, so that at no time none is.
+    /// new log there, which is on the disk by then, so that at no time none is.
     pub(super) fn run(
         self,
         root: &Dir,
@@ -63,6 +63,18 @@ impl Rotation {
             }
             Err(error) => Err(failed("rotate the log")(error)),
         }
+    }
+
+    /// A rotation that was killed may have given the log its second name and no successor: then that name goes, or what is appended
+    /// would be in both. The name, where it was so.
+    pub(super) fn mend(root: &Dir, path: &str, which: (u64, u64)) -> Result<Option<String>, UploadError> {
+        let first = rotated(path, 1);
+        let is_same = facts(root, &first).is_ok_and(|found| found.is_some_and(|found| found.identity == which));
+        if !is_same {
+            return Ok(None);
+        }
+        gone_is_fine(root.remove_file(&first)).map_err(failed("mend a rotation"))?;
+        Ok(Some(first))
     }
 
     /// The names whose sizes a rotation changes.

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use provost_core::Kind;
-use provost_core::path::Case;
+use provost_core::path::{Case, Strip};
+use provost_core::{Kind, RequestPath, RuleSet};
 
 use super::ledger::Allowance;
 
@@ -12,7 +12,7 @@ use super::ledger::Allowance;
 const MAX_SPOOLS: u32 = 32;
 
 /// The settings of one tenant's uploads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct UploadsSettings {
     /// Where they live: `state/uploads/<tenant>`.
     pub directory: PathBuf,
@@ -33,8 +33,8 @@ pub struct UploadsSettings {
     pub min_free: u64,
     /// What an answered upload has survived.
     pub durability: Durability,
-    /// How names are compared.
-    pub case: Case,
+    /// The tenant's rules: which uploads are logs that have rotated, and how names are compared.
+    pub rules: RuleSet,
 }
 
 /// What an answered upload survives.
@@ -48,6 +48,17 @@ pub enum Durability {
 }
 
 impl UploadsSettings {
+    pub(super) fn case(&self) -> Case {
+        self.rules.case()
+    }
+
+    /// How often the log has rotated that is stored at this path; `None` for what is no log that has rotated.
+    pub(super) fn rotations(&self, path: &str) -> Option<u32> {
+        // Most names are none, and need not be parsed.
+        let path = path.ends_with(|last: char| last.is_ascii_digit()).then_some(path)?;
+        self.rules.rotations(&RequestPath::parse(path.as_bytes(), &Strip::default()).ok()?)
+    }
+
     /// What a device may hold for files of this kind to be stored.
     pub(super) fn allowance(&self, kind: Kind) -> Allowance {
         let (bytes, files, spools) = (self.device_quota, self.device_files, MAX_SPOOLS);

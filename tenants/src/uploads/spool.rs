@@ -8,9 +8,10 @@ use aws_lc_rs::digest;
 use provost_core::{Mac, Permit};
 
 use super::disk::{Temporary, failed};
-use super::ledger::Allowance;
+use super::ledger::{Allowance, Coming};
+use super::root::Root;
 use super::settings::UploadsSettings;
-use super::state::{Reclaim, State};
+use super::state::State;
 use super::{Stored, Target, UploadError, apply};
 use crate::files::FileFacts;
 
@@ -21,6 +22,8 @@ const FREE_SPACE_EVERY: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub struct Spool {
     pub(super) upload: Announced,
+    /// Where the body is.
+    pub(super) root: Arc<Root>,
     pub(super) body: Temporary,
     length: u64,
     reserved: u64,
@@ -44,11 +47,12 @@ impl Announced {
         if expected > settings.max_upload {
             return Err(UploadError::TooLarge { limit: settings.max_upload });
         }
-        let allowance = self.allowance();
-        state.make_room(state.root()?, *device, Reclaim::Nothing, |ledger| {
-            ledger.check_spool(*device, path, [0, expected], allowance)
+        let (root, allowance) = (state.root_now()?, self.allowance());
+        let coming = Coming { reserved: 0, more: expected };
+        state.check_room(&root, *device, settings, |ledger, spare| {
+            ledger.check_spool(*device, path, coming, spare, allowance)
         })?;
-        self.ask_free_space(expected)?;
+        state.check_free(&root, *device, settings, self.needed(expected))?;
         Ok(self)
     }
 
@@ -62,21 +66,17 @@ impl Announced {
         let root = state.root()?;
         let opened = state.ledger().open_spool(device, self.allowance());
         opened.map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
-        let body = Temporary::create(root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
-        Ok(Spool { upload: self, body, length: 0, reserved: 0, asked_at: 0 })
+        let body = Temporary::create(&root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
+        Ok(Spool { upload: self, root, body, length: 0, reserved: 0, asked_at: 0 })
     }
 
     pub(super) fn allowance(&self) -> Allowance {
         self.settings.allowance(self.permit.rule().kind)
     }
 
-    /// Whether the disk has `more` bytes, and keeps free what it must.
-    pub(super) fn ask_free_space(&self, more: u64) -> Result<(), UploadError> {
-        let free = (self.state.free)(self.state.root()?).map_err(failed("ask for the free space"))?;
-        if free < self.settings.min_free.saturating_add(more) {
-            return Err(UploadError::NoSpace("the disk must keep free what it has left"));
-        }
-        Ok(())
+    /// How many bytes the disk must have for `more` to be written: it keeps free what it must.
+    pub(super) fn needed(&self, more: u64) -> u64 {
+        self.settings.min_free.saturating_add(more)
     }
 }
 
@@ -151,14 +151,15 @@ impl Spool {
     }
 
     fn reserve(&mut self, more: u64) -> Result<(), UploadError> {
-        let Announced { state, device, path, .. } = &self.upload;
-        let (allowance, reserved) = (self.upload.allowance(), self.reserved);
-        state.make_room(state.root()?, *device, Reclaim::Nothing, |ledger| {
-            ledger.reserve(*device, path, [reserved, more], allowance)
+        let Announced { settings, state, device, path, .. } = &self.upload;
+        let allowance = self.upload.allowance();
+        let coming = Coming { reserved: self.reserved, more };
+        state.check_room(&self.root, *device, settings, |ledger, spare| {
+            ledger.reserve(*device, path, coming, spare, allowance)
         })?;
         self.reserved += more;
         if self.reserved - self.asked_at >= FREE_SPACE_EVERY {
-            self.upload.ask_free_space(more)?;
+            state.check_free(&self.root, *device, settings, self.upload.needed(more))?;
             self.asked_at = self.reserved;
         }
         Ok(())
@@ -169,9 +170,7 @@ impl Drop for Spool {
     fn drop(&mut self) {
         let Announced { state, device, .. } = &self.upload;
         state.ledger().close_spool(*device, self.reserved);
-        if let Ok(root) = state.root() {
-            // Where the body was put in place, its temporary name is gone.
-            self.body.remove(root);
-        }
+        // Where the body was put in place, its temporary name is gone.
+        self.body.remove(&self.root);
     }
 }

@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use cap_std::fs::Dir;
 use provost_core::path::Strip;
 use provost_core::{Mac, NamedDevice, RequestPath};
 
-use super::UploadError;
-use super::directory::{clean, make, walk};
+use super::directory::{clean, walk};
 use super::disk::{failed, size};
 use super::ledger::{Ledger, Shortage};
 use super::locks::Locks;
 use super::recent::Recent;
+use super::root::Root;
 use super::rotation::drop_rotated;
-use crate::files::is_local;
+use super::{UploadError, UploadsSettings};
 
 /// How often all files of a tenant may be looked at again because its quota seems used up.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
@@ -29,7 +30,7 @@ static IN_USE: LazyLock<Mutex<HashMap<PathBuf, Weak<State>>>> = LazyLock::new(Mu
 #[derive(Debug)]
 pub(super) struct State {
     directory: PathBuf,
-    root: OnceLock<Root>,
+    root: ArcSwapOption<Root>,
     opening: Mutex<()>,
     pub(super) locks: Locks,
     ledger: Mutex<Ledger>,
@@ -38,18 +39,12 @@ pub(super) struct State {
     pub(super) free: fn(&Dir) -> io::Result<u64>,
 }
 
-/// The open directory.
-#[derive(Debug)]
-struct Root {
-    dir: Dir,
-    is_local: bool,
-}
-
-/// Whether rotated logs are dropped where room is short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reclaim {
-    Rotated,
-    Nothing,
+/// A log that has rotated.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rotated {
+    times: u32,
+    path: Box<str>,
+    bytes: u64,
 }
 
 impl State {
@@ -73,7 +68,7 @@ impl State {
     pub(super) fn new(directory: PathBuf) -> Self {
         Self {
             directory,
-            root: OnceLock::new(),
+            root: ArcSwapOption::empty(),
             opening: Mutex::default(),
             locks: Locks::new(),
             ledger: Mutex::default(),
@@ -83,30 +78,46 @@ impl State {
         }
     }
 
-    /// The directory, made, cleaned and counted at the first call.
-    pub(super) fn root(&self) -> Result<&Dir, UploadError> {
-        if let Some(root) = self.root.get() {
-            return Ok(&root.dir);
+    /// The directory, made, cleaned and counted where it is not open yet. An operator may have put another one in its place: that is
+    /// looked for every two seconds. It blocks.
+    pub(super) fn root(&self) -> Result<Arc<Root>, UploadError> {
+        match self.root.load_full().filter(|root| root.was_seen_lately()) {
+            Some(root) => Ok(root),
+            None => self.root_now(),
+        }
+    }
+
+    /// The same, looked for now. It blocks.
+    pub(super) fn root_now(&self) -> Result<Arc<Root>, UploadError> {
+        let standing = || self.root.load_full().filter(|root| root.stands_at(&self.directory));
+        if let Some(root) = standing() {
+            return Ok(root);
         }
         let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = self.root.get() {
-            return Ok(&root.dir);
+        if let Some(root) = standing() {
+            return Ok(root);
         }
-        let root = make(&self.directory).map_err(failed("make the uploads directory"))?;
+        let root = Arc::new(Root::make(&self.directory).map_err(failed("make the uploads directory"))?);
         clean(&root).map_err(failed("clean the uploads directory"))?;
         let mut ledger = Ledger::default();
-        walk(&root, &mut |path, facts| match owner(path) {
+        let unread = walk(&root, &mut |path, facts| match owner(path) {
             Some(device) => ledger.put(device, path, Some(facts.len())),
             None => ledger.put_unowned(path, facts.len()),
-        })
-        .map_err(failed("read the uploads directory"))?;
+        });
+        for folder in unread.map_err(failed("read the uploads directory"))? {
+            let uploads = self.directory.display();
+            tracing::warn!(%uploads, folder, "a folder of the uploads may not be read, and counts as empty");
+        }
         *self.ledger() = ledger;
-        Ok(&self.root.get_or_init(|| Root { is_local: is_local(&root), dir: root }).dir)
+        if self.root.swap(Some(Arc::clone(&root))).is_some() {
+            tracing::warn!(folder = %self.directory.display(), "another folder stands where that of the uploads was");
+        }
+        Ok(root)
     }
 
     /// The directory, where what it holds may be looked at without waiting for a disk.
-    pub(super) fn root_at_once(&self) -> Option<&Dir> {
-        self.root.get().filter(|root| root.is_local).map(|root| &root.dir)
+    pub(super) fn root_at_once(&self) -> Option<Arc<Root>> {
+        self.root.load_full().filter(|root| root.is_local && root.was_seen_lately())
     }
 
     pub(super) fn directory(&self) -> &PathBuf {
@@ -125,31 +136,98 @@ impl State {
         }
     }
 
-    /// Tries `attempt` until it succeeds or nothing more can be done: files that another process discarded are noticed
-    /// first, then the device's rotated logs go, the oldest first.
-    pub(super) fn make_room(
+    /// Tries `attempt`, which is told how many bytes of the device's own would go first: none, and those of its rotated logs where it
+    /// fails for that. Files that another process discarded are noticed before.
+    pub(super) fn check_room(
         &self,
         root: &Dir,
         device: Mac,
-        reclaim: Reclaim,
-        attempt: impl Fn(&mut Ledger) -> Result<(), Shortage>,
+        settings: &UploadsSettings,
+        attempt: impl Fn(&mut Ledger, u64) -> Result<(), Shortage>,
     ) -> Result<(), UploadError> {
-        let first = attempt(&mut self.ledger());
-        let Err(mut shortage) = first else { return Ok(()) };
+        let first = attempt(&mut self.ledger(), 0);
+        let Err(shortage) = first else { return Ok(()) };
+        self.recount(root, device, shortage)?;
+        let spare = self.rotated_bytes(device, settings);
+        let again = attempt(&mut self.ledger(), spare);
+        again.map_err(|shortage| UploadError::NoSpace(shortage.text()))
+    }
+
+    /// Tries `attempt` until it succeeds or nothing more can be done: files that another process discarded are noticed
+    /// first, then the device's rotated logs go, the oldest first. Before each try it is planned anew.
+    pub(super) fn make_room<P>(
+        &self,
+        root: &Dir,
+        device: Mac,
+        settings: &UploadsSettings,
+        plan: impl Fn() -> Result<P, UploadError>,
+        attempt: impl Fn(&mut Ledger, &P) -> Result<(), Shortage>,
+    ) -> Result<P, UploadError> {
+        let planned = plan()?;
+        let first = attempt(&mut self.ledger(), &planned);
+        let Err(shortage) = first else { return Ok(planned) };
         self.recount(root, device, shortage)?;
         loop {
-            let again = attempt(&mut self.ledger());
+            let planned = plan()?;
+            let again = attempt(&mut self.ledger(), &planned);
             match again {
-                Ok(()) => return Ok(()),
-                Err(still) => shortage = still,
+                Ok(()) => return Ok(planned),
+                Err(shortage) if !self.drop_oldest(root, device, settings)? => {
+                    return Err(UploadError::NoSpace(shortage.text()));
+                }
+                Err(_) => {}
             }
-            let oldest = self.ledger().oldest_rotated(device);
-            let (Reclaim::Rotated, Some(oldest)) = (reclaim, oldest) else {
-                return Err(UploadError::NoSpace(shortage.text()));
-            };
-            drop_rotated(root, &oldest)?;
-            self.ledger().put(device, &oldest, None);
         }
+    }
+
+    /// Drops the device's rotated logs, the oldest first, until the disk has `needed` bytes. Where all of them would not be enough,
+    /// they stay.
+    pub(super) fn make_free(
+        &self,
+        root: &Dir,
+        device: Mac,
+        settings: &UploadsSettings,
+        needed: u64,
+    ) -> Result<(), UploadError> {
+        self.check_free(root, device, settings, needed)?;
+        while self.free(root)? < needed && self.drop_oldest(root, device, settings)? {}
+        Ok(())
+    }
+
+    /// Whether the disk has `needed` bytes, or would without the device's rotated logs.
+    pub(super) fn check_free(
+        &self,
+        root: &Dir,
+        device: Mac,
+        settings: &UploadsSettings,
+        needed: u64,
+    ) -> Result<(), UploadError> {
+        let free = self.free(root)?;
+        if free >= needed || free.saturating_add(self.rotated_bytes(device, settings)) >= needed {
+            return Ok(());
+        }
+        Err(UploadError::NoSpace("the disk must keep free what it has left"))
+    }
+
+    fn free(&self, root: &Dir) -> Result<u64, UploadError> {
+        (self.free)(root).map_err(failed("ask for the free space"))
+    }
+
+    /// Drops the oldest rotated log of the device. Whether there was one.
+    fn drop_oldest(&self, root: &Dir, device: Mac, settings: &UploadsSettings) -> Result<bool, UploadError> {
+        let Some(oldest) = self.rotated(device, settings).max() else { return Ok(false) };
+        drop_rotated(root, &oldest.path)?;
+        self.ledger().put(device, &oldest.path, None);
+        Ok(true)
+    }
+
+    fn rotated_bytes(&self, device: Mac, settings: &UploadsSettings) -> u64 {
+        self.rotated(device, settings).map(|rotated| rotated.bytes).sum()
+    }
+
+    fn rotated(&self, device: Mac, settings: &UploadsSettings) -> impl Iterator<Item = Rotated> {
+        let files = self.ledger().files(device);
+        files.into_iter().filter_map(|(path, bytes)| Some(Rotated { times: settings.rotations(&path)?, path, bytes }))
     }
 
     /// Looks at the files again that the accounts tell of.

@@ -303,7 +303,7 @@ fn uploads_settings(directory: PathBuf, quota: u64) -> UploadsSettings {
         keep: 3,
         min_free: 0,
         durability: Durability::Cache,
-        case: Case::Exact,
+        rules: RuleSet::new(Vec::new(), Case::Exact).unwrap_or_else(|error| panic!("{error}")),
     }
 }
 

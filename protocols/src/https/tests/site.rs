@@ -213,7 +213,7 @@ fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) 
         keep: 3,
         min_free: 0,
         durability: Durability::Cache,
-        case: Case::Exact,
+        rules: RuleSet::new(Vec::new(), Case::Exact).unwrap_or_else(|error| panic!("{error}")),
     }));
     let roots = FilesSettings { root: directory.join("root"), shared: Vec::new(), case: Case::Exact };
     let devices = DevicesSettings { list: Vec::new(), file: Some(directory.join("devices.csv")), realm: "acme".into() };

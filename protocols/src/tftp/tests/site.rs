@@ -190,7 +190,7 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
         keep: 3,
         min_free: 0,
         durability: Durability::Disk,
-        case: Case::Exact,
+        rules: RuleSet::new(Vec::new(), Case::Exact).unwrap_or_else(|error| panic!("{error}")),
     }));
     uploads.prepare().unwrap();
     let files = FilesSettings { root, shared: Vec::new(), case: Case::Exact };

@@ -43,7 +43,7 @@ impl Bench {
             keep: 3,
             min_free: 0,
             durability: Durability::Cache,
-            case,
+            rules: Site::new(case).rules(),
         }));
         let settings = FilesSettings { root: at("root"), shared: vec![at("shared")], case };
         let files = Files::open_roots(settings, Arc::clone(&uploads)).unwrap_or_else(|error| panic!("{error}"));

@@ -87,6 +87,32 @@ fn rotated_logs_make_room_for_what_comes() {
 }
 
 #[test]
+fn logs_of_any_name_make_room_once_they_have_rotated_and_files_never_do() {
+    let bench = Bench::with(|settings| settings.device_quota = 120);
+    let (trace, file) = ("0004f2aabbcc-trace", "0004f2aabbcc-any-x.log.1");
+    assert_eq!(word(&bench.send(file, &[b'f'; 30], Target::Whole)), "created");
+    for _ in 0..4 {
+        assert!(bench.send(trace, &[b'x'; 16], Target::End).is_ok());
+    }
+    assert_eq!(bench.names().len(), 5);
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-1", &[b'y'; 40], Target::Whole)), "created");
+    assert_eq!(bench.names(), ["0004f2aabbcc-any-1", file, trace, "0004f2aabbcc-trace.1"]);
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-1", &[b'y'; 80], Target::Whole)), "no space");
+}
+
+#[test]
+fn a_rotation_counts_as_free_only_what_it_has_not_dropped_before() {
+    // Of 64 bytes logs may fill 56.
+    let bench = Bench::with(|settings| settings.device_quota = 64);
+    for byte in *b"abcd" {
+        assert!(bench.range(LOG, &[byte; 14], 0, None).is_ok());
+    }
+    assert_eq!(bench.names().len(), 4);
+    assert_eq!(word(&bench.range(LOG, &[b'e'; 30], 0, None)), "stored rotated");
+    assert_eq!(bench.names(), [LOG, "0004f2aabbcc-app.log.1"]);
+}
+
+#[test]
 fn a_log_that_begins_anew_where_no_room_is_for_both_takes_the_place_of_the_former() {
     let bench = Bench::with(|settings| settings.device_quota = 800);
     assert_eq!(word(&bench.send(LOG, &[b'x'; 650], Target::Whole)), "created");
@@ -160,6 +186,27 @@ fn the_disk_keeps_free_what_it_must() {
     let mut spool = begin(None).unwrap_or_else(|error| panic!("{error}"));
     let refused = (0..16).find(|_| spool.write(&vec![0; 256 * 1024]).is_err());
     assert_eq!(refused, Some(3));
+}
+
+#[test]
+fn where_the_disk_is_short_rotated_logs_go_first_if_that_is_enough() {
+    let mut bench = Bench::with(|settings| settings.min_free = 1000);
+    // What is left of 1,200 bytes.
+    bench.free(|root| {
+        let sizes = root.entries()?.map(|entry| entry?.metadata().map(|facts| facts.len()));
+        Ok(1200 - sizes.sum::<io::Result<u64>>()?)
+    });
+    for byte in *b"abcd" {
+        assert!(bench.range(LOG, &[byte; 40], 0, None).is_ok());
+    }
+    assert_eq!(bench.names().len(), 4);
+    let permit = bench.site.permit(DEVICE, Operation::Write, SETTINGS);
+    assert!(matches!(bench.uploads.begin(permit, Some(161)), Err(UploadError::NoSpace(_))));
+    assert_eq!(bench.names().len(), 4, "none goes in vain");
+    assert_eq!(word(&bench.send(SETTINGS, &[b's'; 100], Target::Whole)), "created");
+    assert_eq!(bench.names(), [LOG, "0004f2aabbcc-app.log.1", SETTINGS]);
+    assert_eq!(word(&bench.send(LOG, &[b'e'; 20], Target::End)), "stored");
+    assert_eq!(bench.names(), [LOG, SETTINGS]);
 }
 
 #[test]

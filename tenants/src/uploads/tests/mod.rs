@@ -37,7 +37,7 @@ fn settings(directory: PathBuf) -> UploadsSettings {
         keep: 3,
         min_free: 0,
         durability: Durability::Cache,
-        case: Case::Exact,
+        rules: Site::new(Case::Exact).rules(),
     }
 }
 
@@ -56,7 +56,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let mut settings = settings(folder.path().join("uploads/acme"));
         change(&mut settings);
-        Self { folder, site: Site::new(settings.case), uploads: Uploads::new(settings) }
+        Self { folder, site: Site::new(settings.case()), uploads: Uploads::new(settings) }
     }
 
     /// The disk says that so much of it is free.

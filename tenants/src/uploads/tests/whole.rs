@@ -52,7 +52,7 @@ fn all_spellings_of_a_device_are_one_upload() {
     assert_eq!(word(&bench.send("0004F2AABBCC-app.log", b"a", Target::Whole)), "created");
     assert_eq!(word(&bench.send("0004f2AAbbcc-app.log", b"b", Target::End)), "stored");
     assert_eq!(bench.read(LOG), "ab");
-    let bench = Bench::with(|settings| settings.case = Case::Ignore);
+    let bench = Bench::with(|settings| settings.rules = Site::new(Case::Ignore).rules());
     assert_eq!(word(&bench.send("Logs/0004F2AABBCC-App.log", b"a", Target::Whole)), "created");
     assert_eq!(word(&bench.send("logs/0004f2aabbcc-app.LOG", b"b", Target::End)), "stored");
     assert_eq!(bench.read(&format!("logs/{LOG}")), "ab");
@@ -205,4 +205,34 @@ fn neighbours_do_not_share_an_upload() {
     let spool = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(word(&spool.apply(Target::Whole)), "created");
     assert_eq!(bench.names(), [LOG, "0004f2ddeeff-app.log"]);
+}
+
+#[test]
+fn a_folder_that_is_removed_or_replaced_is_made_and_counted_anew() {
+    let bench = Bench::with(|settings| settings.device_quota = 800);
+    let (name, other) = ("0004f2aabbcc-any-1", bench.directory().with_extension("old"));
+    assert_eq!(word(&bench.send(name, &[b'x'; 700], Target::Whole)), "created");
+    fs::remove_dir_all(bench.directory()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(word(&bench.send(name, &[b'y'; 600], Target::Whole)), "created");
+    let permit = bench.site.permit(DEVICE, Operation::Write, name);
+    let mut under_way = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    assert!(under_way.write(b"late").is_ok());
+    fs::rename(bench.directory(), &other).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-2", &[b'z'; 700], Target::Whole)), "created");
+    assert!(matches!(under_way.apply(Target::Whole), Err(UploadError::Io { .. })), "nobody would read it");
+    assert_eq!(fs::read(other.join(name)).map(|bytes| bytes.len()).ok(), Some(600));
+    assert_eq!(bench.names(), ["0004f2aabbcc-any-2"]);
+}
+
+#[test]
+fn a_rotation_that_was_killed_half_way_leaves_no_second_name() {
+    let bench = Bench::new();
+    let (log, first) = ("0004f2aabbcc-app.log", "0004f2aabbcc-app.log.1");
+    assert_eq!(word(&bench.send(log, b"one", Target::Whole)), "created");
+    let path = |name: &str| bench.directory().join(name);
+    fs::hard_link(path(log), path(first)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(word(&bench.send(log, b"two", Target::End)), "stored");
+    assert_eq!((bench.read(log).as_str(), bench.read(first).as_str()), ("onetwo", "-"));
+    assert_eq!(word(&bench.range(log, b"new", 0, None)), "stored rotated");
+    assert_eq!((bench.read(log).as_str(), bench.read(first).as_str()), ("new", "onetwo"));
 }
