@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use provost_core::{Mac, Operation};
+use provost_core::{Mac, Operation, Protocol};
 
 /// Where the configuration is looked for.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/provost/provost.toml";
@@ -366,68 +366,61 @@ pub(crate) enum Generated {
     Completions,
 }
 
+/// What a method does with its path.
+#[derive(Debug, Clone, Copy)]
+enum Does {
+    Read,
+    Write,
+    List,
+}
+
 impl Method {
+    /// Its name on the wire, the protocol that it is spoken in (http stands for https, too), and what it does.
+    const fn row(self) -> (&'static str, Protocol, Does) {
+        match self {
+            Self::Get => ("GET", Protocol::Http, Does::Read),
+            Self::Head => ("HEAD", Protocol::Http, Does::Read),
+            Self::Put => ("PUT", Protocol::Http, Does::Write),
+            Self::Rrq => ("RRQ", Protocol::Tftp, Does::Read),
+            Self::Wrq => ("WRQ", Protocol::Tftp, Does::Write),
+            Self::Retr => ("RETR", Protocol::Ftp, Does::Read),
+            Self::Stor => ("STOR", Protocol::Ftp, Does::Write),
+            Self::Appe => ("APPE", Protocol::Ftp, Does::Write),
+            Self::Size => ("SIZE", Protocol::Ftp, Does::Read),
+            Self::Mdtm => ("MDTM", Protocol::Ftp, Does::Read),
+            Self::List => ("LIST", Protocol::Ftp, Does::List),
+            Self::Nlst => ("NLST", Protocol::Ftp, Does::List),
+            Self::Mlsd => ("MLSD", Protocol::Ftp, Does::List),
+            Self::Mlst => ("MLST", Protocol::Ftp, Does::List),
+            Self::Stat => ("STAT", Protocol::Ftp, Does::List),
+        }
+    }
+
     /// Its name on the wire.
     pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Put => "PUT",
-            Self::Rrq => "RRQ",
-            Self::Wrq => "WRQ",
-            Self::Retr => "RETR",
-            Self::Stor => "STOR",
-            Self::Appe => "APPE",
-            Self::Size => "SIZE",
-            Self::Mdtm => "MDTM",
-            Self::List => "LIST",
-            Self::Nlst => "NLST",
-            Self::Mlsd => "MLSD",
-            Self::Mlst => "MLST",
-            Self::Stat => "STAT",
-        }
+        self.row().0
     }
 
     /// What the ladder is asked.
     pub(crate) const fn operation(self) -> Operation {
-        match self {
-            Self::Get
-            | Self::Head
-            | Self::Rrq
-            | Self::Retr
-            | Self::Size
-            | Self::Mdtm
-            | Self::List
-            | Self::Nlst
-            | Self::Mlsd
-            | Self::Mlst
-            | Self::Stat => Operation::Read,
-            Self::Put | Self::Wrq | Self::Stor | Self::Appe => Operation::Write,
+        match self.row().2 {
+            Does::Read | Does::List => Operation::Read,
+            Does::Write => Operation::Write,
         }
     }
 
     /// Whether it belongs to the protocol.
-    pub(crate) const fn belongs_to(self, protocol: provost_core::Protocol) -> bool {
-        use provost_core::Protocol;
-        match self {
-            Self::Get | Self::Head | Self::Put => matches!(protocol, Protocol::Https | Protocol::Http),
-            Self::Rrq | Self::Wrq => matches!(protocol, Protocol::Tftp),
-            Self::Retr
-            | Self::Stor
-            | Self::Appe
-            | Self::Size
-            | Self::Mdtm
-            | Self::List
-            | Self::Nlst
-            | Self::Mlsd
-            | Self::Mlst
-            | Self::Stat => matches!(protocol, Protocol::Ftp),
-        }
+    pub(crate) fn belongs_to(self, protocol: Protocol) -> bool {
+        let spoken_in = match protocol {
+            Protocol::Https | Protocol::Http => Protocol::Http,
+            Protocol::Tftp | Protocol::Ftp => protocol,
+        };
+        self.row().1 == spoken_in
     }
 
     /// Whether it is answered with a list.
     pub(crate) const fn lists(self) -> bool {
-        matches!(self, Self::List | Self::Nlst | Self::Mlsd | Self::Mlst | Self::Stat)
+        matches!(self.row().2, Does::List)
     }
 }
 

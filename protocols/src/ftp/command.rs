@@ -46,6 +46,21 @@ pub(super) const VERBS: [(&str, Verb); 51] = [
 const REFUSED: [&str; 12] =
     ["ADAT", "AVBL", "CONF", "ENC", "HOST", "LANG", "LPRT", "LPSV", "MFCT", "MFF", "MFMT", "MIC"];
 
+/// What a verb has to have before it, and what stands behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Is about TLS, and answered before it and before login.
+    Tls,
+    /// Is answered before TLS and before login.
+    Open,
+    /// Logs in, or shows a secret for that: where TLS is demanded, only behind it.
+    Login,
+    /// Needs a login.
+    Session,
+    /// Needs a login, and has a path behind it.
+    Path,
+}
+
 /// One command. Its argument may be a password and is not printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Command {
@@ -81,88 +96,42 @@ impl Verb {
 
     /// Whether its argument is a path.
     pub(super) const fn names_path(self) -> bool {
-        matches!(
-            self,
-            Self::Cwd
-                | Self::Mkd
-                | Self::Rmd
-                | Self::Dele
-                | Self::Rnfr
-                | Self::Rnto
-                | Self::Retr
-                | Self::Size
-                | Self::Mdtm
-                | Self::Stor
-                | Self::Appe
-                | Self::Stou
-                | Self::List
-                | Self::Nlst
-                | Self::Mlsd
-                | Self::Mlst
-        )
+        matches!(self.kind(), Kind::Path)
     }
 
     /// Whether it is about TLS, and unknown to a listener without.
     pub(super) const fn is_of_tls(self) -> bool {
-        matches!(self, Self::Auth | Self::Pbsz | Self::Prot | Self::Ccc)
+        matches!(self.kind(), Kind::Tls)
     }
 
     /// Whether it is answered before TLS where the listener demands that.
     pub(super) const fn needs_no_tls(self) -> bool {
-        self.needs_no_login() && !matches!(self, Self::User | Self::Pass | Self::Acct)
+        match self.kind() {
+            Kind::Tls | Kind::Open => true,
+            Kind::Login | Kind::Session | Kind::Path => false,
+        }
     }
 
     /// Whether it is answered before login.
     pub(super) const fn needs_no_login(self) -> bool {
+        match self.kind() {
+            Kind::Tls | Kind::Open | Kind::Login => true,
+            Kind::Session | Kind::Path => false,
+        }
+    }
+
+    #[rustfmt::skip]
+    const fn kind(self) -> Kind {
         match self {
-            Self::User
-            | Self::Pass
-            | Self::Acct
-            | Self::Rein
-            | Self::Quit
-            | Self::Feat
-            | Self::Help
-            | Self::Noop
-            | Self::Syst
-            | Self::Opts
-            | Self::Auth
-            | Self::Pbsz
-            | Self::Prot
-            | Self::Ccc
-            | Self::Clnt
-            | Self::Refused
-            | Self::Unknown => true,
-            Self::Smnt
-            | Self::Pwd
-            | Self::Cwd
-            | Self::Cdup
-            | Self::Mkd
-            | Self::Rmd
-            | Self::Dele
-            | Self::Rnfr
-            | Self::Rnto
-            | Self::Type
-            | Self::Mode
-            | Self::Stru
-            | Self::Allo
-            | Self::Rest
-            | Self::Pasv
-            | Self::Epsv
-            | Self::Port
-            | Self::Eprt
-            | Self::Retr
-            | Self::Size
-            | Self::Mdtm
-            | Self::Stor
-            | Self::Appe
-            | Self::Stou
-            | Self::List
-            | Self::Nlst
-            | Self::Mlsd
-            | Self::Mlst
-            | Self::Abor
-            | Self::Stat
-            | Self::Site => false,
+            Self::Auth | Self::Pbsz | Self::Prot | Self::Ccc => Kind::Tls,
+            Self::Rein | Self::Quit | Self::Feat | Self::Help | Self::Noop | Self::Syst | Self::Opts | Self::Clnt
+            | Self::Refused | Self::Unknown => Kind::Open,
+            Self::User | Self::Pass | Self::Acct => Kind::Login,
+            Self::Smnt | Self::Pwd | Self::Cdup | Self::Type | Self::Mode | Self::Stru | Self::Allo | Self::Rest
+            | Self::Pasv | Self::Epsv | Self::Port | Self::Eprt | Self::Abor | Self::Stat | Self::Site => Kind::Session,
+            Self::Cwd | Self::Mkd | Self::Rmd | Self::Dele | Self::Rnfr | Self::Rnto | Self::Retr | Self::Size
+            | Self::Mdtm | Self::Stor | Self::Appe | Self::Stou | Self::List | Self::Nlst | Self::Mlsd
+            | Self::Mlst => Kind::Path,
         }
     }
 }
