@@ -251,6 +251,14 @@ impl Client {
         self.next_code().await
     }
 
+    /// Begins to store a file and sends these bytes of it, over the data connection that is returned.
+    pub(super) async fn begin_store(&mut self, path: &str, bytes: &[u8]) -> TcpStream {
+        let mut data = self.data().await;
+        assert_eq!(self.code(&format!("STOR {path}")).await, 150);
+        data.write_all(bytes).await.unwrap();
+        data
+    }
+
     /// Sends the last byte as urgent data, as clients do with ABOR.
     pub(super) fn send_urgently(&mut self, bytes: &[u8]) {
         let socket = socket2::SockRef::from(self.stream.get_ref());

@@ -1,10 +1,11 @@
 //! Sessions over loopback, byte by byte.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod downloads;
 mod harness;
 mod logins;
 mod sessions;
-mod transfers;
+mod uploads;
 
 /// A listed device.
 const OWN: &str = "0004f2aabbcc";

@@ -1,10 +1,10 @@
-//! Data connections: RETR, STOR, APPE, lists, ABOR.
+//! What phones fetch: RETR and lists; the ways to a data connection; and what is said while one is in use.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use provost_tenants::{FtpSettings, Limits};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::harness::{Options, Server, accept, connect_as, read_to_end};
@@ -160,170 +160,6 @@ async fn a_peer_that_never_connects_or_never_reads_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_upload_that_drips_is_given_up_though_it_never_stalls() {
-    let stall = Duration::from_millis(400);
-    let limits = Limits { stall, least_rate: 1 << 20, ..Limits::default() };
-    let server = Server::with(Options { limits, ..Options::default() });
-    let mut client = server.session_of(OWN, "own-secret").await;
-    let mut data = client.data().await;
-    assert_eq!(client.code(&format!("STOR {OWN}-app.log")).await, 150);
-    while data.write_all(b"x").await.is_ok() {
-        tokio::time::sleep(stall / 20).await;
-    }
-    assert_eq!(client.next_code().await, 426);
-    assert!(server.records().await.contains("reason=data_stalled"));
-}
-
-#[tokio::test]
-async fn uploads_are_stored_before_they_are_answered() {
-    let server = Server::start();
-    let mut client = server.session_of(OWN, "own-secret").await;
-    let phone = format!("{OWN}-phone.cfg");
-    let app_log = format!("{OWN}-app.log");
-    assert_eq!(client.store(&format!("STOR {phone}"), b"first").await, 226);
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
-    let long = vec![3; 1_000_000];
-    assert_eq!(client.store(&format!("STOR {phone}"), &long).await, 226);
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, long));
-    assert_eq!(client.store(&format!("STOR {phone}"), b"").await, 226);
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, Vec::new()));
-    assert_eq!(client.store(&format!("APPE {app_log}"), b"one ").await, 226);
-    assert_eq!(client.store(&format!("APPE {app_log}"), b"two ").await, 226);
-    assert_eq!(client.ask(&format!("SIZE {app_log}")).await, "213 8\r\n");
-    assert_eq!(client.code("REST 8").await, 350);
-    assert_eq!(client.store(&format!("STOR {app_log}"), b"three").await, 226);
-    assert_eq!(client.fetch(&format!("RETR {app_log}")).await, (226, b"one two three".to_vec()));
-    assert_eq!(client.code("TYPE A").await, 200);
-    assert_eq!(client.store(&format!("STOR {phone}"), b"a\r\nb\r\n").await, 226);
-    assert_eq!(client.code("REST 3").await, 350);
-    assert_eq!(client.store(&format!("STOR {phone}"), b"x").await, 554);
-    assert_eq!(client.code("TYPE I").await, 200);
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"a\nb\n".to_vec()));
-    assert_eq!(client.code("REST 100").await, 350);
-    assert_eq!(client.store(&format!("STOR {phone}"), b"x").await, 554, "settings have no gaps");
-}
-
-#[tokio::test]
-async fn an_upload_over_the_quota_is_552_and_leaves_what_was_there() {
-    let server = Server::with(Options { quota: 1 << 20, ..Options::default() });
-    let mut client = server.session_of(OWN, "own-secret").await;
-    let phone = format!("{OWN}-phone.cfg");
-    assert_eq!(client.store(&format!("STOR {phone}"), b"first").await, 226);
-    let mut data = client.data().await;
-    assert_eq!(client.code(&format!("STOR {phone}")).await, 150);
-    // The server may reset the data connection before it has all.
-    let _ = data.write_all(&vec![0; 4 << 20]).await;
-    drop(data);
-    assert_eq!(client.next_code().await, 552);
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
-}
-
-#[tokio::test]
-async fn an_upload_that_breaks_off_leaves_what_was_there() {
-    let server = Server::start();
-    let phone = format!("{OWN}-phone.cfg");
-    let mut client = server.session_of(OWN, "own-secret").await;
-    assert_eq!(client.store(&format!("STOR {phone}"), b"first").await, 226);
-
-    let mut data = client.data().await;
-    assert_eq!(client.code(&format!("STOR {phone}")).await, 150);
-    data.write_all(b"second, and then a reset").await.unwrap();
-    socket2::SockRef::from(&data).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(data);
-    assert_eq!(client.next_code().await, 426);
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
-
-    let mut data = client.data().await;
-    assert_eq!(client.code(&format!("STOR {phone}")).await, 150);
-    data.write_all(b"third, and then ABOR").await.unwrap();
-    assert_eq!(client.code("ABOR").await, 426);
-    assert_eq!(client.next_code().await, 226);
-    drop(data);
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
-
-    let mut doomed = server.session_of(OWN, "own-secret").await;
-    let mut data = doomed.data().await;
-    assert_eq!(doomed.code(&format!("STOR {phone}")).await, 150);
-    data.write_all(b"fourth, and then the client is killed").await.unwrap();
-    drop(doomed);
-    assert!(read_to_end(data).await.is_err(), "the server resets the data connection");
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"first".to_vec()));
-    let records = server.records().await;
-    for reason in ["data_broken", "abort", "control_lost"] {
-        assert_eq!(records.matches(&format!("reason={reason}")).count(), 1, "{reason}: {records}");
-    }
-}
-
-#[tokio::test]
-async fn an_upload_of_a_client_that_is_killed_is_not_complete() {
-    let server = Server::start();
-    let phone = format!("{OWN}-phone.cfg");
-    for _ in 0..20 {
-        let mut doomed = server.session_of(OWN, "own-secret").await;
-        let mut data = doomed.data().await;
-        assert_eq!(doomed.code(&format!("STOR {phone}")).await, 150);
-        data.write_all(b"a part").await.unwrap();
-        // As the system does it: both are closed, in the order in which they were opened.
-        drop((doomed, data));
-    }
-    let mut client = server.session_of(OWN, "own-secret").await;
-    while server.records().await.matches("method=STOR").count() < 20 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await.0, 550);
-    assert_eq!(server.records().await.matches("reason=control_lost").count(), 20);
-}
-
-#[tokio::test]
-async fn an_upload_of_a_client_that_is_killed_with_commands_behind_it_is_not_complete_and_one_that_takes_leave_is() {
-    let server = Server::start();
-    let phone = format!("{OWN}-phone.cfg");
-    let mut client = server.session_of(OWN, "own-secret").await;
-    assert_eq!(client.store(&format!("STOR {phone}"), b"stands").await, 226);
-    let commands = "SYST\r\n".repeat(20);
-    for number in 1..=20 {
-        let mut doomed = server.session_of(OWN, "own-secret").await;
-        let mut data = doomed.data().await;
-        assert_eq!(doomed.code(&format!("STOR {phone}")).await, 150);
-        data.write_all(b"a part").await.unwrap();
-        doomed.send(commands.as_bytes()).await;
-        drop((doomed, data));
-        while server.records().await.matches("method=STOR").count() <= number {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"stands".to_vec()));
-    }
-    let mut leaving = server.session_of(OWN, "own-secret").await;
-    let mut data = leaving.data().await;
-    assert_eq!(leaving.code(&format!("STOR {phone}")).await, 150);
-    data.write_all(b"whole").await.unwrap();
-    leaving.send(b"SYST\r\nQUIT\r\n").await;
-    drop((leaving, data));
-    while server.records().await.matches("outcome=stored").count() < 2 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(client.fetch(&format!("RETR {phone}")).await, (226, b"whole".to_vec()));
-}
-
-#[tokio::test]
-async fn an_upload_of_a_client_that_takes_leave_behind_it_and_waits_for_nothing_is_stored() {
-    let server = Server::start();
-    for number in 1..=20 {
-        let mut client = server.session_of(OWN, "own-secret").await;
-        let mut data = client.data().await;
-        assert_eq!(client.code(&format!("STOR {OWN}-phone.cfg")).await, 150);
-        data.write_all(b"whole").await.unwrap();
-        drop(data);
-        client.send(b"QUIT\r\n").await;
-        drop(client);
-        while server.records().await.matches("method=STOR").count() < number {
-            tokio::task::yield_now().await;
-        }
-    }
-    assert_eq!(server.records().await.matches("outcome=stored").count(), 20);
-}
-
-#[tokio::test]
 async fn transfers_that_are_withdrawn_are_recorded_with_the_bytes_that_passed() {
     let server = Server::start();
     server.provide("large.bin", &vec![7; LARGE]);
@@ -332,9 +168,7 @@ async fn transfers_that_are_withdrawn_are_recorded_with_the_bytes_that_passed() 
     assert_eq!(reader.code("RETR large.bin").await, 150);
     data.read_exact(&mut [0; 4096]).await.unwrap();
     let mut writer = server.session_of(OWN, "own-secret").await;
-    let mut upload = writer.data().await;
-    assert_eq!(writer.code(&format!("STOR {OWN}-app.log")).await, 150);
-    upload.write_all(b"a part").await.unwrap();
+    let _upload = writer.begin_store(&format!("{OWN}-app.log"), b"a part").await;
     while !writer.ask("STAT").await.starts_with("213 6 bytes") {}
     server.withdraw();
     assert_eq!((reader.reply().await, writer.reply().await), (String::new(), String::new()));
@@ -477,22 +311,6 @@ async fn a_pattern_in_the_last_segment_picks_names_that_the_folder_shows() {
     let status = anyone.ask("STAT *.cfg").await;
     assert!(status.contains(" sip.cfg\r\n") && !status.contains("site.xml"), "{status}");
     assert!(server.records().await.contains("method=NLST path=/logs/ outcome=listed"));
-}
-
-#[tokio::test]
-async fn a_stranger_s_log_makes_no_folder_in_the_way_of_settings() {
-    let server = Server::start();
-    let mut anyone = server.session().await;
-    for (name, code) in [
-        (format!("{OWN}-phone.cfg/{OWN}.log"), 553),
-        (format!("logs/{OWN}-app.log.1/{OWN}.log"), 553),
-        (format!("{OWN}/{OWN}-app.log"), 226),
-        (format!("logs/{OWN}-app.log"), 226),
-    ] {
-        assert_eq!(anyone.store(&format!("STOR {name}"), b"log").await, code, "{name}");
-    }
-    let mut device = server.session_of(OWN, "own-secret").await;
-    assert_eq!(device.store(&format!("STOR {OWN}-phone.cfg"), b"settings").await, 226);
 }
 
 #[tokio::test]
