@@ -58,6 +58,11 @@ const REST: Duration = Duration::from_millis(100);
 /// The requests that stand in their tenant's queue before they are looked at.
 const BEGINS: usize = 2 * BATCH;
 
+/// One place of the tenant's in so many is kept from peers that have not answered, whose addresses may be forged: the oldest of them
+/// gives way to the next one. The rest holds the 5,000 phones of one site that ask at once, and one that is there answers long before
+/// so many others have asked.
+const KEPT_FROM_UNANSWERED: usize = 4;
+
 /// What the transfers of one listener have in common.
 struct Shared {
     front: Arc<Front>,
@@ -155,9 +160,6 @@ fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagra
 
 /// A place for a new transfer, unless the request belongs to one that is running or the peer is turned away. Both are
 /// met with silence: a phone that may be served asks again.
-///
-/// Peers that have not answered, whose addresses may be forged, leave a quarter of the tenant's places to others: the oldest of them gives
-/// way to the next one. One that is there answers long before so many others have asked.
 fn place(shared: &Shared, datagram: &Datagram<'_>, request: &Request) -> Option<Slot> {
     match shared.table.arrive(datagram.peer, datagram.bytes, datagram.arrived) {
         Arrival::Repeated => None,
@@ -168,7 +170,7 @@ fn place(shared: &Shared, datagram: &Datagram<'_>, request: &Request) -> Option<
 fn slot(shared: &Shared, client: ClientAddr, request: &Request) -> Option<Slot> {
     let slot = shared.front.admit_for(client, (request.method(), request.name.as_slice())).ok()?;
     let places = shared.front.limits().connections;
-    shared.front.shares().unanswered.make_room(places - places / 4);
+    shared.front.shares().unanswered.make_room(places - places / KEPT_FROM_UNANSWERED);
     Some(slot)
 }
 
