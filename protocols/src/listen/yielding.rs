@@ -4,7 +4,7 @@
 //! whoever forges never answers. So what such places are for ends, when there are too many of it, in the order in which it came. A
 //! peer that is there has answered long before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Formatter};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -23,6 +23,8 @@ pub(crate) struct Yielding(Mutex<State>);
 struct State {
     next: u64,
     by_age: BTreeMap<u64, (Source, Weak<dyn GiveWay>)>,
+    /// The same by source and age: a refusal looks for one of its source, and those of thousands may stand there.
+    by_source: BTreeSet<(Source, u64)>,
 }
 
 /// One that gives way, as long as this is not dropped.
@@ -39,6 +41,7 @@ impl Yielding {
         let number = state.next;
         state.next += 1;
         state.by_age.insert(number, (source, one));
+        state.by_source.insert((source, number));
         Yields { yielding: Arc::clone(self), number }
     }
 
@@ -46,27 +49,42 @@ impl Yielding {
     pub(crate) fn make_room(&self, most: usize) {
         let mut state = self.state();
         let surplus = state.by_age.len().saturating_sub(most.saturating_sub(1));
-        let oldest: Vec<_> = std::iter::from_fn(|| state.by_age.pop_first()).take(surplus).collect();
+        let oldest: Vec<_> = std::iter::from_fn(|| state.take_oldest()).take(surplus).collect();
         drop(state);
-        for (_, (_, one)) in oldest {
-            tell(&one);
-        }
+        oldest.iter().for_each(tell);
     }
 
     /// Ends the oldest of one source, or else of any.
     pub(crate) fn end_one(&self, source: Source) {
         let mut state = self.state();
-        let of_source = state.by_age.iter().find(|(_, (of, _))| *of == source).map(|(number, _)| *number);
-        let number = of_source.or_else(|| state.by_age.keys().next().copied());
-        let ended = number.and_then(|number| state.by_age.remove(&number));
+        let ended = match state.oldest_of(source) {
+            Some(number) => state.take(number),
+            None => state.take_oldest(),
+        };
         drop(state);
-        if let Some((_, one)) = ended {
-            tell(&one);
-        }
+        ended.iter().for_each(tell);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn oldest_of(&self, source: Source) -> Option<u64> {
+        self.by_source.range((source, 0)..=(source, u64::MAX)).next().map(|(_, number)| *number)
+    }
+
+    fn take(&mut self, number: u64) -> Option<Weak<dyn GiveWay>> {
+        let (source, one) = self.by_age.remove(&number)?;
+        self.by_source.remove(&(source, number));
+        Some(one)
+    }
+
+    fn take_oldest(&mut self) -> Option<Weak<dyn GiveWay>> {
+        let (number, (source, one)) = self.by_age.pop_first()?;
+        self.by_source.remove(&(source, number));
+        Some(one)
     }
 }
 
@@ -78,7 +96,7 @@ fn tell(one: &Weak<dyn GiveWay>) {
 
 impl Drop for Yields {
     fn drop(&mut self) {
-        let gone = self.yielding.state().by_age.remove(&self.number);
+        let gone = self.yielding.state().take(self.number);
         // Whoever drops it holds nothing of ours.
         drop(gone);
     }
@@ -150,5 +168,28 @@ mod tests {
         assert_eq!(bench.ended(), [1]);
         bench.yielding.end_one(source(3));
         assert_eq!(bench.ended(), [0, 1]);
+    }
+
+    #[test]
+    fn both_orders_hold_the_same_ones_however_they_leave() {
+        let mut bench = Bench::new(&[1, 2, 1, 2, 3, 1]);
+        let source = |last: u8| Source::from(IpAddr::from([10, 0, 0, last]));
+        let held = |bench: &Bench| {
+            let state = bench.yielding.state();
+            let by_age: BTreeSet<_> = state.by_age.iter().map(|(number, (source, _))| (*source, *number)).collect();
+            assert_eq!(by_age, state.by_source);
+            by_age.into_iter().map(|(_, number)| number).collect::<BTreeSet<_>>()
+        };
+        bench.yielding.make_room(6);
+        assert_eq!(held(&bench), BTreeSet::from([1, 2, 3, 4, 5]), "the oldest made room");
+        bench.yielding.end_one(source(1));
+        assert_eq!(held(&bench), BTreeSet::from([1, 3, 4, 5]), "the oldest of its source");
+        bench.yielding.end_one(source(9));
+        assert_eq!(held(&bench), BTreeSet::from([3, 4, 5]), "of none of its source, the oldest of all");
+        // Who was told leaves later, and takes nobody with it.
+        bench.all.drain(..3);
+        assert_eq!(held(&bench), BTreeSet::from([3, 4, 5]));
+        bench.all.clear();
+        assert_eq!(held(&bench), BTreeSet::new());
     }
 }
