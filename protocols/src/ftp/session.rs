@@ -232,13 +232,8 @@ impl Session {
     async fn answer(&mut self, command: Command) -> Result<Option<Reply>, End> {
         let Command { verb, argument } = command;
         let argument = argument.as_slice();
-        if !verb.needs_no_tls() && self.lacks_tls() {
-            self.came_too_early(verb, argument, "tls_required");
-            return Ok(Some(Reply::TLS_FIRST));
-        }
-        if self.login != Login::In && !verb.needs_no_login() {
-            self.came_too_early(verb, argument, "login_required");
-            return Ok(Some(Reply::LOGIN_FIRST));
+        if let Some(reply) = self.refuse_early(verb, argument) {
+            return Ok(Some(reply));
         }
         Ok(Some(match verb {
             Verb::Auth => return Box::pin(self.auth(argument)).await,
@@ -286,6 +281,19 @@ impl Session {
             Verb::Noop | Verb::Clnt => Reply::OK,
             Verb::Unknown => Reply::NOT_UNDERSTOOD,
         }))
+    }
+
+    /// What a command is told that comes before TLS or before login, where it needs that.
+    fn refuse_early(&mut self, verb: Verb, argument: &[u8]) -> Option<Reply> {
+        if !verb.needs_no_tls() && self.lacks_tls() {
+            self.came_too_early(verb, argument, "tls_required");
+            return Some(Reply::TLS_FIRST);
+        }
+        if self.login != Login::In && !verb.needs_no_login() {
+            self.came_too_early(verb, argument, "login_required");
+            return Some(Reply::LOGIN_FIRST);
+        }
+        None
     }
 
     /// Begins the record of a command that is about a file or a folder.

@@ -18,7 +18,7 @@ use super::request_body::{Leftover, RequestBody};
 use super::respond::{self, Answer, Stop};
 use super::target::{self, TargetError};
 use super::{credentials, put};
-use crate::front::Front;
+use crate::front::{Exchange, Front};
 
 /// The longest method in a record, in characters.
 const MAX_METHOD: usize = 32;
@@ -68,28 +68,7 @@ async fn route(
     if let Some(agent) = request.headers.get(USER_AGENT) {
         exchange.agent(agent.as_bytes());
     }
-    if let Err(error) = form {
-        // Where it ends, or whether its body comes, is not known for certain.
-        return Err(respond::rejected(exchange, &peer, error.status(), error.code(), error).closing());
-    }
-    let method = Served::of(&request.method);
-    if let (Some(_), Err(error @ TargetError::NotAPath)) = (&method, &decoded) {
-        // Before the host: a path without its slash looks like one.
-        return Err(respond::rejected(exchange, &peer, StatusCode::BAD_REQUEST, error.code(), error));
-    }
-    let server_name = peer.security.server_name();
-    if let Err(error) = host::check(&request, server_name, |host| front.answers_to(host, server_name)) {
-        let stop = respond::rejected(exchange, &peer, host_status(error), error.code(), error);
-        return Err(match error {
-            // Who errs here has lost count of its requests, or speaks through something that has: what follows is not read.
-            HostError::Missing | HostError::Several | HostError::Malformed => stop.closing(),
-            HostError::Misdirected => stop,
-        });
-    }
-    let Some(method) = method else { return Err(respond::method_not_allowed(exchange, &peer)) };
-    if let Err(error) = decoded {
-        return Err(respond::rejected(exchange, &peer, StatusCode::BAD_REQUEST, error.code(), error));
-    }
+    let (exchange, method) = well_formed(&front, &peer, exchange, form, &request, decoded.err())?;
     let tenant = Arc::clone(exchange.tenant());
     let credentials = credentials::read(&request.headers);
     if let Credentials::Digest(digest) = &credentials
@@ -112,6 +91,41 @@ async fn route(
         // It takes more memory than a GET, which has no room for it.
         Served::Put => Box::pin(put::put(front, peer, shown, exchange, request.headers, body)).await,
     }
+}
+
+/// The method of a request whose form holds: its framing, its path, its host and its method, in the order in which a peer learns what
+/// is wrong with it.
+fn well_formed(
+    front: &Front,
+    peer: &Peer,
+    exchange: Exchange,
+    form: Result<(), FramingError>,
+    request: &Parts,
+    malformed: Option<TargetError>,
+) -> Result<(Exchange, Served), Stop> {
+    if let Err(error) = form {
+        // Where it ends, or whether its body comes, is not known for certain.
+        return Err(respond::rejected(exchange, peer, error.status(), error.code(), error).closing());
+    }
+    let method = Served::of(&request.method);
+    if let (Some(_), Some(error @ TargetError::NotAPath)) = (&method, malformed) {
+        // Before the host: a path without its slash looks like one.
+        return Err(respond::rejected(exchange, peer, StatusCode::BAD_REQUEST, error.code(), error));
+    }
+    let server_name = peer.security.server_name();
+    if let Err(error) = host::check(request, server_name, |host| front.answers_to(host, server_name)) {
+        let stop = respond::rejected(exchange, peer, host_status(error), error.code(), error);
+        return Err(match error {
+            // Who errs here has lost count of its requests, or speaks through something that has: what follows is not read.
+            HostError::Missing | HostError::Several | HostError::Malformed => stop.closing(),
+            HostError::Misdirected => stop,
+        });
+    }
+    let Some(method) = method else { return Err(respond::method_not_allowed(exchange, peer)) };
+    if let Some(error) = malformed {
+        return Err(respond::rejected(exchange, peer, StatusCode::BAD_REQUEST, error.code(), error));
+    }
+    Ok((exchange, method))
 }
 
 /// The methods that there are.
