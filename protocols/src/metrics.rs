@@ -27,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::listen;
 use crate::server::Status;
 
 /// Connections at once. A monitoring system has one or two; past them the oldest gives way, so that silent ones keep nobody out.
@@ -35,8 +36,6 @@ const CONNECTIONS: usize = 64;
 const HEADER: Duration = Duration::from_secs(5);
 /// For a connection altogether: a scrape is one request.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long accepting rests after an error.
-const REST: Duration = Duration::from_millis(100);
 
 /// Where metrics are told.
 #[derive(Debug)]
@@ -71,20 +70,14 @@ impl Metrics {
         let mut open = VecDeque::new();
         async move {
             loop {
-                match self.listener.accept().await {
-                    Ok((stream, _)) => {
-                        open.retain(|connection: &JoinHandle<_>| !connection.is_finished());
-                        while open.len() >= CONNECTIONS {
-                            open.pop_front().inspect(JoinHandle::abort);
-                        }
-                        // A peer that goes away or takes too long has its answer no more.
-                        open.push_back(tokio::spawn(timeout(PATIENCE, drive(stream, Arc::clone(&registry)))));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection for metrics");
-                        tokio::time::sleep(REST).await;
-                    }
+                let failed = |error: &io::Error| tracing::warn!(%error, "cannot accept a connection for metrics");
+                let (stream, _) = listen::next(|| self.listener.accept(), failed).await;
+                open.retain(|connection: &JoinHandle<_>| !connection.is_finished());
+                while open.len() >= CONNECTIONS {
+                    open.pop_front().inspect(JoinHandle::abort);
                 }
+                // A peer that goes away or takes too long has its answer no more.
+                open.push_back(tokio::spawn(timeout(PATIENCE, drive(stream, Arc::clone(&registry)))));
             }
         }
     }

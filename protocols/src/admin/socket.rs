@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::{Answer, MAX_REQUEST, Request};
+use crate::listen;
 
 /// Connections at once. An operator needs one.
 const CONNECTIONS: usize = 16;
@@ -24,8 +25,8 @@ const CONNECTIONS: usize = 16;
 const REQUEST: Duration = Duration::from_secs(2);
 /// For an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long accepting rests after an error.
-const REST: Duration = Duration::from_millis(100);
+/// For another server to take a connection, where one may be there.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What answers requests.
 pub type Answers = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
@@ -61,7 +62,7 @@ impl AdminSocket {
                 ));
             }
             // One with a long queue answers nobody at once, and is there all the same.
-            let refused = timeout(REST, UnixStream::connect(path))
+            let refused = timeout(LOOK, UnixStream::connect(path))
                 .await
                 .is_ok_and(|answer| answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused));
             if !refused {
@@ -92,16 +93,10 @@ impl AdminSocket {
         let silent = Arc::new(Silent::default());
         let Some(listener) = self.listener.take() else { return };
         for number in 0.. {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let Some(place) = place(&places, &silent).await else { continue };
-                    silent.begin(number, stream, place, Arc::clone(&answers));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the admin socket");
-                    tokio::time::sleep(REST).await;
-                }
-            }
+            let failed = |error: &io::Error| tracing::warn!(%error, "cannot accept on the admin socket");
+            let (stream, _) = listen::next(|| listener.accept(), failed).await;
+            let Some(place) = place(&places, &silent).await else { continue };
+            silent.begin(number, stream, place, Arc::clone(&answers));
         }
     }
 }

@@ -68,7 +68,7 @@ where
     };
     let mut batch = Batch::default();
     loop {
-        let (stream, peer) = next(&listener, failed).await;
+        let (stream, peer) = next(|| listener.accept(), failed).await;
         if receive(&front, stream, ClientAddr::from(peer), &serve, &turn) {
             batch.let_in(Some(front.life())).await;
         }
@@ -105,10 +105,13 @@ where
     true
 }
 
-/// The next connection. It rests where this machine has nothing left for one; `failed` is told of that.
-pub(crate) async fn next(listener: &TcpListener, failed: impl Fn(&io::Error)) -> (TcpStream, SocketAddr) {
+/// The next connection of any socket. It rests where this machine has nothing left for one; `failed` is told of that.
+pub(crate) async fn next<T, Accepting>(accept: impl Fn() -> Accepting, failed: impl Fn(&io::Error)) -> T
+where
+    Accepting: Future<Output = io::Result<T>>,
+{
     loop {
-        match listener.accept().await {
+        match accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_of_peer(&error) => {}
             Err(error) => {

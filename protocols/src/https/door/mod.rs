@@ -52,7 +52,7 @@ pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener) {
     let failed = |error: &io::Error| tracing::warn!(listener = door.name(), %error, "cannot accept a connection");
     let mut batch = Batch::default();
     loop {
-        let (stream, peer) = listen::next(&listener, failed).await;
+        let (stream, peer) = listen::next(|| listener.accept(), failed).await;
         // Between one listener that leaves and the next that comes, a connection waits.
         door.inhabited().await;
         // Only a broken connection refuses it, and serving will find out.
