@@ -135,6 +135,7 @@ fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Devices, context:
         device_quota,
         device_files,
         quota: quota.unwrap_or(device_quota.saturating_mul(count)),
+        files: u64::from(device_files).saturating_mul(count),
         max_upload,
         max_log,
         keep,

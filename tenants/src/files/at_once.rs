@@ -76,9 +76,13 @@ pub(super) fn feign(files: &Files, path: &RequestPath) {
         NamedDevice::One(device) => Some(*device),
         NamedDevice::None | NamedDevice::Ambiguous => None,
     };
-    if let Some((dir, _)) = device.and_then(|device| files.uploads.reading_at_once(path, Some(device))) {
+    if let Some(device) = device
+        && let Some((dir, _)) = files.uploads.reading_at_once(path, Some(device))
+    {
         let _ = std::hint::black_box(Look::new(&dir, &absent, SystemTime::now()));
-        drop(open(&dir, &absent, Links::Refuse));
+        for _ in 0..=files.uploads.other_names(path, device).count() {
+            drop(open(&dir, &absent, Links::Refuse));
+        }
     }
     let spellings = path.spellings(device).len();
     for root in files.roots().filter(|root| root.is_local) {
@@ -127,7 +131,12 @@ fn in_uploads(files: &Files, path: &RequestPath, device: Option<Mac>, vain: &mut
     if look.as_ref().is_some_and(Look::is_in_vain) {
         return Glance::Absent;
     }
-    let glance = open(&dir, &name, Links::Refuse);
+    let mut glance = open(&dir, &name, Links::Refuse);
+    if matches!(glance, Glance::Absent) {
+        for name in files.uploads.other_names(path, device) {
+            glance = glance.or(|| open(&dir, &name, Links::Refuse));
+        }
+    }
     if matches!(glance, Glance::Absent) {
         *vain = look;
     }

@@ -1,5 +1,7 @@
 //! The order in which a file is looked for.
 
+use std::iter;
+
 use provost_core::path::{Case, RESERVED_PREFIX};
 use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
 
@@ -52,12 +54,17 @@ fn first(own: [&dyn Fn() -> Found; 2], files: &Files, wanted: &Wanted<'_>) -> Fo
     Ok(None)
 }
 
-/// An upload has one name, whatever the spelling that is asked for; and each belongs to a device.
+/// An upload is stored under one name, whatever the spelling that is asked for; and each belongs to a device.
 fn in_uploads(files: &Files, wanted: &Wanted<'_>) -> Found {
     let Some(device) = wanted.device else { return Ok(None) };
     // Where the directory cannot be had, the operator's files are served all the same: phones must boot.
     let Some((dir, name)) = files.uploads.reading(wanted.path, Some(device)) else { return Ok(None) };
-    open(&dir, &name, Links::Refuse).map_err(FileError::io("open the upload", &name))
+    for name in iter::once(name).chain(files.uploads.other_names(wanted.path, device)) {
+        if let Some(file) = open(&dir, &name, Links::Refuse).map_err(FileError::io("open the upload", &name))? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
 }
 
 fn in_root(files: &Files, root: &Root, wanted: &Wanted<'_>) -> Found {
@@ -85,8 +92,12 @@ pub(super) fn feign(files: &Files, path: &RequestPath) {
         NamedDevice::One(device) => Some(*device),
         NamedDevice::None | NamedDevice::Ambiguous => None,
     };
-    if let Some((uploads, _)) = device.and_then(|device| files.uploads.reading(path, Some(device))) {
-        let _ = open(&uploads, &absent, Links::Refuse);
+    if let Some(device) = device
+        && let Some((uploads, _)) = files.uploads.reading(path, Some(device))
+    {
+        for _ in 0..=files.uploads.other_names(path, device).count() {
+            let _ = open(&uploads, &absent, Links::Refuse);
+        }
     }
     let spellings = path.spellings(device).len();
     for root in files.roots() {

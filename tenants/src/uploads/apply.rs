@@ -36,7 +36,7 @@ type Plan = (Action, Option<&'static str>);
 pub(super) fn apply(
     spool: &mut Spool,
     target: Target,
-    holds: impl FnOnce(Option<&FileFacts>) -> bool,
+    holds: impl Fn(Option<&FileFacts>) -> bool,
 ) -> Result<Stored, UploadError> {
     let state = Arc::clone(&spool.upload.state);
     let root = state.root_now()?;
@@ -46,16 +46,28 @@ pub(super) fn apply(
     }
     let root: &Dir = &root;
     let _lock = state.locks.lock(&spool.upload.path);
-    let facts = facts(root, &spool.upload.path)?;
-    if !holds(facts.as_ref()) {
-        return Err(UploadError::Changed);
+    let mut found = facts(root, &spool.upload.path)?;
+    loop {
+        if !holds(found.as_ref()) {
+            return Err(UploadError::Changed);
+        }
+        if let (Kind::Log, Some(log)) = (spool.upload.permit.rule().kind, &found)
+            && let Some(gone) = Rotation::mend(root, &spool.upload.path, log.identity)?
+        {
+            state.settle(root, spool.upload.device, &gone);
+        }
+        let applied = apply_to(spool, root, target, found.as_ref().map(|found| found.size));
+        let is_gone =
+            matches!(&applied, Err(UploadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound);
+        // What the operator discards meanwhile is simply not there.
+        if !is_gone || found.take().is_none() || facts(root, &spool.upload.path)?.is_some() {
+            return applied;
+        }
     }
-    if let (Kind::Log, Some(log)) = (spool.upload.permit.rule().kind, &facts)
-        && let Some(gone) = Rotation::mend(root, &spool.upload.path, log.identity)?
-    {
-        state.settle(root, spool.upload.device, &gone);
-    }
-    let held = facts.map(|facts| facts.size);
+}
+
+/// Applies the body to the upload, which holds so many bytes; `None` where there is none.
+fn apply_to(spool: &mut Spool, root: &Dir, target: Target, held: Option<u64>) -> Result<Stored, UploadError> {
     let part = part(target, spool.len(), held)?;
     let answered = match part.filter(|_| may_repeat(target)) {
         Some(part) => Some(Answered { part, digest: spool.digest()? }),
@@ -66,11 +78,12 @@ pub(super) fn apply(
         Some(part) => plan(spool, root, answered.as_ref(), part, held)?,
     };
     carry_out(spool, root, action, held)?;
+    let Announced { state, path, .. } = &spool.upload;
     match answered {
-        Some(answered) => state.recent.remember(&spool.upload.path, answered),
-        None => state.recent.forget(&spool.upload.path),
+        Some(answered) => state.recent.remember(path, answered),
+        None => state.recent.forget(path),
     }
-    let size = size(root, &spool.upload.path)?.unwrap_or(0);
+    let size = size(root, path)?.unwrap_or(0);
     Ok(Stored { created: held.is_none(), note, size })
 }
 

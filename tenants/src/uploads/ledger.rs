@@ -13,6 +13,8 @@ pub(super) struct Ledger {
     accounts: HashMap<Mac, Account>,
     /// Files whose names leave their device in doubt, until their device touches them.
     unowned: HashMap<Box<str>, u64>,
+    /// Of all devices together.
+    files: u64,
     bytes: u64,
     reserved: u64,
 }
@@ -38,6 +40,7 @@ pub(super) struct Allowance {
     pub(super) device_files: u32,
     pub(super) device_spools: u32,
     pub(super) tenant_bytes: u64,
+    pub(super) tenant_files: u64,
 }
 
 /// What a change does to an account.
@@ -68,6 +71,7 @@ pub(super) enum Shortage {
     DeviceBytes,
     DeviceFiles,
     TenantBytes,
+    TenantFiles,
     Spools,
 }
 
@@ -77,6 +81,7 @@ impl Shortage {
             Self::DeviceBytes => "the device's quota is used up",
             Self::DeviceFiles => "the device holds as many files as it may",
             Self::TenantBytes => "the tenant's quota is used up",
+            Self::TenantFiles => "the tenant holds as many files as it may",
             Self::Spools => "the device sends too many files at once",
         }
     }
@@ -119,6 +124,9 @@ impl Ledger {
         let files = u32::try_from(account.files.len()).unwrap_or(u32::MAX).saturating_add(change.files);
         if change.files > 0 && files > allowance.device_files {
             return Err(Shortage::DeviceFiles);
+        }
+        if change.files > 0 && self.files.saturating_add(change.files.into()) > allowance.tenant_files {
+            return Err(Shortage::TenantFiles);
         }
         if grows(self.reserved) && after(self.bytes, self.reserved) > allowance.tenant_bytes {
             return Err(Shortage::TenantBytes);
@@ -180,8 +188,10 @@ impl Ledger {
             let former = account.files.swap_remove(at);
             account.bytes = account.bytes.saturating_sub(former.bytes);
             self.bytes = self.bytes.saturating_sub(former.bytes);
+            self.files = self.files.saturating_sub(1);
         }
         if let Some(bytes) = size {
+            self.files = self.files.saturating_add(1);
             account.files.push(Row { path: path.into(), bytes });
             account.bytes = account.bytes.saturating_add(bytes);
             self.bytes = self.bytes.saturating_add(bytes);
@@ -195,10 +205,24 @@ impl Ledger {
         self.bytes = self.bytes.saturating_sub(former).saturating_add(bytes);
     }
 
+    /// The files whose device is in doubt.
+    pub(super) fn unowned(&self) -> Vec<Box<str>> {
+        self.unowned.keys().cloned().collect()
+    }
+
     /// Corrects the size of a file, unless it changed since `believed` was read.
     pub(super) fn correct(&mut self, device: Mac, path: &str, believed: u64, size: Option<u64>) {
         if self.size(device, path) == Some(believed) {
             self.put(device, path, size);
+        }
+    }
+
+    /// Corrects the size of a file whose device is in doubt; of a device that has touched it since it is none.
+    pub(super) fn correct_unowned(&mut self, path: &str, size: Option<u64>) {
+        let Some(former) = self.unowned.remove(path) else { return };
+        self.bytes = self.bytes.saturating_sub(former);
+        if let Some(bytes) = size {
+            self.put_unowned(path, bytes);
         }
     }
 
@@ -230,7 +254,8 @@ mod tests {
     use super::*;
 
     const DEVICE: Mac = Mac::from_octets([0, 4, 0xf2, 1, 2, 3]);
-    const ALLOWANCE: Allowance = Allowance { device_bytes: 100, device_files: 3, device_spools: 2, tenant_bytes: 150 };
+    const ALLOWANCE: Allowance =
+        Allowance { device_bytes: 100, device_files: 3, device_spools: 2, tenant_bytes: 150, tenant_files: 4 };
 
     fn coming(reserved: u64, more: u64) -> Coming {
         Coming { reserved, more }
@@ -281,6 +306,22 @@ mod tests {
         assert_eq!(ledger.admit(DEVICE, "d", change, ALLOWANCE), Err(Shortage::DeviceFiles));
         ledger.put_unowned("in doubt", 100);
         assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 60), 0, ALLOWANCE), Err(Shortage::TenantBytes));
+    }
+
+    #[test]
+    fn a_tenant_may_not_hold_more_files_however_small() {
+        let mut ledger = Ledger::default();
+        let change = Change { files: 1, ..Change::default() };
+        let mut admit = |number: u8, path| {
+            let device = Mac::from_octets([0, 4, 0xf2, 1, 2, number]);
+            ledger.admit(device, path, change, ALLOWANCE)
+        };
+        for number in 0..4 {
+            assert_eq!(admit(number, "a"), Ok(()));
+        }
+        assert_eq!(admit(4, "a"), Err(Shortage::TenantFiles));
+        ledger.put(Mac::from_octets([0, 4, 0xf2, 1, 2, 0]), "a", None);
+        assert_eq!(ledger.admit(DEVICE, "a", change, ALLOWANCE), Ok(()));
     }
 
     #[test]

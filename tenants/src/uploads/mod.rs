@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use provost_core::path::{Case, Strip};
 use provost_core::upload::ContentRange;
-use provost_core::{Mac, NamedDevice, Operation, Permit, RequestPath};
+use provost_core::{Kind, Mac, NamedDevice, Operation, Permit, RequestPath};
 
 use root::Root;
 use state::State;
@@ -150,6 +150,10 @@ impl Uploads {
         if path.is_empty() || path.matches('/').count() > MAX_FOLDERS {
             return Err(UploadError::Unstorable);
         }
+        // A log that cannot rotate would be refused once it is full, and never before.
+        if permit.rule().kind == Kind::Log && !rotation::fits(&path, self.settings.keep) {
+            return Err(UploadError::Unstorable);
+        }
         // A stranger who may write a log would else make a folder of the name under which the phone stores its settings.
         if permit.proven().is_none() && folders(&path).any(may_be_a_file) {
             return Err(UploadError::Unstorable);
@@ -158,7 +162,7 @@ impl Uploads {
         Announced { settings, state, permit, device, path }.checked(expected.unwrap_or(0))
     }
 
-    /// The directory and the name in it under which the upload at `path` is read.
+    /// The directory and the name in it under which the upload at `path` is stored. It blocks.
     pub(crate) fn reading(&self, path: &RequestPath, device: Option<Mac>) -> Option<(Arc<Root>, String)> {
         Some((self.state.root().ok()?, stored_name(self.settings.case(), path, device)))
     }
@@ -166,6 +170,12 @@ impl Uploads {
     /// The same, where it may be read without waiting for a disk. It does not block.
     pub(crate) fn reading_at_once(&self, path: &RequestPath, device: Option<Mac>) -> Option<(Arc<Root>, String)> {
         Some((self.state.root_at_once()?, stored_name(self.settings.case(), path, device)))
+    }
+
+    /// The names under which it is looked for where nothing is stored: an operator may have put it there by hand.
+    pub(crate) fn other_names(&self, path: &RequestPath, device: Mac) -> impl Iterator<Item = String> + use<> {
+        let stored = stored_name(self.settings.case(), path, Some(device));
+        path.spellings(Some(device)).into_iter().filter(move |name| *name != stored)
     }
 }
 

@@ -83,6 +83,12 @@ impl Rotation {
     }
 }
 
+/// Whether the old ones of the log at `path` have names that a file system takes, of 255 bytes (`NAME_MAX`).
+pub(super) fn fits(path: &str, keep: u32) -> bool {
+    let oldest = rotated(path, keep);
+    oldest.rsplit('/').next().is_some_and(|name| name.len() <= 255)
+}
+
 /// Drops a rotated log to make room.
 pub(super) fn drop_rotated(root: &Dir, path: &str) -> Result<(), UploadError> {
     gone_is_fine(root.remove_file(path)).map_err(failed("drop a rotated log"))

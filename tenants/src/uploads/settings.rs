@@ -23,6 +23,8 @@ pub struct UploadsSettings {
     pub device_files: u32,
     /// What all devices together may hold, in bytes. Default `device_quota` times the number of devices.
     pub quota: u64,
+    /// How many files all devices together may hold: empty ones take room on the disk, too. `device_files` times the number of devices.
+    pub files: u64,
     /// The size of one body, in bytes. Default 32 MiB.
     pub max_upload: u64,
     /// The size past which a log rotates, in bytes, where its rule says nothing. Default 512 KiB.
@@ -66,6 +68,12 @@ impl UploadsSettings {
             Kind::Settings => (bytes, files, spools),
             Kind::Log | Kind::File => (bytes - bytes / 8, files - files / 8, spools - spools / 8),
         };
-        Allowance { device_bytes: bytes, device_files: files, device_spools: spools, tenant_bytes: self.quota }
+        Allowance {
+            device_bytes: bytes,
+            device_files: files,
+            device_spools: spools,
+            tenant_bytes: self.quota,
+            tenant_files: self.files,
+        }
     }
 }

@@ -15,9 +15,6 @@ use super::state::State;
 use super::{Stored, Target, UploadError, apply};
 use crate::files::FileFacts;
 
-/// How many bytes a body may grow before the disk's free space is asked again.
-const FREE_SPACE_EVERY: u64 = 1024 * 1024;
-
 /// A body on its way: it is spooled beside the uploads, and applied as a whole or not at all. Dropped, it leaves nothing.
 #[derive(Debug)]
 pub struct Spool {
@@ -27,7 +24,6 @@ pub struct Spool {
     pub(super) body: Temporary,
     length: u64,
     reserved: u64,
-    asked_at: u64,
 }
 
 /// A body that may come. Nothing is held for it.
@@ -67,7 +63,7 @@ impl Announced {
         let opened = state.ledger().open_spool(device, self.allowance());
         opened.map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
         let body = Temporary::create(&root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
-        Ok(Spool { upload: self, root, body, length: 0, reserved: 0, asked_at: 0 })
+        Ok(Spool { upload: self, root, body, length: 0, reserved: 0 })
     }
 
     pub(super) fn allowance(&self) -> Allowance {
@@ -123,7 +119,7 @@ impl Spool {
     pub fn apply_if(
         mut self,
         target: Target,
-        holds: impl FnOnce(Option<&FileFacts>) -> bool,
+        holds: impl Fn(Option<&FileFacts>) -> bool,
     ) -> Result<Stored, UploadError> {
         apply::apply(&mut self, target, holds)
     }
@@ -158,10 +154,8 @@ impl Spool {
             ledger.reserve(*device, path, coming, spare, allowance)
         })?;
         self.reserved += more;
-        if self.reserved - self.asked_at >= FREE_SPACE_EVERY {
-            state.check_free(&self.root, *device, settings, self.upload.needed(more))?;
-            self.asked_at = self.reserved;
-        }
+        // Each time: others write beside it.
+        state.check_free(&self.root, *device, settings, self.upload.needed(more))?;
         Ok(())
     }
 }

@@ -234,8 +234,13 @@ impl State {
     fn recount(&self, root: &Dir, device: Mac, shortage: Shortage) -> Result<(), UploadError> {
         let devices = match shortage {
             Shortage::Spools => Vec::new(),
-            Shortage::TenantBytes if self.may_recount_all() => self.ledger().devices(),
-            Shortage::DeviceBytes | Shortage::DeviceFiles | Shortage::TenantBytes => vec![device],
+            Shortage::TenantBytes | Shortage::TenantFiles if self.may_recount_all() => {
+                self.recount_unowned(root)?;
+                self.ledger().devices()
+            }
+            Shortage::DeviceBytes | Shortage::DeviceFiles | Shortage::TenantBytes | Shortage::TenantFiles => {
+                vec![device]
+            }
         };
         for device in devices {
             let files = self.ledger().files(device);
@@ -243,6 +248,15 @@ impl State {
                 let size = size(root, &path)?;
                 self.ledger().correct(device, &path, believed, size);
             }
+        }
+        Ok(())
+    }
+
+    fn recount_unowned(&self, root: &Dir) -> Result<(), UploadError> {
+        let files = self.ledger().unowned();
+        for path in files {
+            let size = size(root, &path)?;
+            self.ledger().correct_unowned(&path, size);
         }
         Ok(())
     }

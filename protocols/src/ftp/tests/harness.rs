@@ -306,6 +306,7 @@ fn uploads_settings(directory: PathBuf, quota: u64) -> UploadsSettings {
         device_quota: quota,
         device_files: 64,
         quota: quota * 2,
+        files: 1 << 20,
         max_upload: 1 << 25,
         max_log: 1 << 20,
         keep: 3,

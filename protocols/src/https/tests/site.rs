@@ -208,6 +208,7 @@ fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) 
         device_quota: 4 << 20,
         device_files: 64,
         quota: 4 << 20,
+        files: 1 << 20,
         max_upload: 1 << 20,
         max_log: 512 << 10,
         keep: 3,

@@ -185,6 +185,7 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
         device_quota: 16 << 20,
         device_files: 64,
         quota: 64 << 20,
+        files: 1 << 20,
         max_upload: plan.max_upload,
         max_log: 512 << 10,
         keep: 3,

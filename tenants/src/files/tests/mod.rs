@@ -38,6 +38,7 @@ impl Bench {
             device_quota: 1 << 20,
             device_files: 64,
             quota: 1 << 20,
+            files: 1 << 20,
             max_upload: 1 << 20,
             max_log: 1 << 20,
             keep: 3,

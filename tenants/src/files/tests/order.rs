@@ -41,6 +41,25 @@ fn a_device_finds_its_file_in_either_case_of_its_mac() {
 }
 
 #[test]
+fn what_an_operator_puts_among_the_uploads_is_found_in_any_spelling_of_the_mac() {
+    for case in [Case::Exact, Case::Ignore] {
+        let bench = Bench::new(case);
+        bench.write("root/0004f2aabbcc-phone.cfg");
+        bench.write("uploads/0004F2AABBCC-phone.cfg");
+        bench.write("uploads/Logs/0004f2aabbcc-app.log");
+        for (asked, found) in [
+            ("0004f2aabbcc-phone.cfg", "uploads/0004F2AABBCC-phone.cfg"),
+            ("0004F2AABBCC-phone.cfg", "uploads/0004F2AABBCC-phone.cfg"),
+            ("Logs/0004f2aabbcc-app.log", "uploads/Logs/0004f2aabbcc-app.log"),
+        ] {
+            assert_eq!(bench.read(asked), found, "{case:?} {asked}");
+        }
+        bench.upload("0004f2aabbcc-phone.cfg");
+        assert_eq!(bench.read("0004F2AABBCC-phone.cfg"), "uploads/0004f2aabbcc-phone.cfg", "what the phone sent");
+    }
+}
+
+#[test]
 fn names_are_found_without_regard_to_case_where_the_tenant_says_so() {
     let bench = Bench::new(Case::Ignore);
     for path in ["root/Cfg/RINGLIST.DAT", "root/Cfg/b.cfg", "root/Cfg/B.CFG", "shared/ringlist.dat"] {

@@ -32,6 +32,7 @@ fn settings(directory: PathBuf) -> UploadsSettings {
         device_quota: 16 << 20,
         device_files: 64,
         quota: 64 << 20,
+        files: 1 << 20,
         max_upload: 32 << 20,
         max_log: 512 << 10,
         keep: 3,

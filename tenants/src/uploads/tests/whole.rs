@@ -236,3 +236,31 @@ fn a_rotation_that_was_killed_half_way_leaves_no_second_name() {
     assert_eq!(word(&bench.range(log, b"new", 0, None)), "stored rotated");
     assert_eq!((bench.read(log).as_str(), bench.read(first).as_str()), ("new", "onetwo"));
 }
+
+#[test]
+fn a_log_that_could_not_rotate_is_refused_at_once() {
+    let bench = Bench::new();
+    let name = |length: usize| format!("0004f2aabbcc-{}.log", "x".repeat(length - 17));
+    assert_eq!(word(&bench.send(&name(253), b"log", Target::Whole)), "created");
+    assert_eq!(word(&bench.send(&name(254), b"log", Target::Whole)), "unstorable");
+    let file = format!("0004f2aabbcc-any-{}", "x".repeat(238));
+    assert_eq!(word(&bench.send(&file, b"file", Target::Whole)), "created");
+}
+
+#[test]
+fn what_is_discarded_between_the_look_and_the_append_is_stored_anew() {
+    let bench = Bench::new();
+    let name = "0004f2aabbcc-app.log";
+    assert_eq!(word(&bench.send(name, b"old", Target::Whole)), "created");
+    let permit = bench.site.permit(DEVICE, Operation::Write, name);
+    let mut spool = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    assert!(spool.write(b"new").is_ok());
+    let path = bench.directory().join(name);
+    let looks = std::cell::Cell::new(0);
+    let stored = spool.apply_if(Target::End, |_| {
+        looks.set(looks.get() + 1);
+        let _ = fs::remove_file(&path);
+        true
+    });
+    assert_eq!((word(&stored).as_str(), looks.get(), bench.read(name).as_str()), ("created", 2, "new"));
+}
