@@ -13,6 +13,7 @@ pub mod guard;
 pub mod limits;
 pub mod network;
 pub mod passwords;
+mod sha256;
 pub mod staple;
 #[cfg(test)]
 mod testing;
@@ -25,3 +26,4 @@ pub use deployment::{
     Source, Tenant, TftpSettings, TlsSettings, TransferPorts, Unnamed,
 };
 pub use limits::Limits;
+pub use sha256::Sha256;

@@ -4,13 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest;
 use hyper::HeaderMap;
 use hyper::header::{
     ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
     LAST_MODIFIED,
 };
 use lru::LruCache;
+use provost_tenants::Sha256;
 use provost_tenants::files::FileFacts;
 
 /// The last second that an HTTP date can write: the end of the year 9999.
@@ -71,13 +71,13 @@ impl Validators {
     fn made_of(facts: &FileFacts) -> Self {
         let age = facts.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (device, inode) = facts.identity;
-        let mut state = digest::Context::new(&digest::SHA256);
+        let mut state = Sha256::default();
         for number in [device, inode, facts.size] {
             state.update(&number.to_be_bytes());
         }
         state.update(&age.as_nanos().to_be_bytes());
         let mut hash = [0; TAG_BYTES];
-        hash.iter_mut().zip(state.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        hash.iter_mut().zip(state.finish()).for_each(|(to, from)| *to = from);
         let etag = format!("\"{:032x}\"", u128::from_be_bytes(hash));
         let seconds = age.as_secs();
         let modified = (seconds <= LAST_SECOND).then(|| UNIX_EPOCH + Duration::from_secs(seconds));

@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use lru::LruCache;
+use provost_tenants::Sha256;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -44,14 +44,12 @@ impl ChainHash {
     }
 
     fn over<'c>(chain: impl Iterator<Item = &'c CertificateDer<'c>>) -> Self {
-        let mut context = Context::new(&SHA256);
+        let mut digest = Sha256::default();
         for certificate in chain {
-            context.update(&certificate.len().to_be_bytes());
-            context.update(certificate);
+            digest.update(&certificate.len().to_be_bytes());
+            digest.update(certificate);
         }
-        let mut hash = [0; 32];
-        hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Self(hash)
+        Self(digest.finish())
     }
 }
 

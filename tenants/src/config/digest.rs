@@ -1,23 +1,19 @@
 //! Digests, to know a tenant again of which nothing changed.
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::node::Node;
 use super::sight::Sights;
 use super::tenant::TenantRead;
+use crate::sha256::Sha256;
 use crate::staple::Staple;
 
 /// The digest of these parts, each with its length, so that no byte moves from one to the next unseen.
 pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
+    let mut digest = Sha256::default();
     for part in parts {
-        context.update(&part.len().to_be_bytes());
-        context.update(part);
+        digest.update(&part.len().to_be_bytes());
+        digest.update(part);
     }
-    let mut digest = [0; 32];
-    // SHA-256 has 32 bytes.
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+    digest.finish()
 }
 
 /// The digest of what a tenant's file over `[defaults]` says, of what provost.toml says of the trust sets that it names, and of what

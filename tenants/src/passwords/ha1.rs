@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest;
 use md5::{Digest as _, Md5};
 
 use super::keyed::same;
+use crate::sha256::Sha256;
 
 /// A hash function of Digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,12 +70,9 @@ impl fmt::Debug for Ha1 {
 }
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    joined(parts, |bytes| context.update(bytes));
-    let mut sum = [0; 32];
-    // SHA-256 has 32 bytes.
-    sum.copy_from_slice(context.finish().as_ref());
-    sum
+    let mut digest = Sha256::default();
+    joined(parts, |bytes| digest.update(bytes));
+    digest.finish()
 }
 
 fn md5(parts: &[&[u8]]) -> [u8; 16] {

@@ -12,6 +12,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 
 use super::legacy::Legacy;
+use crate::sha256::Sha256;
 
 /// A certificate's public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +59,7 @@ pub struct Fingerprint([u8; 32]);
 impl Fingerprint {
     /// The fingerprint of a certificate in DER.
     pub fn of(der: &[u8]) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-        let mut bytes = [0; 32];
-        bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-        Self(bytes)
+        Self(Sha256::of(der))
     }
 
     /// The first eight hex digits, to tell files apart.

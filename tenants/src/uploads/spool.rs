@@ -4,7 +4,6 @@ use std::io::Write;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use provost_core::{Mac, Permit};
 
 use super::disk::{Temporary, failed};
@@ -14,6 +13,7 @@ use super::settings::UploadsSettings;
 use super::state::State;
 use super::{Stored, Target, UploadError, apply};
 use crate::files::FileFacts;
+use crate::sha256::Sha256;
 
 /// A body on its way: it is spooled beside the uploads, and applied as a whole or not at all. Dropped, it leaves nothing.
 #[derive(Debug)]
@@ -127,19 +127,17 @@ impl Spool {
     /// The SHA-256 of what was written. It is read back, since of most bodies nobody asks: it would be two fifths of the work of
     /// a large one. It blocks.
     pub(super) fn digest(&self) -> Result<[u8; 32], UploadError> {
-        let mut context = digest::Context::new(&digest::SHA256);
+        let mut digest = Sha256::default();
         let (mut buffer, mut offset) = (vec![0; 64 * 1024], 0);
         while offset < self.length {
             let read = self.body.file.read_at(&mut buffer, offset).map_err(failed("read the body back"))?;
             if read == 0 {
                 return Err(failed("read the body back")(std::io::ErrorKind::UnexpectedEof.into()));
             }
-            context.update(buffer.get(..read).unwrap_or_default());
+            digest.update(buffer.get(..read).unwrap_or_default());
             offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         }
-        let mut sum = [0; 32];
-        sum.copy_from_slice(context.finish().as_ref());
-        Ok(sum)
+        Ok(digest.finish())
     }
 
     pub(super) fn reserved(&self) -> u64 {
