@@ -24,7 +24,8 @@ pub mod upload;
 
 pub use address::{ClientAddr, ListenAddr, Prefixes, Source};
 pub use decision::{
-    AccessRequest, Denial, ListPermit, Opening, Permit, Reason, Refusal, Step, Witness, decide, decide_listing, walk,
+    AccessRequest, Denial, ListPermit, Opening, Permit, Reason, Refusal, Standing, Step, Witness, decide,
+    decide_listing, walk,
 };
 pub use mac::{Mac, Oui};
 pub use path::{NamedDevice, PathError, RequestPath};

@@ -13,7 +13,7 @@ use provost_core::policy::UnboundWrite;
 use provost_core::proof::CertificateIdentity;
 use provost_core::{
     AccessRequest, ClientAddr, DevicePolicy, DeviceRow, Inventory, ListenerPolicy, Mac, NoIdentity, Operation,
-    PasswordProof, Proofs, Protocol, RuleSet, TenantPolicy, decide,
+    PasswordProof, Proofs, Protocol, RuleSet, Standing, TenantPolicy, decide,
 };
 
 /// Family and path; `{mac}` and `{MAC}` stand for the phone's address.
@@ -120,7 +120,7 @@ fn answer(protocol: Protocol, proofs: &Proofs, operation: Operation, path: &str)
         proofs,
         operation,
         path: path.as_ref().map_err(|error| *error),
-        throttled: false,
+        standing: Standing::Free,
     };
     match decide(&request) {
         Ok(permit) => format!("{} ({})", permit.opening().code(), permit.rule().kind),

@@ -11,7 +11,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use provost_core::decision::admit;
 use provost_core::proof::CertificateIdentity;
-use provost_core::{ClientAddr, NoIdentity, PathError, Proofs, RequestPath};
+use provost_core::{ClientAddr, NoIdentity, PathError, Proofs, RequestPath, Standing};
 use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
 use rustls::pki_types::CertificateDer;
@@ -271,14 +271,15 @@ impl Generation {
         self.tls.as_ref().map_or(Err(NoIdentity::Plaintext), |tls| tls.identity_shown(shown))
     }
 
-    /// Whether such a request would be throttled now. Asking leaves no trace.
-    pub fn is_throttled(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
+    /// How the source of such a request stands with the guard now. Asking leaves no trace.
+    pub fn standing(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> Standing {
         match exchange::device_of(&self.tenant, path, proofs) {
             Some((device, KnownBy::Path)) => {
                 let asker = asker(self.listener.policy.protocol, client);
-                self.tenant.guard.is_throttled(asker, device, Instant::now())
+                let is_throttled = self.tenant.guard.is_throttled(asker, device, Instant::now());
+                if is_throttled { Standing::Throttled } else { Standing::Free }
             }
-            Some((_, KnownBy::Certificate | KnownBy::Password | KnownBy::Link)) | None => false,
+            Some((_, KnownBy::Certificate | KnownBy::Password | KnownBy::Link)) | None => Standing::Free,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use provost_core::{ClientAddr, DevicePolicy, Inventory as _, Mac, Opening, Operation, Protocol, Reason};
+use provost_core::{ClientAddr, DevicePolicy, Inventory as _, Mac, Opening, Operation, Protocol, Reason, Standing};
 use provost_tenants::Tenant;
 use provost_tenants::guard::{Alarm, Asker, Reach, Turn};
 
@@ -47,14 +47,16 @@ impl<'a> Guarding<'a> {
         self.device.filter(|_| self.is_named)
     }
 
-    /// Whether the source may not be told of the device. One that claims its address has had its turn: that others of it were sent files
+    /// Whether the source may be told of the device. One that claims its address has had its turn: that others of it were sent files
     /// meanwhile takes nothing back.
-    pub(crate) fn withholds(&self) -> bool {
+    pub(crate) fn standing(&self) -> Standing {
+        let Some(device) = self.named() else { return Standing::Free };
         let (guard, now) = (&self.tenant.guard, Instant::now());
-        self.named().is_some_and(|device| match self.asker.reach {
+        let is_withheld = match self.asker.reach {
             Reach::Proven => guard.turn(self.asker, device, now) != Turn::Go,
             Reach::Claimed => guard.is_throttled(self.asker, device, now),
-        })
+        };
+        if is_withheld { Standing::Throttled } else { Standing::Free }
     }
 
     /// Waits while others of the source have not been answered. Who claims its address is to ask this first.

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context as _;
-use provost_core::{AccessRequest, Denial, ListPermit, decide_listing};
+use provost_core::{AccessRequest, Denial, ListPermit, Standing, decide_listing};
 use provost_tenants::Tenant;
 
 use crate::terminal::{GOOD, paint};
@@ -21,7 +21,7 @@ pub(super) fn explain(
     request: &AccessRequest<'_>,
 ) -> Result<anyhow::Result<()>, Denial> {
     // A list tells of no device but the one that is proven, so that the guard does not keep it back.
-    let request = AccessRequest { throttled: false, ..*request };
+    let request = AccessRequest { standing: Standing::Free, ..*request };
     decide_listing(&request).map(|permit| shown(output, tenant, &permit))
 }
 

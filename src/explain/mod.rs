@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use provost_core::path::PathError;
-use provost_core::{AccessRequest, ClientAddr, LinkProof, Proofs, RequestPath, walk};
+use provost_core::{AccessRequest, ClientAddr, LinkProof, Proofs, RequestPath, Standing, walk};
 use provost_protocols::front::Generation;
 use provost_protocols::front::without_link;
 use provost_tenants::{Listener, Tenant};
@@ -69,10 +69,10 @@ impl Served<'_> {
         }
     }
 
-    fn is_throttled(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
+    fn standing(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> Standing {
         match self {
-            Self::OnDisk { .. } => false,
-            Self::Live(generation) => generation.is_throttled(client, path, proofs),
+            Self::OnDisk { .. } => Standing::Free,
+            Self::Live(generation) => generation.standing(client, path, proofs),
         }
     }
 }
@@ -115,7 +115,7 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
         proofs: &supposed.proofs,
         operation: asked.method.operation(),
         path,
-        throttled: served.is_throttled(client, path, &supposed.proofs),
+        standing: served.standing(client, path, &supposed.proofs),
     };
     for note in supposed.notes.iter().chain(&arrival::notes(listener)) {
         writeln!(output, "  {note}")?;

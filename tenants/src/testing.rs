@@ -7,7 +7,7 @@ use provost_core::proof::CertificateIdentity;
 use provost_core::rules::{Gap, Kind, Origin, Readers, Writers};
 use provost_core::{
     AccessRequest, DevicePolicy, DeviceRow, Inventory, ListPermit, ListenerPolicy, Mac, Operation, Permit, Prefer,
-    Proofs, Protocol, RequestPath, Require, Rule, RuleSet, TenantPolicy, decide,
+    Proofs, Protocol, RequestPath, Require, Rule, RuleSet, Standing, TenantPolicy, decide,
 };
 
 /// The device whose requests these are.
@@ -107,7 +107,7 @@ impl Site {
             proofs: &proofs,
             operation,
             path: Ok(path),
-            throttled: false,
+            standing: Standing::Free,
         })
     }
 }

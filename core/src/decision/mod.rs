@@ -43,9 +43,17 @@ pub struct AccessRequest<'a> {
     pub operation: Operation,
     /// Of which path.
     pub path: Result<&'a RequestPath, PathError>,
-    /// Whether the guard against enumeration withholds the device that the path names from this source. It asks for too many
-    /// that are not listed, and this one is new to it.
-    pub throttled: bool,
+    /// What the guard against enumeration says of the source and the device that the path names.
+    pub standing: Standing,
+}
+
+/// How a source stands with the guard against enumeration, where the path of its request names a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It may be told of the device.
+    Free,
+    /// The device is withheld from it: it asks for too many that are not listed, and this one is new to it.
+    Throttled,
 }
 
 /// A step of the ladder.
@@ -244,7 +252,7 @@ fn require(request: &AccessRequest<'_>, named: Option<Mac>) -> Result<Admission,
 
 // Step 6.
 fn throttle(request: &AccessRequest<'_>) -> Result<&'static str, Reason> {
-    if request.throttled && request.proofs.certificate.is_err() {
+    if request.standing == Standing::Throttled && request.proofs.certificate.is_err() {
         return Err(Reason::Throttled);
     }
     Ok("the source is not throttled")

@@ -230,7 +230,7 @@ struct Scene {
     listener: ListenerPolicy,
     proofs: Proofs,
     client: ClientAddr,
-    throttled: bool,
+    standing: Standing,
 }
 
 impl Scene {
@@ -263,7 +263,7 @@ impl Scene {
             },
             proofs: Proofs::none(),
             client: ClientAddr::from(SocketAddr::from(([10, 0, 0, 2], 1024))),
-            throttled: false,
+            standing: Standing::Free,
         };
         if protocol == Protocol::Https {
             scene.proofs.certificate = Err(NoIdentity::NotPresented);
@@ -284,7 +284,7 @@ impl Scene {
                 let address = format!("{address}:5060").parse::<SocketAddr>();
                 self.client = address.unwrap_or_else(|error| panic!("{word}: {error}")).into();
             }
-            ("throttled", _) => self.throttled = true,
+            ("throttled", _) => self.standing = Standing::Throttled,
             ("any", _) => self.tenant.devices = DevicePolicy::Any,
             ("require", text) => self.listener.require = requirement(text),
             ("unbound", "refuse") => self.listener.unbound = Unbound::Refuse,
@@ -336,7 +336,7 @@ impl Scene {
             proofs: &self.proofs,
             operation,
             path,
-            throttled: self.throttled,
+            standing: self.standing,
         }
     }
 }

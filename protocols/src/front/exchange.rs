@@ -8,7 +8,7 @@ use std::time::Instant;
 use provost_core::path::link;
 use provost_core::{
     AccessRequest, ClientAddr, Denial, LinkProof, ListPermit, Mac, NamedDevice, Opening, Operation, PathError, Permit,
-    Proofs, Protocol, Refusal, RequestPath, decide, decide_listing,
+    Proofs, Protocol, Refusal, RequestPath, Standing, decide, decide_listing,
 };
 use provost_tenants::Tenant;
 
@@ -101,7 +101,7 @@ impl Exchange {
         self.note_device(proofs);
         let generation = Arc::clone(&self.generation);
         let guarding = self.guarding(&generation);
-        match decide(&self.request(&generation, operation, proofs, guarding.withholds())) {
+        match decide(&self.request(&generation, operation, proofs, guarding.standing())) {
             Ok(permit) => {
                 self.underway.is_for(self.record.mac);
                 self.record.opening = Some(permit.opening());
@@ -139,8 +139,9 @@ impl Exchange {
     pub fn list<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<T, Refusal> {
         self.note_device(proofs);
         let generation = Arc::clone(&self.generation);
-        let outcome =
-            decide_listing(&self.request(&generation, Operation::Read, proofs, false)).map(|permit| list(&permit));
+        // A list tells of no device but the one that is proven, so that the guard does not keep it back.
+        let request = self.request(&generation, Operation::Read, proofs, Standing::Free);
+        let outcome = decide_listing(&request).map(|permit| list(&permit));
         outcome.map_err(|denial| self.deny(&denial))
     }
 
@@ -149,7 +150,7 @@ impl Exchange {
         generation: &'a Generation,
         operation: Operation,
         proofs: &'a Proofs,
-        throttled: bool,
+        standing: Standing,
     ) -> AccessRequest<'a> {
         AccessRequest {
             tenant: &generation.tenant.policy,
@@ -159,7 +160,7 @@ impl Exchange {
             proofs,
             operation,
             path: self.path.as_ref().map_err(|error| *error),
-            throttled,
+            standing,
         }
     }
 
