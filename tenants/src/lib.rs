@@ -13,6 +13,7 @@ pub mod guard;
 pub mod limits;
 pub mod network;
 pub mod passwords;
+pub mod settled;
 mod sha256;
 pub mod staple;
 #[cfg(test)]

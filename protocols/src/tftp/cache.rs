@@ -11,19 +11,18 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use lru::LruCache;
 use provost_tenants::Settings;
 use provost_tenants::files::read_at_once;
+use provost_tenants::settled::is_settled_second;
 
 /// The size of a stretch, in bytes; the last one of a file is shorter.
 pub(super) const STRETCH_BYTES: u64 = 32 * 1024;
 /// How many stretches are read at a time: a hop off the runtime is worth it.
 const TOGETHER: u64 = 4;
-/// How long a file must have been left alone: the coarsest times of file systems in use are of two seconds.
-const SETTLED: Duration = Duration::from_secs(2);
 
 static SHARED: LazyLock<Arc<Cache>> = LazyLock::new(|| Arc::new(Cache::new(Settings::CACHE_BYTES)));
 
@@ -110,14 +109,9 @@ impl Version {
         self.size
     }
 
-    /// Whether the file has been left alone for so long that its times will tell the next change. Times of the future, as
-    /// of a machine whose clock was set back, tell nothing.
+    /// Whether the file has been left alone for so long that its times will tell the next change.
     fn is_settled(&self, now: SystemTime) -> bool {
-        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let age =
-            |(seconds, _): (i64, i64)| u64::try_from(seconds).ok().and_then(|then| now.as_secs().checked_sub(then));
-        // Whole seconds are compared, so that one more makes up for the fractions.
-        [self.modified, self.changed].into_iter().all(|time| age(time).is_some_and(|age| age > SETTLED.as_secs()))
+        [self.modified, self.changed].into_iter().all(|(second, _)| is_settled_second(second, now))
     }
 
     /// Whether a file that was `before` has the same bytes still. A file that loses a name, because another one was renamed over
@@ -272,6 +266,7 @@ impl Opened<'_> {
 mod tests {
     use std::fs::FileTimes;
     use std::io::Write as _;
+    use std::time::Duration;
 
     use super::*;
 

@@ -15,9 +15,10 @@ use foldhash::HashMap;
 
 use super::{contents, digest, find, network};
 use crate::network::NetworkStack;
+use crate::settled::SETTLED;
 
-/// A file that changed so recently may change again within the same tick of its time stamps.
-const STILL_CHANGING: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(2) };
+/// How long a file must have been left alone.
+const LEFT_ALONE: Duration = if cfg!(test) { Duration::from_millis(20) } else { SETTLED };
 
 /// What the system says of a path: of a folder only which one it is, since what lies in it is read when it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -209,7 +210,7 @@ fn facts_of(path: &Path) -> (Result<Facts, Option<i32>>, bool) {
     };
     let changed = found.modified().ok().map(|modified| modified.max(inode_changed(&found)));
     let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-    (Ok(facts), !found.is_file() || age.is_some_and(|age| age >= STILL_CHANGING))
+    (Ok(facts), !found.is_file() || age.is_some_and(|age| age >= LEFT_ALONE))
 }
 
 fn inode_changed(found: &std::fs::Metadata) -> SystemTime {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use provost_core::Mac;
 use rustix::fs::{Mode, OFlags, open};
@@ -16,9 +16,7 @@ use rustix::fs::{Mode, OFlags, open};
 use super::file::{DeviceFileError, Reading, parse};
 use super::set::DeviceSet;
 use super::{Devices, DevicesSettings};
-
-/// A file that changed so recently may change again within the same tick of its time stamp.
-const STILL_CHANGING: Duration = Duration::from_secs(2);
+use crate::settled::is_settled;
 
 /// What became of a change of the device file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,15 +188,14 @@ pub(super) fn read(path: &Path, settings: &DevicesSettings) -> Result<(Option<Fi
     let before = Fingerprint::of(&facts);
     let reading = parse(path, settings, &file);
     let after = file.metadata().map_err(failed)?;
-    let settled = after
-        .modified()
-        .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age >= STILL_CHANGING));
+    let settled = after.modified().is_ok_and(|modified| is_settled(modified, SystemTime::now()));
     Ok(((settled && Fingerprint::of(&after) == before).then_some(before), reading))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use provost_core::Inventory;
 

@@ -6,20 +6,19 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lru::LruCache;
 use rustix::fs::OFlags;
 
 use super::root::present;
+use crate::settled::is_settled;
 
 /// Folders that are remembered of each root, the oldest out first.
 const MAX_FOLDERS: usize = 64;
 /// Names that are read of one folder.
 const MAX_NAMES: usize = 100_000;
-/// A folder that changed so recently may change again within the same tick of its time stamp.
-const STILL_CHANGING: Duration = Duration::from_secs(2);
 
 /// The names of one root's folders.
 #[derive(Debug)]
@@ -75,9 +74,7 @@ impl FoldedNames {
             names.sort_unstable();
         }
         let folder = Arc::new(Folder { version, names });
-        let age =
-            facts.modified().and_then(|modified| SystemTime::now().duration_since(modified).map_err(io::Error::other));
-        if age.is_ok_and(|age| age >= STILL_CHANGING) {
+        if facts.modified().is_ok_and(|modified| is_settled(modified, SystemTime::now())) {
             let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             folders.put(path.to_owned(), Arc::clone(&folder));
             if folders.len() > MAX_FOLDERS {

@@ -1,11 +1,10 @@
 //! What tells one state of a file or folder from another.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rustix::fs::Stat;
 
-/// How long a file must have been left alone: the coarsest times of file systems in use are of two seconds.
-const SETTLED: Duration = Duration::from_secs(2);
+use crate::settled::is_settled_second;
 
 /// One state of one file, or of one folder: of a folder it differs once a name came, went or changed its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,12 +25,8 @@ impl State {
         }
     }
 
-    /// Whether it has been left alone for so long that its times will tell the next change. Times of the future, as
-    /// of a machine whose clock was set back, tell nothing.
+    /// Whether it has been left alone for so long that its times will tell the next change.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let age = |(seconds, _): (i64, u64)| u64::try_from(seconds).ok().and_then(|then| now.checked_sub(then));
-        // Whole seconds are compared, so that one more makes up for the fractions.
-        [self.modified, self.changed].into_iter().all(|time| age(time).is_some_and(|age| age > SETTLED.as_secs()))
+        [self.modified, self.changed].into_iter().all(|(second, _)| is_settled_second(second, now))
     }
 }
