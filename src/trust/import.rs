@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::bail;
-use provost_tenants::trust::{self, Sort, Written, spelled};
+use provost_tenants::trust::{self, ImportReport, Sort, Written, spelled};
 
 use crate::terminal::{self, FAINT};
 
@@ -50,6 +50,11 @@ pub(super) fn import(dir: &Path, into: &Path, output: &mut impl Write) -> anyhow
     if report.imported.is_empty() {
         bail!("no certificate of an authority was found in {}", dir.display());
     }
+    advise(&report, into, output)
+}
+
+/// What a trust set says to use what was imported.
+fn advise(report: &ImportReport, into: &Path, output: &mut impl Write) -> anyhow::Result<()> {
     // In full: a relative path in a configuration counts from there, and nobody knows from where this was called.
     let folder = std::path::absolute(into)?;
     if report.imported.iter().any(|file| file.sort == Sort::Anchor) {

@@ -99,6 +99,21 @@ impl Renewal {
     }
 }
 
+impl Changed {
+    fn of(tenant: &Tenant, closed: &[Listening], fresh: &[Generation], refresh: Option<&Refresh>) -> Self {
+        let policies = fresh.iter().map(|fresh| &fresh.listener.policy);
+        let enabled = policies.filter(|listener| tenant.policy.enabled && listener.enabled);
+        let bound: Vec<_> = enabled.map(|listener| listener.name.clone()).collect();
+        Self {
+            tenant: tenant.policy.name.clone(),
+            closed: closed.iter().map(Listening::name).filter(|name| !bound.contains(name)).collect(),
+            bound,
+            devices: refresh.and_then(describe),
+            devices_kept: refresh.is_some_and(Refresh::is_kept),
+        }
+    }
+}
+
 impl Server {
     /// Serves what was loaded. `load` is handed the present tenants and what the last load left, and runs off the runtime. Where it fails, nothing
     /// changes.
@@ -240,18 +255,16 @@ impl Server {
         renewal: &mut Renewal,
     ) -> (Vec<Listening>, Vec<Generation>) {
         let name = tenant.policy.name.clone();
-        let devices = refresh.and_then(describe);
-        let devices_kept = refresh.is_some_and(Refresh::is_kept);
         let mut tenants = self.tenants();
         let mut former = tenants.get_mut(&name);
         if let Some(serving) = former.as_deref_mut().filter(|serving| Arc::ptr_eq(&serving.tenant, tenant)) {
             (serving.errors, serving.stale) = (Vec::new(), Vec::new());
-            match devices {
-                Some(_) => {
-                    serving.withdraw();
-                    renewal.changed.push(Changed { tenant: name, devices, devices_kept, ..Changed::default() });
-                }
-                None => renewal.unchanged += 1,
+            let changed = Changed::of(tenant, &[], &[], refresh);
+            if changed.devices.is_some() {
+                serving.withdraw();
+                renewal.changed.push(changed);
+            } else {
+                renewal.unchanged += 1;
             }
             return (Vec::new(), Vec::new());
         }
@@ -277,21 +290,13 @@ impl Server {
         let (closed, fresh) = serving.renew(prepared);
         serving.errors = Vec::new();
         serving.withdraw();
-        // A comment, or another tenant's line in provost.toml: it was read anew, and is as it was.
-        if means_the_same && closed.is_empty() && fresh.is_empty() && devices.is_none() {
+        let changed = Changed::of(tenant, &closed, &fresh, refresh);
+        if means_the_same && closed.is_empty() && fresh.is_empty() && changed.devices.is_none() {
+            // A comment, or another tenant's line in provost.toml: it was read anew, and is as it was.
             renewal.unchanged += 1;
-            return (closed, fresh);
+        } else {
+            renewal.changed.push(changed);
         }
-        let policies = fresh.iter().map(|fresh| &fresh.listener.policy);
-        let enabled = policies.filter(|listener| tenant.policy.enabled && listener.enabled);
-        let bound: Vec<_> = enabled.map(|listener| listener.name.clone()).collect();
-        renewal.changed.push(Changed {
-            tenant: name,
-            closed: closed.iter().map(Listening::name).filter(|name| !bound.contains(name)).collect(),
-            bound,
-            devices,
-            devices_kept,
-        });
         (closed, fresh)
     }
 }

@@ -51,13 +51,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         is_same && !source.has_former_devices
     };
     if let (None, Some(former)) = (&newcomer.fresh, former.filter(is_known)) {
-        newcomer.refresh = refresh(former, newcomer.claims().devices.as_ref(), &newcomer.of_devices, around.removals);
-        if newcomer.has_errors() {
-            return None;
-        }
-        warn_of_none(&former.devices, former.policy.devices, newcomer);
-        warn_of_plain(&former.devices, newcomer);
-        return Some(Arc::clone(former));
+        return known(newcomer, former, around.removals);
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
     let settings = devices_settings(&read, newcomer);
@@ -98,6 +92,17 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         guard,
         source,
     }))
+}
+
+/// A tenant of which nothing is otherwise but perhaps its device file: it stays, and that is looked at.
+fn known(newcomer: &mut Newcomer, former: &Arc<Tenant>, removals: Removals) -> Option<Arc<Tenant>> {
+    newcomer.refresh = refresh(former, newcomer.claims().devices.as_ref(), &newcomer.of_devices, removals);
+    if newcomer.has_errors() {
+        return None;
+    }
+    warn_of_none(&former.devices, former.policy.devices, newcomer);
+    warn_of_plain(&former.devices, newcomer);
+    Some(Arc::clone(former))
 }
 
 /// Where no file is named it is warned of by whoever reads the table.
