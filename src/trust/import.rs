@@ -45,7 +45,7 @@ pub(super) fn import(dir: &Path, into: &Path, output: &mut impl Write) -> anyhow
         line(FAINT, "duplicate", path, format!("stands in {} already", first.display()))?;
     }
     for (path, why) in &report.unreadable {
-        line(terminal::CARE, "skipped", path, why.clone())?;
+        line(terminal::CARE, "skipped", path, why.to_string())?;
     }
     if report.imported.is_empty() {
         bail!("no certificate of an authority was found in {}", dir.display());

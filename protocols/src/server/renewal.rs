@@ -9,6 +9,7 @@ use provost_tenants::config::{Loaded, Memory, Problems};
 use provost_tenants::devices::Refresh;
 use serde::{Deserialize, Serialize};
 
+use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use super::listening::{Listening, Place};
@@ -82,6 +83,19 @@ pub struct Kept {
     pub errors: Vec<String>,
 }
 
+/// Why nothing was loaded.
+#[derive(Debug, thiserror::Error)]
+enum NotLoaded {
+    #[error("the server is ending")]
+    Ending,
+    #[error("the reload before this one hangs still: a disk does not answer")]
+    FormerHangs,
+    #[error("reading the configuration failed: {0}")]
+    Panicked(#[source] JoinError),
+    #[error("reading the configuration takes longer than {} s: a disk does not answer", PATIENCE.as_secs())]
+    Hangs,
+}
+
 impl Renewal {
     /// Whether something is wrong.
     pub fn has_errors(&self) -> bool {
@@ -126,8 +140,8 @@ impl Server {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let loaded = self.loaded(move || load(&former, &memory)).await;
         let errors = match loaded {
-            _ if self.is_stopped() => vec!["the server is ending".to_owned()],
-            Err(error) => vec![error],
+            _ if self.is_stopped() => vec![NotLoaded::Ending.to_string()],
+            Err(error) => vec![error.to_string()],
             Ok(Ok(loaded)) => {
                 self.note(Vec::new());
                 self.sockets.doors.bound(loaded.deployment.settings.arrivals.clone());
@@ -144,17 +158,17 @@ impl Server {
     async fn loaded(
         &self,
         load: impl FnOnce() -> Result<Loaded, Problems> + Send + 'static,
-    ) -> Result<Result<Loaded, Problems>, String> {
+    ) -> Result<Result<Loaded, Problems>, NotLoaded> {
         let mut hanging = self.hanging.lock().await;
         if hanging.as_ref().is_some_and(|former| !former.is_finished()) {
-            return Err("the reload before this one hangs still: a disk does not answer".to_owned());
+            return Err(NotLoaded::FormerHangs);
         }
         let mut task = tokio::task::spawn_blocking(load);
         if let Ok(loaded) = timeout(PATIENCE, &mut task).await {
-            return loaded.map_err(|error| format!("reading the configuration failed: {error}"));
+            return loaded.map_err(NotLoaded::Panicked);
         }
         *hanging = Some(task);
-        Err(format!("reading the configuration takes longer than {} s: a disk does not answer", PATIENCE.as_secs()))
+        Err(NotLoaded::Hangs)
     }
 
     async fn take(&self, loaded: &Loaded) -> Renewal {

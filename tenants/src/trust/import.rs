@@ -18,7 +18,7 @@ use super::anchor::{AnchorError, check_anchor};
 use super::describe::{Description, describe};
 use super::facts::Fingerprint;
 use super::legacy::Legacy;
-use super::read::certificates_in;
+use super::read::{ReadError, certificates_in};
 
 /// Files larger than this, in bytes, are no CA files.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -37,7 +37,7 @@ pub struct ImportReport {
     /// A certificate that had been seen before: this file holds the one that stands in that file.
     pub duplicates: Vec<(PathBuf, PathBuf)>,
     /// Files that hold no certificate, and why not.
-    pub unreadable: Vec<(PathBuf, String)>,
+    pub unreadable: Vec<(PathBuf, Unreadable)>,
 }
 
 /// A certificate that was sorted.
@@ -84,6 +84,23 @@ pub enum Written {
     Unchanged,
     /// Another thing stands there, and was left as it is.
     Conflict,
+}
+
+/// Why a file holds no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The system's error.
+    #[error("{0}")]
+    Io(#[source] io::Error),
+    /// It is too large, with so many bytes, and was not read.
+    #[error("{0} bytes are more than a CA file has")]
+    TooLarge(u64),
+    /// What it holds is no certificate, or a damaged one.
+    #[error(transparent)]
+    Form(#[from] ReadError),
+    /// What looks like a certificate cannot be described.
+    #[error("holds no certificate")]
+    NoCertificate,
 }
 
 /// Why a pack cannot be sorted at all.
@@ -137,7 +154,7 @@ fn sort(
 ) -> Result<(), ImportError> {
     let source = file.to_owned();
     let Some(description) = describe(certificate, SystemTime::now()) else {
-        report.unreadable.push((source, "holds no certificate".into()));
+        report.unreadable.push((source, Unreadable::NoCertificate));
         return Ok(());
     };
     if let Some(first) = seen.get(&description.fingerprint) {
@@ -191,13 +208,13 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(files)
 }
 
-fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
+fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, Unreadable> {
+    let size = fs::metadata(file).map_err(Unreadable::Io)?.len();
     if size > MAX_FILE_BYTES {
-        return Err(format!("{size} bytes are more than a CA file has"));
+        return Err(Unreadable::TooLarge(size));
     }
-    let bytes = fs::read(file).map_err(|error| error.to_string())?;
-    certificates_in(&bytes).map_err(|error| error.to_string())
+    let bytes = fs::read(file).map_err(Unreadable::Io)?;
+    Ok(certificates_in(&bytes)?)
 }
 
 /// The subject's CN, as far as it is plain, and the beginning of the fingerprint.

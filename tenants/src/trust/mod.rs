@@ -24,7 +24,7 @@ pub use anchor::{Anchor, AnchorError, check_anchor};
 pub use describe::{CommonPlace, Description, describe};
 pub use facts::{Fingerprint, Key, SignatureHash, legacy_of};
 pub use identity::device_of;
-pub use import::{ImportError, ImportReport, Imported, Refused, Sort, Written, import};
+pub use import::{ImportError, ImportReport, Imported, Refused, Sort, Unreadable, Written, import};
 pub use legacy::{Legacy, UnknownLegacy, spelled};
 pub use read::{ReadError, certificates_in, crls_in, revocation_list_ends};
 pub use revocation::{ListError, ListSigner, RevocationList, check_list};
