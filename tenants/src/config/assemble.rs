@@ -27,10 +27,10 @@ pub(super) struct Around<'a> {
     /// The tenants that are served, by name.
     pub(super) former: HashMap<&'a str, &'a Arc<Tenant>>,
     pub(super) removals: Removals,
-    pub(super) devices: OfFormer,
+    pub(super) holdings: OfFormer,
 }
 
-/// What becomes of the devices that are served.
+/// What becomes of the devices that are served, and of the folders that phones read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OfFormer {
     /// They are read again.
@@ -55,7 +55,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
     let settings = devices_settings(&read, newcomer);
-    let (devices, refresh) = match (around.devices, former) {
+    let (devices, refresh) = match (around.holdings, former) {
         (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
         (OfFormer::Kept | OfFormer::Read, _) => {
             devices(&read.devices, settings.clone(), former, &newcomer.of_devices, around.removals)
@@ -75,7 +75,10 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         return Some(Arc::clone(former));
     }
     let uploads = uploads(&read, &policy, &devices, around.context);
-    let files = files(&read, &uploads, &newcomer.problems)?;
+    let files = match (around.holdings, former) {
+        (OfFormer::Kept, Some(former)) => former.files.with_uploads(Arc::clone(&uploads)),
+        (OfFormer::Kept | OfFormer::Read, _) => files(&read, &uploads, &newcomer.problems)?,
+    };
     let kept = around.context.basis.settings.state.join("guard").join(format!("{}.pairs", policy.name));
     let guard = read.guard.settings(kept, devices.len());
     let guard = former.map_or_else(|| Guard::new(guard.clone()), |former| former.guard.renewed(guard.clone()));

@@ -2,8 +2,8 @@
 //!
 //! ACME clients swap the files of a pair, one after the other, and lists are fetched every day. Whoever serves looks at
 //! the files now and then, and has the tenants of which one changed read again: as they were loaded, so that what the
-//! operator is writing in a tenant's file is left for the reload. It decides nothing of its own: a pair that does not match is
-//! refused as it is at the start.
+//! operator is writing in a tenant's file is left for the reload, and so is another folder in the place of one that phones read. It
+//! decides nothing of its own: a pair that does not match is refused as it is at the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Seen {
 }
 
 /// Reads the certificates, keys, trust sets and passwords of these tenants again, under the configuration that each was loaded
-/// with. Their devices stay. It blocks.
+/// with. Their devices and folders stay. It blocks.
 ///
 /// `told` hears of each tenant when its turn comes and when it is done; where it returns `false` the others are left.
 pub fn reread(tenants: &[Arc<Tenant>], mut told: impl FnMut(Rereading) -> bool) {
@@ -120,7 +120,7 @@ fn under(basis: &Arc<Basis>, tenants: &[&Arc<Tenant>], told: &mut impl FnMut(Rer
 }
 
 fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<String>> {
-    let mut newcomer = Newcomer::of_text(&former.source.file, Arc::clone(&former.source.text), context);
+    let mut newcomer = Newcomer::again(&former.source, context);
     let listeners = newcomer.fresh.as_ref().map(|fresh| fresh.read.listeners.as_slice());
     if let Some(set) = without_its_lists(former, listeners.unwrap_or_default()) {
         return Err(vec![format!("the revocation lists of trust set {set} are gone: `provost reload` takes that")]);
@@ -128,7 +128,7 @@ fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<Strin
     let around = Around {
         former: HashMap::from([(former.policy.name.as_str(), former)]),
         removals: Removals::Refuse,
-        devices: OfFormer::Kept,
+        holdings: OfFormer::Kept,
         context,
     };
     assemble::tenant(&mut newcomer, &around).ok_or_else(|| newcomer.error_texts())

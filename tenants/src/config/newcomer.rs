@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::node::{self, Place};
 use super::overlay;
 use super::problem::{Collector, Origin, Problem};
-use super::sight::{Look, Sight, Sights};
+use super::sight::{FolderId, Look, Sight, Sights};
 use super::spot::Named;
 use super::tenant::{self, Claims, Common, TenantRead};
 use super::trust::{TrustSets, Trusted};
@@ -108,9 +108,11 @@ impl Newcomer {
         Self::of(file, Arc::new(reading), None)
     }
 
-    /// A file with a text that is known already.
-    pub(super) fn of_text(file: &Path, text: Arc<str>, context: &Context) -> Self {
-        let (reading, fresh) = read_text(file, text, Sight::of(file), context);
+    /// A tenant that is served, as its files are now. The folders that it was loaded with stay: whether others may take their place is
+    /// asked beside all tenants, by a reload.
+    pub(super) fn again(served: &Source, context: &Context) -> Self {
+        let (file, folders) = (&served.file, Some(&served.folders));
+        let (reading, fresh) = read_text(file, Arc::clone(&served.text), Sight::of(file), folders, context);
         Self::of(file, Arc::new(reading), fresh)
     }
 
@@ -210,7 +212,7 @@ impl Places {
 fn read(file: &Path, context: &Context) -> (Reading, Option<Fresh>) {
     let sight = Sight::of(file);
     match contents::text(file) {
-        Ok(text) => read_text(file, text.into(), sight, context),
+        Ok(text) => read_text(file, text.into(), sight, None, context),
         Err(error) => {
             let problem = Place::whole(&Origin::file(file)).error("", format!("cannot read the file: {error}"));
             (Reading::failed(vec![problem], Some(sight)), None)
@@ -218,8 +220,14 @@ fn read(file: &Path, context: &Context) -> (Reading, Option<Fresh>) {
     }
 }
 
-/// A tenant's file with this text, over `[defaults]`.
-fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (Reading, Option<Fresh>) {
+/// A tenant's file with this text, over `[defaults]`; with the folders that it names, or those that are served.
+fn read_text(
+    file: &Path,
+    text: Arc<str>,
+    sight: Sight,
+    served: Option<&Arc<[FolderId]>>,
+    context: &Context,
+) -> (Reading, Option<Fresh>) {
     let origin = Origin::file(file);
     let document = match node::parse(&text, &origin) {
         Ok(document) => document,
@@ -234,7 +242,8 @@ fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (R
     let is_right = problems.errors() == 0;
     let (problems, sights, sets) = problems.into_parts();
     let text_digest = digest::of([text.as_bytes()]);
-    let named = digest::of_named(&read, &sights);
+    let folders = served.map_or_else(|| sights.folders().collect(), Arc::clone);
+    let named = digest::of_named(&read, &folders);
     let digest = digest::of([&context.basis.digest, &text_digest, &named].map(<[u8; 32]>::as_slice));
     let meaning = digest::of_meaning(&document, sets.iter().filter_map(|name| context.basis.trust_set(name)), &named);
     let sights = Arc::new(sights);
@@ -244,6 +253,7 @@ fn read_text(file: &Path, text: Arc<str>, sight: Sight, context: &Context) -> (R
         meaning,
         text,
         basis: Some(Arc::clone(&context.basis)),
+        folders,
         sights: Arc::clone(&sights),
         sets: sets.iter().filter_map(|name| context.trust.sights(name).cloned()).collect(),
         has_former_devices: false,

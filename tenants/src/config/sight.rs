@@ -29,6 +29,9 @@ struct Facts {
     version: Option<[i64; 5]>,
 }
 
+/// Which folder it is, for a digest: its device and inode.
+pub(crate) type FolderId = [u8; 16];
+
 /// What was found at a path.
 #[derive(Debug)]
 pub(super) struct Sight {
@@ -145,8 +148,8 @@ impl Sights {
         again
     }
 
-    /// Which folders these are, for a digest.
-    pub(super) fn folders(&self) -> impl Iterator<Item = [u8; 16]> {
+    /// Which folders these are.
+    pub(super) fn folders(&self) -> impl Iterator<Item = FolderId> {
         let folders = self.files.iter().filter_map(|sight| sight.facts.ok()).filter(|facts| facts.version.is_none());
         folders.map(|Facts { which: (device, inode), .. }| {
             let mut bytes = [0; 16];

@@ -37,8 +37,8 @@ use root::Root;
 /// What a tenant's phones can read: their uploads, the tenant's root, the shared roots.
 #[derive(Debug)]
 pub struct Files {
-    root: Root,
-    shared: Vec<Root>,
+    root: Arc<Root>,
+    shared: Vec<Arc<Root>>,
     uploads: Arc<Uploads>,
     case: Case,
 }
@@ -132,8 +132,14 @@ impl Files {
     /// - [`FilesError`]: a root is no folder, or cannot be opened
     pub fn open_roots(settings: FilesSettings, uploads: Arc<Uploads>) -> Result<Self, FilesError> {
         let FilesSettings { root, shared, case } = settings;
-        let shared = shared.into_iter().map(Root::open).collect::<Result<_, _>>()?;
-        Ok(Self { root: Root::open(root)?, shared, uploads, case })
+        let open = |path| Root::open(path).map(Arc::new);
+        let shared = shared.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { root: open(root)?, shared, uploads, case })
+    }
+
+    /// The same roots beside other uploads.
+    pub(crate) fn with_uploads(&self, uploads: Arc<Uploads>) -> Self {
+        Self { root: Arc::clone(&self.root), shared: self.shared.clone(), uploads, case: self.case }
     }
 
     /// Opens the file that the permit is for. It blocks: call it off the runtime.
@@ -218,7 +224,7 @@ impl Files {
 
     /// The tenant's root, then the shared ones.
     fn roots(&self) -> impl DoubleEndedIterator<Item = &Root> {
-        std::iter::once(&self.root).chain(&self.shared)
+        std::iter::once(&self.root).chain(&self.shared).map(Arc::as_ref)
     }
 }
 

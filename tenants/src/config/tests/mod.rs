@@ -1,6 +1,7 @@
 //! Whole configurations in a folder of their own, with certificates made for the occasion.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod again;
 mod document;
 mod forms;
 mod ftp;

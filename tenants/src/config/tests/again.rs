@@ -1,0 +1,80 @@
+//! Tenants that are read again for their files while they are served.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{ACME, HTTPS, Site, authority};
+use crate::config::{Former, Look, Reread, Rereading, reload, reread};
+use crate::deployment::Tenant;
+
+const GLOBEX: &str = "name = \"globex\"\nallow = [\"10.0.0.0/8\"]\nfiles.root = \"../files/globex\"\ndevices.list = [\"0004f2ddeeff\"]\n";
+
+/// `acme` reads through a link, beside `globex`.
+fn site() -> Site {
+    let site = Site::new();
+    symlink("acme", site.path("files/current")).unwrap();
+    folder(&site, "acme");
+    folder(&site, "globex");
+    site.write("provost.toml", "state = \"state\"\n[trust.poly]\nanchors = [\"trust/ca.pem\"]\nmac = { attribute = \"CN\", pattern = \"^([0-9A-F]{12})$\" }\n");
+    let acme = ACME.replace("../files/acme", "../files/current");
+    site.write("tenants.d/acme.toml", &format!("{acme}{HTTPS}trust = [\"poly\"]\n"));
+    site.write("tenants.d/globex.toml", GLOBEX);
+    site
+}
+
+fn again(tenant: &Arc<Tenant>) -> Arc<Tenant> {
+    let mut found = None;
+    reread(std::slice::from_ref(tenant), |step| {
+        if let Rereading::Done(Reread { outcome, .. }) = step {
+            found = Some(outcome.unwrap());
+        }
+        true
+    });
+    found.unwrap()
+}
+
+fn points_to(site: &Site, folder: &str) {
+    let link: PathBuf = site.path("files/current");
+    fs::remove_file(&link).unwrap();
+    symlink(folder, link).unwrap();
+}
+
+/// Which folder its phones read: each has a link that leads out of it and tells the folder's name.
+fn reads(tenant: &Tenant) -> String {
+    let links = tenant.files.links_that_lead_out().unwrap();
+    links.iter().map(|link| link.file_name().unwrap().to_string_lossy()).collect()
+}
+
+fn folder(site: &Site, name: &str) {
+    let folder = site.path(&format!("files/{name}"));
+    fs::create_dir_all(&folder).unwrap();
+    symlink("/", folder.join(name)).unwrap();
+}
+
+#[test]
+fn another_folder_is_taken_by_a_reload_alone_and_where_no_other_tenant_has_it() {
+    let site = site();
+    let loaded = site.load().unwrap();
+    let acme = &loaded.deployment.tenants[0];
+    assert_eq!(reads(acme), "acme");
+    points_to(&site, "globex");
+    assert!(!acme.seen().holds(&mut Look::default()), "the change is seen");
+    assert!(Arc::ptr_eq(&again(acme), acme), "and nothing is new in the files");
+    // A certificate that comes with it is taken, and the folder is not.
+    site.write("trust/ca.pem", &authority().pem());
+    let renewed = again(acme);
+    assert!(!Arc::ptr_eq(&renewed, acme) && renewed.seen().holds(&mut Look::default()));
+    assert_eq!(reads(&renewed), "acme");
+    let reload = |tenant: &Arc<Tenant>| {
+        let former = Former { tenants: std::slice::from_ref(tenant), ..Former::default() };
+        reload(&site.path("provost.toml"), [], former).unwrap()
+    };
+    let refused = reload(&renewed);
+    assert!(refused.failed[0].errors[0].contains("nests with"), "{:?}", refused.failed);
+    folder(&site, "next");
+    points_to(&site, "next");
+    let taken = reload(&again(&renewed));
+    assert_eq!(reads(&taken.deployment.tenants[0]), "next");
+}
