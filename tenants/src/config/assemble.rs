@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use provost_core::{DevicePolicy, TenantPolicy};
 
+use super::guard::GuardRead;
 use super::newcomer::{Context, Fresh, Newcomer};
 use super::node::Place;
 use super::places::{DevicesRead, UploadsRead};
@@ -79,9 +80,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         (OfFormer::Kept, Some(former)) => former.files.with_uploads(Arc::clone(&uploads)),
         (OfFormer::Kept | OfFormer::Read, _) => files(&read, &uploads, &newcomer.problems)?,
     };
-    let kept = around.context.basis.settings.state.join("guard").join(format!("{}.pairs", policy.name));
-    let guard = read.guard.settings(kept, devices.len());
-    let guard = former.map_or_else(|| Guard::new(guard.clone()), |former| former.guard.renewed(guard.clone()));
+    let guard = guard(read.guard, &policy, &devices, former, around.context);
     let users = Users::new(&policy.name, read.users);
     Some(Arc::new(Tenant {
         policy,
@@ -152,6 +151,22 @@ fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Devices, context:
         rules: policy.rules.clone(),
     };
     Arc::new(Uploads::new(settings))
+}
+
+/// The guard. What a former one has found out it goes on with.
+fn guard(
+    read: GuardRead,
+    policy: &TenantPolicy,
+    devices: &Devices,
+    former: Option<&Arc<Tenant>>,
+    context: &Context,
+) -> Guard {
+    let pairs = context.basis.settings.state.join("guard").join(format!("{}.pairs", policy.name));
+    let settings = read.settings(pairs, devices.len());
+    match former {
+        Some(former) => former.guard.renewed(settings),
+        None => Guard::new(settings),
+    }
 }
 
 fn files(read: &TenantRead, uploads: &Arc<Uploads>, problems: &Collector) -> Option<Files> {
