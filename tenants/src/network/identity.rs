@@ -1,6 +1,7 @@
 //! Which network a name means right now: the namespace's inode, or the device's index. Names can be given anew; these are
 //! not, as long as a socket holds the network.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -62,8 +63,8 @@ pub enum NetworkError {
     #[error("{0} is no address of this network any more")]
     NoAddress(IpAddr),
     /// The name has come to mean another network than the one that the listener was bound in.
-    #[error("{0} is another network by now than the one that this listener was bound in")]
-    Replaced(String),
+    #[error("{} is another network by now than the one that this listener was bound in", name(.0))]
+    Replaced(NetworkStack),
     /// The thread that enters namespaces could not be started, or ended.
     #[error("the thread that makes sockets in namespaces is not there: {0}")]
     Thread(String),
@@ -102,11 +103,16 @@ impl NetworkStack {
     }
 
     pub(super) fn replaced(&self) -> NetworkError {
-        NetworkError::Replaced(match self {
-            Self::Host { interface: None } => "the host's".to_owned(),
-            Self::Host { interface: Some(device) } | Self::Vrf(device) => device.to_string(),
-            Self::Namespace(name) => name.to_string(),
-        })
+        NetworkError::Replaced(self.clone())
+    }
+}
+
+/// What a network is called in an error.
+fn name(stack: &NetworkStack) -> &dyn fmt::Display {
+    match stack {
+        NetworkStack::Host { interface: None } => &"the host's",
+        NetworkStack::Host { interface: Some(device) } | NetworkStack::Vrf(device) => device,
+        NetworkStack::Namespace(name) => name,
     }
 }
 
