@@ -28,16 +28,30 @@ pub enum TlsError {
     #[error("the listener requires certificates and has no trust set")]
     NoTrust,
     /// A trust set cannot be used.
-    #[error("trust set {name} cannot be used: {reason}")]
+    #[error("trust set {name} cannot be used: {flaw}")]
     TrustSet {
         /// Its name.
         name: Arc<str>,
         /// Why.
-        reason: String,
+        flaw: TrustSetFlaw,
     },
     /// Anything else that the library refuses.
     #[error("TLS cannot be set up")]
     Library(#[from] rustls::Error),
+}
+
+/// What is wrong with a trust set.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustSetFlaw {
+    /// The library takes one of its certificates for no anchor.
+    #[error("{0}")]
+    Anchor(webpki::Error),
+    /// One of its revocation lists is none.
+    #[error("a revocation list cannot be read")]
+    NoList,
+    /// The library cannot use one of its revocation lists.
+    #[error("{0}")]
+    List(webpki::Error),
 }
 
 /// Why a handshake failed. Where TLS has an alert for it, the peer has been sent one.

@@ -36,7 +36,7 @@ use rustls::version::{TLS12, TLS13};
 pub(crate) use accept::Hello;
 pub use accept::TlsConnection;
 pub use client_auth::{ClientAuth, client_auth};
-pub use error::{HandshakeError, TlsError};
+pub use error::{HandshakeError, TlsError, TrustSetFlaw};
 pub use stream::TlsStream;
 
 use cache::ChainHash;

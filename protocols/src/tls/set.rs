@@ -14,7 +14,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate, X509Version};
 
 use super::chain::{Chains, other};
-use super::error::TlsError;
+use super::error::{TlsError, TrustSetFlaw};
 
 /// A trust set with its verifiers.
 #[derive(Debug)]
@@ -54,18 +54,19 @@ struct UnsupportedKey(Key);
 
 impl Set {
     pub(super) fn new(trust: &Arc<TrustSet>) -> Result<Self, TlsError> {
-        let refused = |reason: String| TlsError::TrustSet { name: Arc::clone(&trust.name), reason };
-        let chains = Chains::new(trust).map_err(|error| refused(error.to_string()))?;
+        let refused = |flaw| TlsError::TrustSet { name: Arc::clone(&trust.name), flaw };
+        let chains = Chains::new(trust).map_err(|error| refused(TrustSetFlaw::Anchor(error)))?;
         let list = |list: &RevocationList| {
             let crl = &list.der;
-            let unreadable = || refused("a revocation list cannot be read".into());
+            let unreadable = || refused(TrustSetFlaw::NoList);
             let (_, parsed) = CertificateRevocationList::from_der(crl).map_err(|_| unreadable())?;
             let bytes = Signed::of(crl).ok_or_else(unreadable)?;
             let issuer = parsed.issuer().as_raw().to_vec();
             let signer = chains.signers(&issuer, &bytes).map_or(Signer::Other, |anchors| {
                 Signer::Anchors(anchors.iter().map(|anchor| anchor.subject_public_key_info.to_vec()).collect())
             });
-            let revoked = OwnedCertRevocationList::from_der(crl).map_err(|error| refused(error.to_string()))?.into();
+            let revoked =
+                OwnedCertRevocationList::from_der(crl).map_err(|error| refused(TrustSetFlaw::List(error)))?.into();
             Ok(List { issuer, signer, revoked })
         };
         let lists = trust.crls.iter().map(list).collect::<Result<_, TlsError>>()?;
