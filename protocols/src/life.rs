@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use provost_core::Mac;
+use provost_tenants::network::Gone;
 use tokio::sync::{Notify, watch};
 
 use crate::listen::Shares;
@@ -120,10 +121,10 @@ impl Life {
         self.running().all().count() + self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Serves a connection or a transfer in the tenant's turns, to its end, to the tenant's, or to that of the device whose file
-    /// is under way.
-    pub fn serve(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        self.shares.tasks.spawn(Arc::clone(self).hold(work));
+    /// Serves a connection or a transfer in the tenant's turns, to its end, to the tenant's, to that of the network in which it runs,
+    /// or to that of the device whose file is under way.
+    pub fn serve(self: &Arc<Self>, network: &Gone, work: impl Future<Output = ()> + Send + 'static) {
+        self.shares.tasks.spawn(Arc::clone(self).hold(network, work));
     }
 
     /// Waits until whatever of the tenant is ready now has been polled.
@@ -131,7 +132,12 @@ impl Life {
         self.shares.tasks.rotation().await;
     }
 
-    fn hold<W: Future<Output = ()> + Send>(self: Arc<Self>, work: W) -> impl Future<Output = ()> + Send + use<W> {
+    fn hold<W: Future<Output = ()> + Send>(
+        self: Arc<Self>,
+        network: &Gone,
+        work: W,
+    ) -> impl Future<Output = ()> + Send + use<W> {
+        let gone = network.wait();
         // What holds a future has room for it twice, as long as it runs: on the heap it stands once.
         let work = Box::pin(work);
         async move {
@@ -140,6 +146,7 @@ impl Life {
             tokio::select! {
                 () = CONNECTION.scope(Arc::clone(&ending), work) => {}
                 () = ending.told.notified() => {}
+                () = gone => {}
                 // An error means that the life is gone, which `self` holds.
                 _ = over.wait_for(|over| *over) => {}
             }
@@ -292,7 +299,7 @@ mod tests {
         let [gone, stays] = [1, 2].map(|last| Mac::from_octets([0, 4, 0xf2, 0, 0, last]));
         let serve = |device| {
             let life = Arc::clone(&life);
-            tokio::spawn(Arc::clone(&life).hold(async move {
+            tokio::spawn(Arc::clone(&life).hold(&Gone::default(), async move {
                 let underway = life.begin();
                 underway.is_for(Some(device));
                 std::future::pending::<()>().await;

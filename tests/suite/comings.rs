@@ -84,6 +84,29 @@ fn a_network_that_comes_late_or_anew_is_served() {
 }
 
 #[test]
+fn what_runs_in_a_network_ends_with_it() {
+    if !networks::inside("comings::what_runs_in_a_network_ends_with_it") {
+        return;
+    }
+    let deployment = Deployment::new();
+    tenant(&deployment, "acme", "namespace = \"acme\"");
+    let more = "[[listener]]\nprotocol = \"ftp\"\naddress = \"10.0.0.1:21\"\n\
+                [[listener]]\nprotocol = \"http\"\naddress = \"10.0.0.1:80\"\n";
+    let file = std::fs::read_to_string(deployment.path("tenants.d/acme.toml")).unwrap();
+    deployment.write("tenants.d/acme.toml", file + more);
+    let acme = namespace("acme");
+    let server = Server::start(&deployment.config(), &[]);
+    // Each has an answer, and stays.
+    let ftp = acme.talk("exec cat <&3", 21);
+    let http = acme.talk("printf 'GET /sip.cfg HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' >&3; exec cat <&3", 80);
+    assert!(ftp.line().starts_with("220 ") && http.line().starts_with("HTTP/1.1 200 "));
+    ip("netns del acme");
+    server.event_of(GONE, "acme", 3);
+    // They would keep the namespace, and its interfaces with it.
+    acme.unlinked();
+}
+
+#[test]
 fn a_vrf_that_comes_late_or_anew_is_served() {
     if !networks::inside("comings::a_vrf_that_comes_late_or_anew_is_served") || !networks::vrfs() {
         return;

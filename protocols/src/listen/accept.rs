@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_core::ClientAddr;
+use provost_tenants::network::Gone;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Slot;
@@ -69,19 +70,20 @@ where
     let mut batch = Batch::default();
     loop {
         let (stream, peer) = next(|| listener.accept(), failed).await;
-        if receive(&front, stream, ClientAddr::from(peer), &serve, &turn) {
+        if receive(&front, front.network().gone(), stream, ClientAddr::from(peer), (&serve, &turn)) {
             batch.let_in(Some(front.life())).await;
         }
     }
 }
 
-/// Takes in one peer whose listener is known, as [`accept`] does. Whether a task was begun for it.
+/// Takes in one peer whose listener is known, as [`accept`] does. Whether a task was begun for it. It ends with the network of its
+/// socket.
 pub(crate) fn receive<F, Served, T, Turned>(
     front: &Arc<Front>,
+    network: &Gone,
     stream: TcpStream,
     client: ClientAddr,
-    serve: &F,
-    turn: &T,
+    (serve, turn): (&F, &T),
 ) -> bool
 where
     F: Fn(Arc<Front>, Connection) -> Served,
@@ -94,14 +96,14 @@ where
         Err(front::Turned::Away) => return false,
         Err(front::Turned::Busy) => {
             let Some(room) = front.shares().turning.room() else { return false };
-            front.life().serve(tell(room, turn(Arc::clone(front), stream, client)));
+            front.life().serve(network, tell(room, turn(Arc::clone(front), stream, client)));
             return true;
         }
     };
     let Ok(local) = stream.local_addr() else { return false };
     // Only a broken connection refuses it, and serving will find out.
     let _ = stream.set_nodelay(true);
-    front.life().serve(serve(Arc::clone(front), Connection { stream, client, local, slot }));
+    front.life().serve(network, serve(Arc::clone(front), Connection { stream, client, local, slot }));
     true
 }
 

@@ -236,7 +236,7 @@ fn engine(place: &Place, holder: &Holder, passed: Option<&PassedSocket>) -> io::
     match holder {
         Holder::Door(door, _) => {
             let socket = stream()?;
-            Ok((socket.local_addr()?, Box::pin(https::serve(Arc::clone(door), socket))))
+            Ok((socket.local_addr()?, Box::pin(https::serve(Arc::clone(door), socket, network.gone().clone()))))
         }
         Holder::Front(front) => match transport(place.protocol) {
             Transport::Stream => {

@@ -146,7 +146,7 @@ fn arrived(shared: &Arc<Shared>, listening: &Listening, room: &mut Room, datagra
             let ends = [datagram.local, datagram.peer];
             let asked = Asked { shared: Arc::clone(shared), client, ends, datagram: datagram.bytes.into(), request };
             let entry = asked.enter(slot);
-            shared.front.life().serve(room.begin(asked.serve(entry)));
+            shared.front.life().serve(shared.front.network().gone(), room.begin(asked.serve(entry)));
         }
         Err(_) if shared.table.deliver(datagram.peer, datagram.bytes) => {}
         Err(NoRequest::Stray) => {

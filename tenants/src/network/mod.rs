@@ -9,6 +9,7 @@
 //! lie in the same network, even where the name has come to mean another one since. Namespaces and devices are not made
 //! here; that is the operator's affair.
 
+mod gone;
 mod identity;
 mod maker;
 mod names;
@@ -25,6 +26,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use spare::Spares;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
+pub use gone::Gone;
 pub use identity::{Identity, NetworkError};
 pub use names::{DeviceName, NamespaceName};
 pub use passed::{Passed, PassedSocket, Transport};
@@ -53,6 +55,7 @@ pub struct Network {
     stack: NetworkStack,
     settled: OnceLock<Identity>,
     spares: Spares,
+    gone: Gone,
 }
 
 impl NetworkStack {
@@ -61,7 +64,7 @@ impl NetworkStack {
 
     /// A listener's hold on it. Nothing is opened yet.
     pub fn network(&self) -> Network {
-        Network { stack: self.clone(), settled: OnceLock::new(), spares: Spares::default() }
+        Network { stack: self.clone(), settled: OnceLock::new(), spares: Spares::default(), gone: Gone::default() }
     }
 
     /// The device to which each socket is bound.
@@ -173,7 +176,7 @@ impl Network {
 
     /// Why the sockets made so far reach nobody any more: the namespace or the device is gone, or its name means another
     /// one. They keep a deleted namespace alive themselves, so that nothing else shows it. Sockets that were made ahead are closed
-    /// then: with the namespace its interfaces would stay, and it could not be made anew.
+    /// then, and whatever runs there is told: with the namespace its interfaces would stay, and it could not be made anew.
     pub fn lost(&self) -> Option<NetworkError> {
         let settled = self.settled.get()?;
         let error = match self.stack.identity() {
@@ -182,7 +185,13 @@ impl Network {
             Err(error) => error,
         };
         self.spares.close();
+        self.gone.tell();
         Some(error)
+    }
+
+    /// Tells when it is found lost.
+    pub fn gone(&self) -> &Gone {
+        &self.gone
     }
 
     /// Why a socket at `address` reaches nobody any more although the network is there: the address was taken away, or its device

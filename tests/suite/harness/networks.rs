@@ -1,7 +1,7 @@
 //! Networks of a test's own: the test runs itself again in a new network namespace, where it is root even if its user is
 //! not, and makes namespaces, devices and links there. Nothing of the machine's own network is touched or seen.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -188,6 +188,14 @@ impl Host {
         run("nsenter", &[&[namespace.as_str(), program], arguments].concat())
     }
 
+    /// A connection to the tenant's port, which the shell script has as its descriptor 3.
+    pub(crate) fn talk(&self, script: &str, port: u16) -> Talk {
+        let namespace = format!("--net=/run/netns/{}", self.namespace);
+        let script = format!("exec 3<>/dev/tcp/10.0.0.1/{port}; {script}");
+        let child = Command::new("nsenter").args([&namespace, "bash", "-c", &script]).stdout(Stdio::piped()).spawn();
+        Talk(child.unwrap_or_else(|error| panic!("nsenter: {error}")))
+    }
+
     /// How many packets of TCP and UDP have reached the host by IPv6, and questions for its link address.
     pub(crate) fn received_by_ipv6(&self) -> u64 {
         let figures = self.run("cat", &["/proc/net/snmp6"]).succeeded().stdout;
@@ -207,6 +215,32 @@ impl Host {
     pub(crate) fn received(&self) -> u64 {
         let links: Value = serde_json::from_str(&ip(&format!("-j -s -n {} link show far", self.namespace))).unwrap();
         links[0]["stats64"]["rx"]["packets"].as_u64().unwrap()
+    }
+}
+
+/// A connection that is open.
+pub(crate) struct Talk(Child);
+
+impl Talk {
+    /// The first line that comes.
+    pub(crate) fn line(&self) -> String {
+        let mut line = String::new();
+        let Some(stdout) = &self.0.stdout else { return line };
+        let mut read = [0];
+        while !line.ends_with('\n') {
+            match rustix::io::read(stdout, &mut read) {
+                Ok(1) => line.push(char::from(read[0])),
+                end => panic!("{end:?} after {line:?}"),
+            }
+        }
+        line
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

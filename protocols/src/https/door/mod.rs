@@ -15,6 +15,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use provost_core::decision::admit;
 use provost_core::{ClientAddr, Protocol};
+use provost_tenants::network::Gone;
 use provost_tenants::{Arrivals, Unnamed};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -45,10 +46,11 @@ struct Arriving {
     client: ClientAddr,
     slot: Slot,
     began: Instant,
+    network: Gone,
 }
 
-/// Serves whoever comes to the door until the task is dropped.
-pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener) {
+/// Serves whoever comes to the door until the task is dropped; those who came end with the socket's network.
+pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener, network: Gone) {
     let failed = |error: &io::Error| tracing::warn!(listener = door.name(), %error, "cannot accept a connection");
     let mut batch = Batch::default();
     loop {
@@ -57,7 +59,7 @@ pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener) {
         door.inhabited().await;
         // Only a broken connection refuses it, and serving will find out.
         let _ = stream.set_nodelay(true);
-        if door.take(stream, ClientAddr::from(peer)) {
+        if door.take(stream, ClientAddr::from(peer), &network) {
             // Those of several tenants do not wait for one of them.
             let fronts = door.fronts();
             batch.let_in(if let [front] = fronts.as_slice() { Some(front.life()) } else { None }).await;
@@ -103,7 +105,7 @@ impl Door {
     }
 
     /// Whether a task was begun for the connection.
-    fn take(self: &Arc<Self>, stream: TcpStream, client: ClientAddr) -> bool {
+    fn take(self: &Arc<Self>, stream: TcpStream, client: ClientAddr, network: &Gone) -> bool {
         let fronts = self.fronts();
         let began = Instant::now();
         let arrivals = self.arrivals.load();
@@ -112,7 +114,7 @@ impl Door {
         };
         let is_proxied = fronts.iter().any(is_proxy);
         if let ([front], false) = (fronts.as_slice(), is_proxied) {
-            return direct(front, stream, client);
+            return direct(front, network, stream, client);
         }
         if !is_proxied && !may_come(&fronts, client) {
             self.turn(&fronts, client, None);
@@ -125,7 +127,7 @@ impl Door {
             self.turn(&fronts, client, Some("busy"));
             return false;
         };
-        let arriving = Arriving { stream, client, slot, began };
+        let arriving = Arriving { stream, client, slot, began, network: network.clone() };
         let door = Arc::clone(self);
         if is_proxied {
             tokio::spawn(door.proxied(arriving));
@@ -137,7 +139,7 @@ impl Door {
 
     /// Reads whose connection a proxy passes on, and takes it as if it came from there.
     async fn proxied(self: Arc<Self>, arriving: Arriving) {
-        let Arriving { mut stream, client: proxy, slot, began } = arriving;
+        let Arriving { mut stream, client: proxy, slot, began, network } = arriving;
         let patience = self.arrivals.load().client_hello;
         let read = timeout(patience, proxy::read(&mut stream)).await.unwrap_or(Err(ProxyError::Slow(patience)));
         let fronts = self.fronts();
@@ -152,15 +154,17 @@ impl Door {
             }
         };
         match fronts.as_slice() {
-            [front] => _ = direct(front, stream, client),
-            _ if may_come(&fronts, client) => Box::pin(self.sort(Arriving { stream, client, slot, began })).await,
+            [front] => _ = direct(front, &network, stream, client),
+            _ if may_come(&fronts, client) => {
+                Box::pin(self.sort(Arriving { stream, client, slot, began, network })).await;
+            }
             _ => self.turn(&fronts, client, None),
         }
     }
 
     /// Reads the `ClientHello`, and hands the connection to the tenant whose it is.
     async fn sort(self: Arc<Self>, arriving: Arriving) {
-        let Arriving { stream, client, slot, began } = arriving;
+        let Arriving { stream, client, slot, began, network } = arriving;
         let hello = Box::pin(Hello::read(stream, self.arrivals.load().client_hello)).await.map(Box::new);
         let hello = match hello {
             Ok(hello) => hello,
@@ -177,13 +181,13 @@ impl Door {
         match front.admit(client) {
             Ok(place) => {
                 drop(slot);
-                life.serve(converse(front, client, place, hello));
+                life.serve(&network, converse(front, client, place, hello));
             }
             Err(Turned::Away) => {}
             Err(Turned::Busy) => {
                 drop(slot);
                 let Some(room) = front.shares().turning.room() else { return };
-                life.serve(listen::tell(room, turned::greeted(front, *hello)));
+                life.serve(&network, listen::tell(room, turned::greeted(front, *hello)));
             }
         }
     }
@@ -223,10 +227,10 @@ fn may_come(fronts: &[Arc<Front>], client: ClientAddr) -> bool {
 }
 
 /// Serves a connection whose tenant is known.
-fn direct(front: &Arc<Front>, stream: TcpStream, client: ClientAddr) -> bool {
+fn direct(front: &Arc<Front>, network: &Gone, stream: TcpStream, client: ClientAddr) -> bool {
     match front.listener().policy.protocol {
-        Protocol::Https => listen::receive(front, stream, client, &secured, &turned::secured),
-        Protocol::Http => listen::receive(front, stream, client, &plain, &turned::plain),
+        Protocol::Https => listen::receive(front, network, stream, client, (&secured, &turned::secured)),
+        Protocol::Http => listen::receive(front, network, stream, client, (&plain, &turned::plain)),
         // They have no door.
         Protocol::Tftp | Protocol::Ftp => false,
     }
