@@ -69,8 +69,10 @@ fn status_tells_what_the_server_failed_at() {
     let put = |name: &str| Curl::new(format!("http://{address}/{POLY}-{name}")).upload(b"a log").run().status;
     assert_eq!(put("app.log"), 201);
     assert_eq!(json(&scene).pointer("/tenants/0/listeners/0/last_errors"), Some(&serde_json::json!([])));
-    // Somebody has tidied up.
-    std::fs::remove_dir_all(scene.deployment.path("state/uploads/acme")).unwrap();
+    // Where the folder is merely gone it is made anew.
+    let folder = scene.deployment.path("state/uploads/acme");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
     for round in 0..7 {
         assert_eq!(put(&format!("{round}-app.log")), 500);
     }
