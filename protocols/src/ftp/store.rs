@@ -76,13 +76,10 @@ impl Session {
         let work = receive(plan, self.ends.clone(), spool, representation, progress.clone());
         let carried = self.carry(&progress, work).await;
         match carried {
-            // A client that was killed has closed both connections, and the end of its data says nothing.
-            Carried::Done(Ok(_))
-                if !self.takes_leave() && self.control.is_gone().await && !self.has_taken_leave().await =>
-            {
-                self.fail(exchange, Carried::<()>::Lost(End::Gone), Aim::Store).await
-            }
-            Carried::Done(Ok((spool, rest))) => self.apply(exchange, spool, rest, target).await,
+            Carried::Done(Ok((spool, rest))) => match self.objection().await {
+                None => self.apply(exchange, spool, rest, target).await,
+                Some(objection) => self.fail(exchange, objection, Aim::Store).await,
+            },
             other => self.fail(exchange, other, Aim::Store).await,
         }
     }

@@ -118,21 +118,26 @@ impl Session {
         Ok(Heard::GoOn)
     }
 
-    /// Whether QUIT waits for the end of the transfer: then the end of the control connection is no loss.
-    pub(super) fn takes_leave(&self) -> bool {
-        self.waiting.iter().any(|line| match line {
-            Line::Complete(line) => Command::parse(line).verb == Verb::Quit,
-            Line::TooLong | Line::Endless => false,
-        })
-    }
-
-    /// The same of what the peer sent before it closed the connection, which may not have been read yet.
-    pub(super) async fn has_taken_leave(&mut self) -> bool {
+    /// What the peer has said against an upload whose data has ended, read already or not. Clients that abort say ABOR and close the
+    /// data connection at once, and of one that was killed the system closes both: the end of its data says nothing then. QUIT waits
+    /// for the end of the transfer, and behind it the end of the control connection is no loss.
+    pub(super) async fn objection(&mut self) -> Option<Carried<()>> {
+        if self.takes_leave() {
+            return None;
+        }
+        let is_gone = self.control.is_gone().await;
         while self.waiting.len() < MAX_WAITING {
             let Ok(Ok(line)) = timeout(Duration::ZERO, self.control.next()).await else { break };
+            if verb_of(&line) == Verb::Abor {
+                return Some(Carried::Aborted);
+            }
             self.waiting.push_back(line);
         }
-        self.takes_leave()
+        (is_gone && !self.takes_leave()).then_some(Carried::Lost(End::Gone))
+    }
+
+    fn takes_leave(&self) -> bool {
+        self.waiting.iter().any(|line| verb_of(line) == Verb::Quit)
     }
 
     /// Ends the record of a transfer that did not succeed, and gives the reply.
@@ -162,6 +167,13 @@ impl Session {
     pub(super) fn abor(&mut self) -> Reply {
         self.data.plan = super::data::Plan::None;
         Reply::NOTHING_TO_ABORT
+    }
+}
+
+fn verb_of(line: &Line) -> Verb {
+    match line {
+        Line::Complete(line) => Command::parse(line).verb,
+        Line::TooLong | Line::Endless => Verb::Unknown,
     }
 }
 

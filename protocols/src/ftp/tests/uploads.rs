@@ -98,6 +98,31 @@ async fn an_upload_that_breaks_off_leaves_what_was_there() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_aborted_as_its_data_ends_is_not_complete_and_what_is_pipelined_behind_it_is_answered() {
+    let server = Server::start();
+    let phone = format!("{OWN}-phone.cfg");
+    let mut client = server.session_of(OWN, "own-secret").await;
+    assert_eq!(client.store(&format!("STOR {phone}"), b"first").await, 226);
+    for _ in 0..100 {
+        let data = client.begin_store(&phone, b"a piece of the second").await;
+        drop(data);
+        client.send(b"SYST\r\nABOR\r\n").await;
+        // SYST waited for the end of the transfer.
+        for code in [426, 226, 215] {
+            assert_eq!(client.next_code().await, code);
+        }
+        assert_eq!(client.ask(&format!("SIZE {phone}")).await, "213 5\r\n");
+    }
+    let data = client.begin_store(&phone, b"whole").await;
+    drop(data);
+    client.send(b"SYST\r\nNOOP\r\n").await;
+    for code in [226, 215, 200] {
+        assert_eq!(client.next_code().await, code);
+    }
+    assert_eq!(server.records().await.matches("reason=abort").count(), 100);
+}
+
+#[tokio::test]
 async fn an_upload_of_a_client_that_is_killed_is_not_complete() {
     let server = Server::start();
     let phone = format!("{OWN}-phone.cfg");
