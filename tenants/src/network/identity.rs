@@ -41,7 +41,7 @@ pub enum NetworkError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("cannot enter the network namespace {namespace} (CAP_SYS_ADMIN is needed): {errno}")]
+    #[error("cannot enter the network namespace {namespace}{}: {errno}", if_refused(*errno, " (CAP_SYS_ADMIN is needed)"))]
     Enter {
         /// Its name.
         namespace: NamespaceName,
@@ -52,7 +52,10 @@ pub enum NetworkError {
     #[error("there is no network device {0}")]
     NoDevice(DeviceName),
     /// The system refused.
-    #[error("cannot bind to the network device {device} (before Linux 5.7 CAP_NET_RAW is needed): {errno}")]
+    #[error(
+        "cannot bind to the network device {device}{}: {errno}",
+        if_refused(*errno, " (before Linux 5.7 CAP_NET_RAW is needed)")
+    )]
     Bind {
         /// Its name.
         device: DeviceName,
@@ -68,6 +71,16 @@ pub enum NetworkError {
     /// The thread that enters namespaces could not be started, or ended.
     #[error("the thread that makes sockets in namespaces is not there: {0}")]
     Thread(String),
+}
+
+impl NetworkError {
+    /// Whether the network is not there, or another one has its name. The others tell of this process alone.
+    pub(super) const fn is_absence(&self) -> bool {
+        match self {
+            Self::NoNamespace { .. } | Self::NoDevice(_) | Self::NoAddress(_) | Self::Replaced(_) => true,
+            Self::Enter { .. } | Self::Bind { .. } | Self::Thread(_) => false,
+        }
+    }
 }
 
 impl From<NetworkError> for io::Error {
@@ -145,6 +158,11 @@ pub(super) fn bind_device(socket: &Socket, device: &DeviceName) -> Result<Identi
 fn index(socket: &Socket, device: &DeviceName) -> Result<Identity, NetworkError> {
     let index = name_to_index(socket, device.as_str());
     index.map(Identity::Device).map_err(|errno| refused(device, errno))
+}
+
+/// What is missing where the system says that it may not be done.
+fn if_refused(errno: Errno, missing: &'static str) -> &'static str {
+    if matches!(errno, Errno::PERM | Errno::ACCESS) { missing } else { "" }
 }
 
 fn refused(device: &DeviceName, errno: Errno) -> NetworkError {

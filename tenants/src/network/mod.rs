@@ -182,7 +182,9 @@ impl Network {
         let error = match self.stack.identity() {
             Ok(identity) if identity == *settled => return None,
             Ok(_) => self.stack.replaced(),
-            Err(error) => error,
+            Err(error) if error.is_absence() => error,
+            // Another error says nothing of the network, such as that there are no descriptors left.
+            Err(_) => return None,
         };
         self.spares.close();
         self.gone.tell();

@@ -73,6 +73,23 @@ async fn a_socket_in_another_network_than_the_first_is_not_made() {
 }
 
 #[test]
+fn a_network_that_cannot_be_looked_at_is_not_lost_and_one_that_is_not_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("acme");
+    let name: NamespaceName = path.to_str().unwrap().parse().unwrap();
+    let network = NetworkStack::Namespace(name).network();
+    network.settled.set(Identity::Namespace(0, 0)).unwrap();
+    // Stands for whatever keeps the process from looking, such as that it has no descriptor left.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let error = network.stack.identity().unwrap_err();
+    assert!(matches!(error, NetworkError::Enter { .. }), "{error}");
+    assert!(!error.to_string().contains("CAP_SYS_ADMIN"), "{error}");
+    assert_eq!(network.lost(), None);
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(network.lost(), Some(NetworkError::NoNamespace { .. })));
+}
+
+#[test]
 fn work_inside_a_namespace_never_moves_the_thread_that_asks_for_it() {
     let _alone = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     let own: NamespaceName = "/proc/self/ns/net".parse().unwrap();
