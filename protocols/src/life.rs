@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ pub struct Life {
     shares: Arc<Shares>,
     running: Mutex<Table>,
     unsent: AtomicUsize,
+    /// Whatever comes later ends at once, too.
     over: watch::Sender<bool>,
 }
 
@@ -51,7 +52,18 @@ struct Running {
 #[derive(Debug, Default)]
 struct Ending {
     told: Notify,
-    withdrawn: AtomicBool,
+    why: OnceLock<Why>,
+}
+
+/// Why a request is ended from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its device or its tenant is not there any more, or blocked.
+    Withdrawn,
+    /// The network that it came from is not there any more.
+    NetworkLost,
+    /// The server ends.
+    Cut,
 }
 
 /// A request's entry among those that run. Dropped, it is gone.
@@ -143,6 +155,11 @@ impl Life {
         async move {
             let ending = Arc::new(Ending::default());
             let mut over = self.over.subscribe();
+            let gone = async {
+                gone.await;
+                // Before the work is dropped, which says why it ends.
+                ending.note(Why::NetworkLost);
+            };
             tokio::select! {
                 () = CONNECTION.scope(Arc::clone(&ending), work) => {}
                 () = ending.told.notified() => {}
@@ -155,7 +172,7 @@ impl Life {
 
     /// Ends everything that runs, now and later, since the server ends.
     pub(crate) fn cut(&self) {
-        self.over.send_replace(true);
+        self.end_all(Why::Cut);
     }
 
     /// Whether any connection or transfer runs.
@@ -165,18 +182,20 @@ impl Life {
 
     /// Ends everything that runs, now and later, since the tenant goes.
     pub fn end(&self) {
-        for running in self.running().all() {
-            running.ending.withdrawn.store(true, Ordering::Relaxed);
-        }
+        self.end_all(Why::Withdrawn);
+    }
+
+    fn end_all(&self, why: Why) {
+        self.running().all().for_each(|running| running.ending.note(why));
         // Last, as whatever it wakes says why it ends.
-        self.cut();
+        self.over.send_replace(true);
     }
 
     /// Ends what has run for so long, for devices that are gone.
     pub fn withdraw(&self, age: Duration, is_gone: impl Fn(Mac) -> bool) {
         let ends = |running: &&Running| running.began.elapsed() >= age && running.device.is_some_and(&is_gone);
         for running in self.running().all().filter(ends) {
-            running.ending.withdrawn.store(true, Ordering::Relaxed);
+            running.ending.note(Why::Withdrawn);
             running.ending.told.notify_one();
         }
     }
@@ -195,6 +214,24 @@ impl Life {
 
     fn running(&self) -> MutexGuard<'_, Table> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ending {
+    fn note(&self, why: Why) {
+        // The first reason is the one that counts.
+        let _ = self.why.set(why);
+    }
+}
+
+impl Why {
+    /// The reason as records have it.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Withdrawn => "withdrawn",
+            Self::NetworkLost => "network_lost",
+            Self::Cut => "cut",
+        }
     }
 }
 
@@ -227,9 +264,9 @@ impl Underway {
         }
     }
 
-    /// Whether its device or its tenant was removed.
-    pub(crate) fn is_withdrawn(&self) -> bool {
-        self.ending.withdrawn.load(Ordering::Relaxed)
+    /// Why it is ended, where it is from elsewhere.
+    pub(crate) fn ended_for(&self) -> Option<Why> {
+        self.ending.why.get().copied()
     }
 }
 

@@ -251,7 +251,25 @@ fn a_server_that_is_told_to_end_twice_waits_for_nobody() {
     assert!(rest(download) < LARGE);
     let (ended, records) = scene.server.ended();
     assert!(ended.success(), "{ended}");
-    assert!(records.iter().any(|record| record["outcome"] == "aborted"), "what is cut is recorded: {records:?}");
+    let is_cut = |record: &Value| record["outcome"] == "aborted" && record["reason"] == "cut";
+    assert!(records.iter().any(is_cut), "what is cut is recorded: {records:?}");
+}
+
+#[test]
+fn an_upload_that_the_end_cuts_is_recorded_with_what_had_come_of_it() {
+    let scene = Scene::of(&[scene::acme().listener("http", "")]);
+    let mut upload = TcpStream::connect(scene.server.address("acme", "http")).unwrap();
+    let put = format!("PUT /{POLY}-app.log HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n{}", "x".repeat(36_000));
+    upload.write_all(put.as_bytes()).unwrap();
+    crate::harness::until("the upload is under way", || status_of(&scene)["tenants"][0]["underway"] == 1);
+    let signal = || scene.server.signal(rustix::process::Signal::TERM);
+    signal();
+    scene.server.event("ending");
+    signal();
+    scene.server.event("ended");
+    let (_, records) = scene.server.ended();
+    let cut = records.iter().find(|record| record["method"] == "PUT").unwrap();
+    assert_eq!((&cut["reason"], &cut["bytes"]), (&"cut".into(), &36_000.into()), "{cut}");
 }
 
 #[test]

@@ -318,8 +318,10 @@ impl Drop for Exchange {
             let Record { tenant, client, .. } = &*self.record;
             tracing::warn!(tenant, %client, alarm = alarm.code(), "a source may be trying out addresses of devices");
         }
-        if self.record.outcome == Outcome::Aborted && self.underway.is_withdrawn() {
-            self.record.reason = Some("withdrawn");
+        if self.record.outcome == Outcome::Aborted
+            && let Some(why) = self.underway.ended_for()
+        {
+            self.record.reason = Some(why.code());
         }
         if self.record.outcome == Outcome::Error {
             let Record { method, path, detail, reason, .. } = &*self.record;

@@ -75,12 +75,12 @@ pub(super) async fn put(
     let conditions = Conditions::of(headers);
     let begun = off_runtime(&front, move || begin(&peer, shown, exchange, conditions, expected));
     let Begun { mut exchange, mut spool, conditions } = begun.await??;
+    exchange.add_moved(body.received());
     loop {
         let Batch { bytes, last } = match body.batch().await {
             Ok(batch) => batch,
             Err(error) => return Err(broke_off(exchange, &error)),
         };
-        exchange.add_bytes(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if last {
             let finish = move || finish(exchange, spool, &bytes, target, &conditions);
             return off_runtime(&front, finish).await?;

@@ -1,6 +1,8 @@
 //! The body of a request, read in batches. Nothing is read, and so no `100 Continue` sent (RFC 9110 section 10.1.1), before
 //! someone asks for the first batch.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
@@ -24,6 +26,7 @@ pub(super) struct RequestBody {
     rate: LeastRate,
     length: Length,
     state: State,
+    received: Arc<AtomicU64>,
 }
 
 /// What a request says of its body's length.
@@ -91,7 +94,12 @@ impl RequestBody {
             Some(_) => State::Withheld,
             None => State::Coming,
         };
-        Self { incoming, stall: limits.stall, rate: LeastRate::new(limits), length, state }
+        Self { incoming, stall: limits.stall, rate: LeastRate::new(limits), length, state, received: Arc::default() }
+    }
+
+    /// How many bytes of it have come.
+    pub(super) fn received(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.received)
     }
 
     /// What the request says of its length.
@@ -144,6 +152,7 @@ impl RequestBody {
         // Trailers say nothing here.
         let data = frame.into_data().unwrap_or_default();
         self.rate.moved(data.len());
+        self.received.fetch_add(data.len() as u64, Ordering::Relaxed);
         Ok(Some(data))
     }
 
