@@ -431,6 +431,13 @@ fn a_reload_names_the_listeners_that_wait() {
             "added globex\nchanged acme; listens anew: http\nwaits acme absent at 192.0.2.77:6969, {waits}\nwaits globex absent at 192.0.2.78:6969, {waits}\n0 tenants are as they were\n"
         )
     );
+    // A reload that changes nothing names them, too.
+    assert_eq!(
+        provost(&scene, &["reload"]).succeeded().stdout,
+        format!(
+            "waits acme absent at 192.0.2.77:6969, {waits}\nwaits globex absent at 192.0.2.78:6969, {waits}\n2 tenants are as they were\n"
+        )
+    );
 }
 
 #[test]

@@ -111,6 +111,10 @@ impl Seat {
         lock(&self.post).state()
     }
 
+    pub(super) fn hurry(&self) {
+        lock(&self.post).hurry();
+    }
+
     pub(super) fn is_passed(&self) -> bool {
         lock(&self.post).is_passed()
     }

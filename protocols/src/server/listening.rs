@@ -90,6 +90,15 @@ impl Listening {
         }
     }
 
+    /// Where it waits, it tries again soon.
+    pub(super) fn hurry(&self) {
+        match &self.reached {
+            Reached::Never => {}
+            Reached::Own(post) => post.hurry(),
+            Reached::Door(seat) => seat.hurry(),
+        }
+    }
+
     /// How many other tenants share its address.
     pub(super) fn sharing(&self) -> usize {
         match &self.reached {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use provost_core::Protocol;
 use provost_tenants::network::{Network, Passed, PassedSocket, Transport};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
@@ -52,6 +53,8 @@ pub(super) struct Post {
     state: Arc<Mutex<State>>,
     /// The socket of the service manager that serves it, if one does.
     passed: Option<Arc<PassedSocket>>,
+    /// Whoever waits tries again at once.
+    hurry: Arc<Notify>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -76,8 +79,9 @@ impl Post {
             Err(error) => (State::waiting(&error), None, Some(error)),
         };
         let state = Arc::new(Mutex::new(state));
-        let task = tokio::spawn(serve(place, holder, Arc::clone(&state), passed.clone(), engine));
-        (Self { state, passed, task: Some(task) }, error)
+        let hurry = Arc::new(Notify::new());
+        let task = serve(place, holder, (Arc::clone(&state), Arc::clone(&hurry)), passed.clone(), engine);
+        (Self { state, passed, hurry, task: Some(tokio::spawn(task)) }, error)
     }
 
     pub(super) fn is_passed(&self) -> bool {
@@ -86,6 +90,11 @@ impl Post {
 
     pub(super) fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where it waits, it tries again soon: somebody may have mended what was amiss.
+    pub(super) fn hurry(&self) {
+        self.hurry.notify_waiters();
     }
 
     /// Ends listening: when it returns, the socket is closed, or among the passed ones again.
@@ -157,7 +166,7 @@ impl State {
 async fn serve(
     place: Place,
     mut holder: Holder,
-    state: Arc<Mutex<State>>,
+    (state, hurry): (Arc<Mutex<State>>, Arc<Notify>),
     passed: Option<Arc<PassedSocket>>,
     mut bound: Option<Engine>,
 ) {
@@ -178,8 +187,10 @@ async fn serve(
             set(State::waiting(&error));
             tracing::error!(tenant, listener, %error, "does not listen any more, and tries again");
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
+        pause = tokio::select! {
+            () = tokio::time::sleep(pause) => (pause * 2).min(LONGEST),
+            () = hurry.notified() => FIRST,
+        };
         holder = holder.anew();
         match engine(&place, &holder, passed.as_deref()) {
             Ok((address, engine)) => {

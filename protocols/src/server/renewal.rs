@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::listening::{Listening, Place};
 use super::serving::Prepared;
-use super::{Failure, Server, lock};
+use super::{Failure, Server, State, lock};
 use crate::front::Generation;
 
 /// How long a load may take. One of 2,000 tenants and a million devices takes a few seconds.
@@ -33,7 +33,7 @@ pub struct Renewal {
     pub unchanged: usize,
     /// Tenants that did not load, and go on as they were where they were served.
     pub kept: Vec<Kept>,
-    /// Listeners that were to listen since, and wait: their address or network is not there, or is another's. They are tried again.
+    /// Listeners that wait: their address or network is not there, or is another's. They are tried again.
     #[serde(default)]
     pub waiting: Vec<Waits>,
     /// What of provost.toml counts from the next start alone, by its key, where it is another than the server began with.
@@ -178,7 +178,24 @@ impl Server {
         self.remove(loaded, &mut renewal).await;
         self.swap(loaded, &mut renewal).await;
         self.close_passed();
+        self.hurry(&mut renewal);
         renewal
+    }
+
+    /// Those that waited before are named as well, and try again soon: what they wait for may be what the operator has mended.
+    fn hurry(&self, renewal: &mut Renewal) {
+        for (tenant, listening) in
+            self.tenants().iter().flat_map(|(name, serving)| serving.listeners.iter().map(move |each| (name, each)))
+        {
+            let State::Waiting { reason, .. } = listening.state() else { continue };
+            listening.hurry();
+            let listener = listening.name();
+            if renewal.waiting.iter().any(|waits| waits.tenant == *tenant && waits.listener == listener) {
+                continue;
+            }
+            let (tenant, address) = (tenant.clone(), listening.place.address.to_string());
+            renewal.waiting.push(Waits { tenant, listener, address, reason });
+        }
     }
 
     /// What did not load stays as it is.
