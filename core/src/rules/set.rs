@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use globset::{GlobSet, GlobSetBuilder};
 
-use super::{Kind, Pattern, PatternError, Rule, builtin};
+use super::{Kind, Pattern, PatternError, Readers, Rule, builtin};
 use crate::mac::Mac;
 use crate::path::{Case, NamedDevice, RequestPath};
 
@@ -46,6 +46,11 @@ impl RuleSet {
     /// The rules in the order in which they are tried.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.layers().flat_map(|layer| &layer.rules).map(Arc::as_ref)
+    }
+
+    /// Whether something may be read by whoever reaches the listener.
+    pub fn let_anyone_read(&self) -> bool {
+        self.iter().any(|rule| rule.read == Some(Readers::Anyone))
     }
 
     /// How names are compared.
@@ -163,7 +168,7 @@ fn built_in(case: Case) -> Result<Arc<Layer>, PatternError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gap, Origin, Prefer, Readers, TftpOption, Writers};
+    use super::super::{Gap, Origin, Prefer, TftpOption, Writers};
     use super::*;
     use crate::path::Strip;
 

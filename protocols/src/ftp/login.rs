@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use provost_core::{Alternative, Exception, ListenerPolicy, Mac, NoIdentity, PasswordProof, ProofKind};
+use provost_core::{Alternative, Exception, ListenerPolicy, Mac, NoIdentity, PasswordProof, ProofKind, TenantPolicy};
 use provost_tenants::Tenant;
 
 use super::reply::Reply;
@@ -88,7 +88,7 @@ impl Session {
         let tenant = self.front.tenant();
         let certificate = self.security.identity(&self.front.present());
         let listener = self.front.listener();
-        let required = requires_password(&listener.policy, certificate.is_ok());
+        let required = requires_password(&tenant.policy, &listener.policy, certificate.is_ok());
         if !required && is_nobody(&user, &tenant) {
             return Ok(self.let_in_unproven(&listener.policy, certificate.is_ok(), &name));
         }
@@ -158,12 +158,12 @@ fn takes(alternative: &Alternative) -> bool {
     alternative.needs(ProofKind::Password)
 }
 
-/// Whether nobody passes the listener without a password, by its own requirement or an exception's. `certified` is whether
-/// a certificate names a device; alternatives that need one count only then.
-fn requires_password(listener: &ListenerPolicy, certified: bool) -> bool {
+/// Whether nobody passes the listener without a password, by its own requirement, an exception's or a rule for anyone. `certified` is
+/// whether a certificate names a device; alternatives that need one count only then.
+fn requires_password(tenant: &TenantPolicy, listener: &ListenerPolicy, certified: bool) -> bool {
     let is_met = |alternative: &Alternative| {
         !alternative.needs(ProofKind::Password) && (certified || !alternative.needs(ProofKind::Certificate))
     };
     let excepts = |exception: &Exception| exception.report_only || exception.require.iter().any(is_met);
-    !listener.require.iter().any(is_met) && !listener.exceptions.iter().any(excepts)
+    !tenant.rules.let_anyone_read() && !listener.require.iter().any(is_met) && !listener.exceptions.iter().any(excepts)
 }

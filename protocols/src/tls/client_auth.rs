@@ -1,6 +1,5 @@
 //! Whether a handshake needs a certificate.
 
-use provost_core::rules::Readers;
 use provost_core::{ListenerPolicy, ProofKind, TenantPolicy};
 
 /// What a handshake asks of the peer.
@@ -17,7 +16,7 @@ pub fn client_auth(tenant: &TenantPolicy, listener: &ListenerPolicy) -> ClientAu
     let without = |require: &provost_core::Require| require.can_do_without(ProofKind::Certificate);
     let passes_without = without(&listener.require)
         || listener.exceptions.iter().any(|exception| exception.report_only || without(&exception.require))
-        || tenant.rules.iter().any(|rule| rule.read == Some(Readers::Anyone));
+        || tenant.rules.let_anyone_read();
     if passes_without { ClientAuth::Optional } else { ClientAuth::Required }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use provost_core::path::{Case, Strip};
+use provost_core::rules::{Gap, Kind, Origin, Prefer, Readers, Rule};
 use provost_core::{DevicePolicy, Exception, ListenerPolicy, Protocol, Require, RuleSet, TenantPolicy};
 use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
@@ -46,6 +47,8 @@ pub(super) struct Options {
     pub(super) ftp: FtpSettings,
     pub(super) ip: IpAddr,
     pub(super) quota: u64,
+    /// What everybody may read.
+    pub(super) open: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -57,6 +60,7 @@ impl Default for Options {
             ftp: FtpSettings::default(),
             ip: Ipv4Addr::LOCALHOST.into(),
             quota: 1 << 24,
+            open: None,
         }
     }
 }
@@ -86,7 +90,7 @@ impl Server {
             tftp: provost_tenants::TftpSettings::default(),
         });
         let tenant = Arc::new(Tenant {
-            policy: tenant_policy(),
+            policy: tenant_policy(options.open),
             network: NetworkStack::HOST,
             files: Files::open_roots(files, Arc::clone(&uploads)).unwrap(),
             uploads,
@@ -316,13 +320,24 @@ fn uploads_settings(directory: PathBuf, quota: u64) -> UploadsSettings {
     }
 }
 
-fn tenant_policy() -> TenantPolicy {
+fn tenant_policy(open: Option<&str>) -> TenantPolicy {
+    let rule = |pattern: &str| Rule {
+        pattern: pattern.parse().unwrap(),
+        read: Some(Readers::Anyone),
+        write: None,
+        kind: Kind::File,
+        prefer: Prefer::Uploads,
+        gap: Gap::Append,
+        max_size: None,
+        tftp_options: provost_core::rules::TftpOption::ALL.to_vec(),
+        origin: Origin::Operator,
+    };
     TenantPolicy {
         name: "acme".into(),
         enabled: true,
         allow: None,
         strip: Strip::new(["/tftpboot"], Case::Exact),
-        rules: RuleSet::new(Vec::new(), Case::Exact).unwrap(),
+        rules: RuleSet::new(open.map(rule).into_iter().collect(), Case::Exact).unwrap(),
         devices: DevicePolicy::Listed,
     }
 }

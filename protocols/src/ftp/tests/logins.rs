@@ -99,6 +99,20 @@ async fn where_an_exception_needs_no_password_a_wrong_one_leaves_its_trace() {
 }
 
 #[tokio::test]
+async fn where_a_rule_is_for_anyone_any_logs_in_and_reads_what_it_opens() {
+    let server = Server::with(Options { require: "password", open: Some("*.ld"), ..Options::default() });
+    server.provide("sip.ld", b"firmware");
+    server.provide("sip.cfg", b"sip");
+    for (user, password, settings) in
+        [("anonymous", "a@b", 530), ("PlcmSpIp", "wrong", 530), ("PlcmSpIp", "shared-secret", 226)]
+    {
+        let mut client = server.session_of(user, password).await;
+        assert_eq!(client.fetch("RETR sip.ld").await, (226, b"firmware".to_vec()), "{user} {password}");
+        assert_eq!(client.fetch("RETR sip.cfg").await.0, settings, "{user} {password}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_user_command_forgets_what_was_proven() {
     let server = Server::with(Options { require: "password", ..Options::default() });
     server.provide("sip.cfg", b"sip");
