@@ -273,6 +273,21 @@ fn an_upload_that_the_end_cuts_is_recorded_with_what_had_come_of_it() {
 }
 
 #[test]
+fn a_reload_that_finds_no_tenant_at_all_ends_nobody() {
+    let scene = Scene::of(&[scene::acme().https("")]);
+    let (there, away) = (scene.deployment.path("tenants.d"), scene.deployment.path("away"));
+    std::fs::rename(&there, &away).unwrap();
+    let reloaded = provost(&scene, &["reload"]);
+    assert_eq!(reloaded.code, 1, "{reloaded:?}");
+    assert!(reloaded.stdout.contains("no tenant: no file is") && reloaded.stdout.contains("nothing was changed"));
+    assert_eq!(scene.phone("sip.cfg").run().status, 200);
+    assert_eq!(provost(&scene, &["status"]).code, 1);
+    std::fs::rename(&away, &there).unwrap();
+    assert_eq!(provost(&scene, &["reload"]).succeeded().stdout, "1 tenant is as it was\n");
+    provost(&scene, &["status"]).succeeded();
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_tenants_file_keeps_nobody_waiting() {
     let scene = Scene::of(&[scene::acme().https(""), scene::globex().https("")]);
     let file = scene.deployment.path("tenants.d/acme.toml");

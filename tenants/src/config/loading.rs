@@ -62,7 +62,7 @@ impl<'a> Loading<'a> {
             problems.push(problem);
         }
         let main = main_file::read(&document, problems);
-        let files = main.tenant_files(folder);
+        let files = main.tenant_files(folder, former.tenants);
         let mut settings = main.settings;
         let pending = former.settings.map(|begun| begun.pending(&settings)).unwrap_or_default();
         if let Some(begun) = former.settings {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::field::Field;
@@ -9,7 +10,7 @@ use super::find::{self, Found};
 use super::node::Node;
 use super::problem::Collector;
 use super::section::Section;
-use crate::deployment::{Arrivals, LogFormat, Settings};
+use crate::deployment::{Arrivals, LogFormat, Settings, Tenant};
 
 /// The default of `tenants`.
 const TENANTS: &str = "tenants.d/*.toml";
@@ -37,8 +38,9 @@ pub(super) struct Main<'a> {
 }
 
 impl Main<'_> {
-    /// The files of the tenants, sorted by name.
-    pub(super) fn tenant_files(&self, folder: &Path) -> Vec<PathBuf> {
+    /// The files of the tenants, sorted by name. While tenants are served, none at all is an error: the folder is swapped or not
+    /// mounted, or the glob has a slip.
+    pub(super) fn tenant_files(&self, folder: &Path, served: &[Arc<Tenant>]) -> Vec<PathBuf> {
         match (find::find(&self.tenants, folder), &self.tenants_field) {
             (Ok(Found { files, folders }), _) => {
                 let root = Section::root(self.document, self.problems);
@@ -46,8 +48,11 @@ impl Main<'_> {
                     let folder = folder.display();
                     root.warn(format!("{folder} is no tenant: it is a folder, and `{}` names files", self.tenants));
                 }
-                if files.is_empty() {
-                    root.warn(format!("no tenant: no file is `{}`", self.tenants));
+                let none = || format!("no tenant: no file is `{}`", self.tenants);
+                match (files.is_empty(), served.is_empty()) {
+                    (true, true) => root.warn(none()),
+                    (true, false) => root.refuse(none()),
+                    (false, _) => {}
                 }
                 files
             }
