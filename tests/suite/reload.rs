@@ -288,6 +288,19 @@ fn a_reload_that_finds_no_tenant_at_all_ends_nobody() {
 }
 
 #[test]
+fn a_server_is_asked_though_its_configuration_is_broken() {
+    let scene = Scene::of(&[scene::acme().listener("http", "")]);
+    let config = std::fs::read_to_string(scene.deployment.config()).unwrap();
+    scene.deployment.write("provost.toml", format!("{config}\nbroken\n"));
+    let reloaded = provost(&scene, &["reload", "--json"]);
+    let renewal: Value = serde_json::from_str(&reloaded.stdout).unwrap();
+    assert_eq!(reloaded.code, 1, "{reloaded:?}");
+    assert!(renewal["errors"].to_string().contains("not TOML"), "{renewal}");
+    let status = provost(&scene, &["status"]);
+    assert!(status.code == 1 && status.stdout.contains("not TOML"), "{status:?}");
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_tenants_file_keeps_nobody_waiting() {
     let scene = Scene::of(&[scene::acme().https(""), scene::globex().https("")]);
     let file = scene.deployment.path("tenants.d/acme.toml");

@@ -163,15 +163,19 @@ pub fn reload(
     if refused { Err(problems) } else { Ok(Loaded { deployment, problems, failed, refreshed, pending }) }
 }
 
-/// What provost.toml says beside tenants and trust sets, errors or not: for whoever looks for the running server.
+/// What provost.toml says beside tenants and trust sets, errors or not: for whoever looks for the running server, which tells what is
+/// wrong with it.
 ///
 /// # Errors
-/// - [`Problems`]: the file cannot be read, or is not TOML
+/// - [`Problems`]: the file cannot be read, or is not TOML and the admin socket does not stand before what is wrong
 pub fn settings(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Settings, Problems> {
-    let (mut document, _) = read_document(path).map_err(Problems::from_iter)?;
+    let origin = Origin::file(path);
+    let text = read_text(path, &origin).map_err(Problems::from_iter)?;
+    let (mut document, broken) = node::parse_leniently(&text, &origin);
     // What is wrong with them is told by whoever loads the configuration.
     let _ = overlay::environment(&mut document, overlay::ours(environment), path.parent().unwrap_or(Path::new("")));
-    Ok(main_file::read(&document, &Collector::default()).settings)
+    let settings = main_file::read(&document, &Collector::default()).settings;
+    if broken.is_empty() || settings.admin_socket.is_some() { Ok(settings) } else { Err(broken.into_iter().collect()) }
 }
 
 /// The trust sets of provost.toml that have no error, by name, and what was found about all of them.
@@ -207,9 +211,12 @@ impl Failed {
 /// The document, and its text.
 fn read_document(path: &Path) -> Result<(Node, String), Vec<Problem>> {
     let origin = Origin::file(path);
-    let text = contents::text(path)
-        .map_err(|error| vec![Place::whole(&origin).error("", format!("cannot read the file: {error}"))])?;
+    let text = read_text(path, &origin)?;
     Ok((node::parse(&text, &origin)?, text))
+}
+
+fn read_text(path: &Path, origin: &Arc<Origin>) -> Result<String, Vec<Problem>> {
+    contents::text(path).map_err(|error| vec![Place::whole(origin).error("", format!("cannot read the file: {error}"))])
 }
 
 /// The day in UTC.

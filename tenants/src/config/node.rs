@@ -158,12 +158,14 @@ impl Node {
 
 /// Reads `text` as TOML.
 pub(super) fn parse(text: &str, origin: &Arc<Origin>) -> Result<Node, Vec<Problem>> {
+    let (node, problems) = parse_leniently(text, origin);
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+/// What of `text` can be read as TOML, and what is wrong with the rest.
+pub(super) fn parse_leniently(text: &str, origin: &Arc<Origin>) -> (Node, Vec<Problem>) {
     let lines = Lines::new(text, origin);
     let (document, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        let value = Value::Table(lines.table(document.into_inner()));
-        return Ok(Node { value, place: Place::whole(origin) });
-    }
     let problem = |error: toml::de::Error| {
         let place = error.span().map_or_else(|| Place::whole(origin), |span| lines.place(&span));
         // Which key it is that stands there twice, the parser leaves to whoever has the text.
@@ -171,7 +173,9 @@ pub(super) fn parse(text: &str, origin: &Arc<Origin>) -> Result<Node, Vec<Proble
         let key = twice.map(|key| format!(" `{key}`")).unwrap_or_default();
         place.error("", format!("not TOML: {}{key}", error.message()))
     };
-    Err(errors.into_iter().take(MOST_SYNTAX_ERRORS).map(problem).collect())
+    let problems = errors.into_iter().take(MOST_SYNTAX_ERRORS).map(problem).collect();
+    let value = Value::Table(lines.table(document.into_inner()));
+    (Node { value, place: Place::whole(origin) }, problems)
 }
 
 /// Finds positions. An inventory may stand in a list of thousands, so the lines are not counted anew for each.

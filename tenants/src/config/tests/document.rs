@@ -211,6 +211,21 @@ fn loading_changes_nothing_on_the_disk() {
 }
 
 #[test]
+fn where_the_running_server_is_asked_is_told_though_what_follows_is_broken() {
+    let site = Site::new();
+    let settings = |text: &str| {
+        site.write("provost.toml", text);
+        super::super::settings(&site.path("provost.toml"), [])
+    };
+    for broken in ["", "broken\n", "[trust.poly]\nanchors = [\"a.pem\",\n", "[log\nformat = \"text\"\n", "x = \"\n"] {
+        let settings = settings(&format!("[admin]\nsocket = \"admin.sock\"\n{broken}")).unwrap();
+        assert_eq!(settings.admin_socket, Some(site.path("admin.sock")), "{broken}");
+    }
+    // It is not guessed at.
+    assert!(settings("[admin\nsocket = \"admin.sock\"\n").unwrap_err().to_string().contains("not TOML"));
+}
+
+#[test]
 fn a_key_that_stands_twice_is_named() {
     let site = Site::new();
     for (more, key) in [
