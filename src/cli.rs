@@ -74,7 +74,7 @@ pub(crate) enum Command {
     /// The server is found by the admin socket that the configuration names. A listener that cannot listen shows why.
     ///
     /// Exit status: 0 where all that is meant to listen does, every tenant is served as its file says, and the state folder can be
-    /// written; 1 otherwise.
+    /// written; 1 otherwise, as while the server ends.
     Status(StatusArgs),
 
     /// Make the running server read its configuration anew, and print what changed

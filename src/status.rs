@@ -52,15 +52,19 @@ pub(crate) fn ask(config: &Path, request: &Request) -> anyhow::Result<Answer> {
 fn is_well(status: &Status) -> bool {
     let waits = |listener: &ListenerStatus| matches!(listener.state, ListenerState::Waiting { .. });
     let is_well = |tenant: &TenantStatus| tenant.errors.is_empty() && !tenant.listeners.iter().any(waits);
-    let is_whole = status.errors.is_empty() && status.unserved.is_empty() && status.unused_sockets.is_empty();
+    let is_whole =
+        !status.is_ending && status.errors.is_empty() && status.unserved.is_empty() && status.unused_sockets.is_empty();
     is_whole && status.state_errors.is_empty() && status.tenants.iter().all(is_well)
 }
 
 fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
-    let Status { version, pid, since, uptime_seconds, tenants, errors, .. } = status;
+    let Status { version, pid, since, uptime_seconds, is_ending, tenants, errors, .. } = status;
     let Status { unserved, state_errors, metrics, unused_sockets, .. } = status;
     let heading = format!("provost {version}, process {pid}, {} tenants", tenants.len());
     writeln!(output, "{}, up {} since {since:.0}", paint(HEADING, heading), uptime(*uptime_seconds))?;
+    if *is_ending {
+        writeln!(output, "{} the server ends, and accepts nothing more", paint(BAD, "ending:"))?;
+    }
     if let Some(address) = metrics {
         writeln!(output, "metrics at http://{address}/metrics")?;
     }
@@ -158,6 +162,7 @@ fn row(tenant: &TenantStatus, listener: &ListenerStatus) -> [String; 8] {
         ListenerState::Waiting { address, reason, waiting_since } => {
             (address, format!("waiting since {waiting_since:.0}: {reason}"))
         }
+        ListenerState::Closed { address } => (address, "closed".to_owned()),
         ListenerState::Disabled { address } => (address, "disabled".to_owned()),
     };
     let state = match (listener.shared_with, listener.is_default) {

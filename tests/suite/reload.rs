@@ -229,6 +229,9 @@ fn a_server_that_is_told_to_end_lets_a_download_end_first() {
     while TcpStream::connect(address).is_ok() {
         std::thread::yield_now();
     }
+    let status = provost(&scene, &["status"]);
+    assert!(status.code == 1 && status.stdout.contains("ending: the server ends"), "{status:?}");
+    assert!(status_of(&scene)["tenants"].to_string().matches("\"state\":\"closed\"").count() == 3);
     assert_eq!(rest(download), LARGE);
     scene.server.event("ended");
     let (ended, records) = scene.server.stop();

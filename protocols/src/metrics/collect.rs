@@ -123,7 +123,7 @@ fn of_listeners(tenants: &[TenantStatus], encoder: &mut DescriptorEncoder<'_>) -
     for (tenant, listener) in each() {
         let is_up = match listener.state {
             ListenerState::Up { .. } => 1,
-            ListenerState::Waiting { .. } => 0,
+            ListenerState::Waiting { .. } | ListenerState::Closed { .. } => 0,
             ListenerState::Disabled { .. } => continue,
         };
         up.put(labels(tenant, listener), is_up)?;

@@ -28,6 +28,9 @@ pub struct Status {
     pub since: Timestamp,
     /// For how many seconds.
     pub uptime_seconds: u64,
+    /// Whether it ends: it accepts nothing more, and lets what is under way end.
+    #[serde(default)]
+    pub is_ending: bool,
     /// The tenants by name.
     pub tenants: Vec<TenantStatus>,
     /// Errors of provost.toml in the last reload; none after one that was right.
@@ -186,6 +189,11 @@ pub enum ListenerState {
         /// Since when.
         waiting_since: Timestamp,
     },
+    /// It does no more, since the server ends.
+    Closed {
+        /// Where it listened, or was meant to.
+        address: String,
+    },
     /// It is not meant to.
     Disabled {
         /// The address of the configuration.
@@ -216,17 +224,34 @@ impl Server {
     /// who tells metrics.
     pub fn status(&self, version: &str) -> Status {
         let uptime = Timestamp::now().duration_since(self.since);
+        let is_ending = self.is_stopped();
+        let mut tenants: Vec<_> = self.tenants().values().map(tenant).collect();
+        if is_ending {
+            tenants.iter_mut().flat_map(|tenant| &mut tenant.listeners).for_each(|listener| listener.state.close());
+        }
         Status {
             version: version.to_owned(),
             pid: std::process::id(),
             since: self.since,
             uptime_seconds: u64::try_from(uptime.as_secs()).unwrap_or_default(),
-            tenants: self.tenants().values().map(tenant).collect(),
+            is_ending,
+            tenants,
             errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             unserved: Vec::new(),
             state_errors: Vec::new(),
             metrics: None,
             unused_sockets: self.unused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+impl ListenerState {
+    fn close(&mut self) {
+        match self {
+            Self::Up { address, .. } | Self::Waiting { address, .. } => {
+                *self = Self::Closed { address: std::mem::take(address) };
+            }
+            Self::Closed { .. } | Self::Disabled { .. } => {}
         }
     }
 }
