@@ -39,7 +39,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     // Before any thread: it cleans up the environment.
     let passed = Passed::from_environment();
     let loaded = configuration::load(&args.config)?;
-    events::start(loaded.deployment.settings.log, LevelFilter::INFO);
+    let _events = events::start(loaded.deployment.settings.log, LevelFilter::INFO)?;
     log_problems(&loaded.problems);
     serve(&loaded.deployment, &loaded.failed, &args.config, passed, |server| {
         let bound = server.bound();

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         // Its addresses are taken, and what could be printed of this one would lead nowhere.
         bail!("another server has the demo in {} already: process {}", dir.display(), status.pid);
     }
-    events::start(LogFormat::Text, LevelFilter::WARN);
+    let _events = events::start(LogFormat::Text, LevelFilter::WARN)?;
     serve::serve(&loaded.deployment, &loaded.failed, &config, Passed::default(), |server| introduce(&dir, server))
 }
 

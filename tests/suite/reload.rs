@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -301,6 +301,25 @@ fn a_server_is_asked_though_its_configuration_is_broken() {
     assert!(renewal["errors"].to_string().contains("not TOML"), "{renewal}");
     let status = provost(&scene, &["status"]);
     assert!(status.code == 1 && status.stdout.contains("not TOML"), "{status:?}");
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_holds_up_nobody() {
+    let deployment = Deployment::new();
+    deployment.add(&scene::acme().listener("http", ""));
+    let (unread, events) = std::io::pipe().unwrap();
+    let mut command = Command::new(BINARY);
+    // More than the pipe takes, with the first requests.
+    command.args(["serve", "--config"]).arg(deployment.config()).env("RUST_LOG", "trace");
+    let mut server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(events).spawn().unwrap();
+    let status = || run(BINARY, &["status", "--config", &text(&deployment.config())]);
+    crate::harness::until("the server answers", || status().code == 0);
+    for _ in 0..200 {
+        status().succeeded();
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), rustix::process::Signal::TERM).unwrap();
+    assert!(server.wait().unwrap().success());
+    drop(unread);
 }
 
 #[test]
