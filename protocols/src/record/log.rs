@@ -24,6 +24,8 @@ const SPARE_BYTES: usize = 256 * 1024;
 /// How long the thread rests after it has written all that there was. A record that comes meanwhile waits; in return nobody who
 /// leaves one has to wake the thread, and one write takes many.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How often the log says that the output takes nothing.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// Where a thread writes the line of a record, before it has the queue.
@@ -41,6 +43,8 @@ pub(crate) struct RecordShare {
     /// What it has waiting, in bytes, of the round with this number. Both are touched by who has the queue alone.
     waiting: AtomicU64,
     round: AtomicU64,
+    /// How many records that is.
+    records: AtomicU64,
     /// Since the log said so last.
     dropped: AtomicU64,
     /// Of which the log has said so.
@@ -58,11 +62,13 @@ impl RecordShare {
         let waiting = if self.round.swap(round, Ordering::Relaxed) == round {
             usize::try_from(self.waiting.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
         } else {
+            self.records.store(0, Ordering::Relaxed);
             0
         };
         let fits = waiting.saturating_add(bytes) <= free / 2;
         let waiting = if fits { waiting + bytes } else { waiting };
         self.waiting.store(u64::try_from(waiting).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.records.fetch_add(u64::from(fits), Ordering::Relaxed);
         fits
     }
 }
@@ -93,11 +99,30 @@ struct State {
     round: u64,
     /// The first round that is not written.
     unwritten: u64,
+    /// Whose records are in the round.
+    sharing: Vec<Arc<RecordShare>>,
     /// Whose records were dropped since the log said so.
     lossy: Vec<(String, Arc<RecordShare>)>,
     /// The thread waits for something to write.
     is_waiting: bool,
     is_over: bool,
+}
+
+/// What was taken from the queue at once.
+#[derive(Debug)]
+struct Round {
+    /// How many records of whom.
+    of_tenants: Vec<(u64, Arc<RecordShare>)>,
+    lossy: Vec<(String, Arc<RecordShare>)>,
+}
+
+/// An output that takes nothing, such as a disk that is full.
+#[derive(Debug, Default)]
+struct Failing {
+    is_so: bool,
+    /// Records that were lost since the log said so.
+    lost: u64,
+    told: Option<Instant>,
 }
 
 impl RecordLog {
@@ -130,6 +155,9 @@ impl RecordLog {
                 state.lossy.push((record.tenant.clone(), Arc::clone(share)));
             }
             return;
+        }
+        if share.records.load(Ordering::Relaxed) == 1 {
+            state.sharing.push(Arc::clone(share));
         }
         state.lines.push_str(line);
         if std::mem::take(&mut state.is_waiting) {
@@ -171,7 +199,7 @@ impl Queue {
     }
 
     /// Waits for lines, and takes them all in exchange for an empty text; without one once nobody is left to leave any.
-    fn next(&self, lines: &mut String) -> Option<Vec<(String, Arc<RecordShare>)>> {
+    fn next(&self, lines: &mut String) -> Option<Round> {
         let mut state = self.state();
         while state.lines.is_empty() {
             if state.is_over {
@@ -183,7 +211,9 @@ impl Queue {
         state.is_waiting = false;
         std::mem::swap(&mut state.lines, lines);
         state.round += 1;
-        Some(std::mem::take(&mut state.lossy))
+        let records = |share: Arc<RecordShare>| (share.records.load(Ordering::Relaxed), share);
+        let of_tenants = std::mem::take(&mut state.sharing).into_iter().map(records).collect();
+        Some(Round { of_tenants, lossy: std::mem::take(&mut state.lossy) })
     }
 
     fn written(&self) {
@@ -196,8 +226,12 @@ impl Queue {
 
 fn write(mut output: impl Write, queue: &Queue) {
     let mut lines = String::new();
-    while let Some(lossy) = queue.next(&mut lines) {
-        note_failure(output.write_all(lines.as_bytes()).and_then(|()| output.flush()));
+    let mut failing = Failing::default();
+    while let Some(Round { of_tenants, lossy }) = queue.next(&mut lines) {
+        // What failed may have left half a line.
+        let begun = if failing.is_so { output.write_all(b"\n") } else { Ok(()) };
+        let written = begun.and_then(|()| output.write_all(lines.as_bytes())).and_then(|()| output.flush());
+        failing.note(written, &of_tenants, Instant::now());
         lines.clear();
         lines.shrink_to(SPARE_BYTES);
         queue.written();
@@ -214,9 +248,25 @@ fn tell_lost(tenant: &str, share: &RecordShare) {
     tracing::warn!(tenant, lost, "records were dropped: they come faster than they can be written");
 }
 
-fn note_failure(result: std::io::Result<()>) {
-    if let Err(error) = result {
-        tracing::error!(%error, "a record cannot be written");
+impl Failing {
+    /// Counts what was lost, or tells that nothing is any more.
+    fn note(&mut self, written: std::io::Result<()>, of_tenants: &[(u64, Arc<RecordShare>)], now: Instant) {
+        self.is_so = written.is_err();
+        let Err(error) = written else {
+            if self.lost > 0 {
+                tracing::warn!(lost = std::mem::take(&mut self.lost), "records can be written again");
+            }
+            self.told = None;
+            return;
+        };
+        for (records, share) in of_tenants {
+            share.told.fetch_add(*records, Ordering::Relaxed);
+            self.lost += records;
+        }
+        if self.told.is_none_or(|told| now.duration_since(told) >= TOLD_EVERY) {
+            self.told = Some(now);
+            tracing::error!(%error, lost = std::mem::take(&mut self.lost), "records cannot be written, and are lost");
+        }
     }
 }
 
@@ -252,6 +302,29 @@ mod tests {
         }
     }
 
+    /// An output that fails after half of what it is handed, as often as it is told to.
+    struct Full {
+        fails: u32,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut written = self.written.lock().unwrap();
+            if self.fails == 0 || bytes == b"\n" {
+                written.extend_from_slice(bytes);
+                return Ok(bytes.len());
+            }
+            self.fails -= 1;
+            written.extend_from_slice(bytes.get(..bytes.len() / 2).unwrap());
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn record(tenant: &str) -> Record {
         Record {
             time: jiff::Timestamp::UNIX_EPOCH,
@@ -273,6 +346,23 @@ mod tests {
             left_out: 0,
             duration: Duration::ZERO,
         }
+    }
+
+    #[test]
+    fn records_that_cannot_be_written_are_counted_and_spoil_no_later_one() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let log = RecordLog::to(Full { fails: 2, written: Arc::clone(&written) }, LogFormat::Text).unwrap();
+        let shares: [Arc<RecordShare>; 2] = Default::default();
+        for share in &shares {
+            log.write(&record("acme"), share);
+            log.flush(Duration::from_mins(1)).unwrap();
+        }
+        log.write(&record("later"), &shares[0]);
+        log.flush(Duration::from_mins(1)).unwrap();
+        assert_eq!(shares.each_ref().map(|share| share.lost()), [1, 1]);
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let last = written.lines().last().unwrap();
+        assert!(last.contains(" tenant=later ") && !last.contains("acme"), "{written}");
     }
 
     #[test]
