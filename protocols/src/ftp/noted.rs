@@ -37,6 +37,12 @@ impl Session {
         Reply::NAME_IT
     }
 
+    /// SIZE in ASCII mode: the file has another size on the wire than here, and finding it takes reading all of it.
+    pub(super) fn has_no_size(&self, argument: &[u8]) -> Reply {
+        end(self.refused(Verb::Size, &self.folder.join(argument)), Outcome::Rejected, "ascii_size");
+        Reply::fixed(550, "SIZE not allowed in ASCII mode.")
+    }
+
     fn is_not_offered(&self, verb: Verb, argument: &[u8]) {
         end(self.refused(verb, &self.folder.join(argument)), Outcome::Rejected, "not_offered");
     }

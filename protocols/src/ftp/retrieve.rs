@@ -129,7 +129,7 @@ impl Session {
 
     pub(super) async fn size(&mut self, argument: &[u8]) -> Result<Reply, End> {
         if self.settings.representation == Representation::Ascii {
-            return Ok(Reply::fixed(550, "SIZE not allowed in ASCII mode."));
+            return Ok(self.has_no_size(argument));
         }
         self.describe("SIZE", argument, |facts| facts.size.to_string()).await
     }

@@ -39,6 +39,7 @@ async fn files_are_sent_whole_from_an_offset_and_with_network_line_ends() {
     assert_eq!(client.code("SIZE sip.cfg").await, 550);
     let records = server.records().await;
     assert!(records.contains("method=RETR path=/firmware/sip.ld outcome=served"), "{records}");
+    assert!(records.contains("method=SIZE path=/sip.cfg outcome=rejected reason=ascii_size"), "{records}");
     assert!(records.contains("bytes=2800000"), "{records}");
 }
 
