@@ -69,8 +69,8 @@ impl Session {
         Reply::PASSWORD_PLEASE
     }
 
-    /// REIN: the session begins anew, with all parameters as at the beginning (RFC 959 section 4.1.1), inside TLS where it was (RFC 4217
-    /// section 11).
+    /// REIN: the session begins anew, with all parameters as at the beginning (RFC 959 section 4.1.1). RFC 4217 section 11 would have it
+    /// clear TLS as well; that stays, as with CCC: what comes behind could be anybody's.
     pub(super) fn rein(&mut self) -> Reply {
         self.reset();
         Reply::GREETING
