@@ -12,7 +12,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Basis, FolderId, Memory, Sights};
+use crate::config::{Basis, Folder, Memory, Sights};
 use crate::devices::Devices;
 use crate::files::Files;
 use crate::guard::Guard;
@@ -139,8 +139,8 @@ pub struct Source {
     pub(crate) text: Arc<str>,
     /// What its file was laid over; absent where it was not loaded.
     pub(crate) basis: Option<Arc<Basis>>,
-    /// Which folders its phones read, and others that it names: those that it was loaded with.
-    pub(crate) folders: Arc<[FolderId]>,
+    /// The folders that its phones read.
+    pub(crate) folders: Arc<[Folder]>,
     /// What was there of the other files, and of those of its trust sets.
     pub(crate) sights: Arc<Sights>,
     pub(crate) sets: Vec<Arc<Sights>>,

@@ -28,10 +28,10 @@ pub(super) struct Around<'a> {
     /// The tenants that are served, by name.
     pub(super) former: HashMap<&'a str, &'a Arc<Tenant>>,
     pub(super) removals: Removals,
-    pub(super) holdings: OfFormer,
+    pub(super) devices: OfFormer,
 }
 
-/// What becomes of the devices that are served, and of the folders that phones read.
+/// What becomes of the devices that are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OfFormer {
     /// They are read again.
@@ -56,7 +56,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
     let settings = devices_settings(&read, newcomer);
-    let (devices, refresh) = match (around.holdings, former) {
+    let (devices, refresh) = match (around.devices, former) {
         (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
         (OfFormer::Kept | OfFormer::Read, _) => {
             devices(&read.devices, settings.clone(), former, &newcomer.of_devices, around.removals)
@@ -76,9 +76,9 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         return Some(Arc::clone(former));
     }
     let uploads = uploads(&read, &policy, &devices, around.context);
-    let files = match (around.holdings, former) {
-        (OfFormer::Kept, Some(former)) => former.files.with_uploads(Arc::clone(&uploads)),
-        (OfFormer::Kept | OfFormer::Read, _) => files(&read, &uploads, &newcomer.problems)?,
+    let files = match former.filter(|former| Arc::ptr_eq(&former.source.folders, &source.folders)) {
+        Some(former) => former.files.with_uploads(Arc::clone(&uploads)),
+        None => files(&read, &uploads, &newcomer.problems)?,
     };
     let guard = guard(read.guard, &policy, &devices, former, around.context);
     let users = Users::new(&policy.name, read.users);

@@ -92,7 +92,7 @@ impl<'a> Loading<'a> {
             context: &self.context,
             former: former.tenants.iter().map(|tenant| (tenant.policy.name.as_str(), tenant)).collect(),
             removals: former.removals,
-            holdings: OfFormer::Read,
+            devices: OfFormer::Read,
         };
         let tenants = side_by_side(&mut newcomers, |newcomer| assemble::tenant(newcomer, &around));
         let tenants = tenants.into_iter().flatten().collect();

@@ -2,8 +2,8 @@
 //!
 //! ACME clients swap the files of a pair, one after the other, and lists are fetched every day. Whoever serves looks at
 //! the files now and then, and has the tenants of which one changed read again: as they were loaded, so that what the
-//! operator is writing in a tenant's file is left for the reload, and so is another folder in the place of one that phones read. It
-//! decides nothing of its own: a pair that does not match is refused as it is at the start.
+//! operator is writing in a tenant's file is left for the reload, and so is a folder that a link leads to since. It decides nothing
+//! of its own: a pair that does not match is refused as it is at the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Seen {
 }
 
 /// Reads the certificates, keys, trust sets and passwords of these tenants again, under the configuration that each was loaded
-/// with. Their devices and folders stay. It blocks.
+/// with. Their devices stay. It blocks.
 ///
 /// `told` hears of each tenant when its turn comes and when it is done; where it returns `false` the others are left.
 pub fn reread(tenants: &[Arc<Tenant>], mut told: impl FnMut(Rereading) -> bool) {
@@ -128,7 +128,7 @@ fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<Strin
     let around = Around {
         former: HashMap::from([(former.policy.name.as_str(), former)]),
         removals: Removals::Refuse,
-        holdings: OfFormer::Kept,
+        devices: OfFormer::Kept,
         context,
     };
     assemble::tenant(&mut newcomer, &around).ok_or_else(|| newcomer.error_texts())

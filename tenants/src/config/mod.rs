@@ -55,7 +55,7 @@ pub use material::{Reread, Rereading, Seen, reread};
 pub use memory::Memory;
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 pub use sight::Look;
-pub(crate) use sight::{FolderId, Sights};
+pub(crate) use sight::{Folder, Sights};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::node::{self, Place};
 use super::overlay;
 use super::problem::{Collector, Origin, Problem};
-use super::sight::{FolderId, Look, Sight, Sights};
+use super::sight::{Folder, Look, Sight, Sights};
 use super::spot::Named;
 use super::tenant::{self, Claims, Common, TenantRead};
 use super::trust::{TrustSets, Trusted};
@@ -108,8 +108,8 @@ impl Newcomer {
         Self::of(file, Arc::new(reading), None)
     }
 
-    /// A tenant that is served, as its files are now. The folders that it was loaded with stay: whether others may take their place is
-    /// asked beside all tenants, by a reload.
+    /// A tenant that is served, as its files are now. Where a path leads to another folder those that are served stay: whether that one
+    /// is another tenant's is asked beside all of them, by a reload.
     pub(super) fn again(served: &Source, context: &Context) -> Self {
         let (file, folders) = (&served.file, Some(&served.folders));
         let (reading, fresh) = read_text(file, Arc::clone(&served.text), Sight::of(file), folders, context);
@@ -220,12 +220,12 @@ fn read(file: &Path, context: &Context) -> (Reading, Option<Fresh>) {
     }
 }
 
-/// A tenant's file with this text, over `[defaults]`; with the folders that it names, or those that are served.
+/// A tenant's file with this text, over `[defaults]`; `served` are the folders of its former self.
 fn read_text(
     file: &Path,
     text: Arc<str>,
     sight: Sight,
-    served: Option<&Arc<[FolderId]>>,
+    served: Option<&Arc<[Folder]>>,
     context: &Context,
 ) -> (Reading, Option<Fresh>) {
     let origin = Origin::file(file);
@@ -242,7 +242,15 @@ fn read_text(
     let is_right = problems.errors() == 0;
     let (problems, sights, sets) = problems.into_parts();
     let text_digest = digest::of([text.as_bytes()]);
-    let folders = served.map_or_else(|| sights.folders().collect(), Arc::clone);
+    let found = sights.folders();
+    let folders = match served.and_then(|served| Some((served, Folder::moved(served, &found)?))) {
+        Some((served, path)) => {
+            let (file, path) = (file.display(), path.display());
+            tracing::warn!(%file, "{path} leads to another folder: the former one is read until `provost reload`");
+            Arc::clone(served)
+        }
+        None => found.into(),
+    };
     let named = digest::of_named(&read, &folders);
     let digest = digest::of([&context.basis.digest, &text_digest, &named].map(<[u8; 32]>::as_slice));
     let meaning = digest::of_meaning(&document, sets.iter().filter_map(|name| context.basis.trust_set(name)), &named);

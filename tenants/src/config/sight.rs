@@ -29,8 +29,15 @@ struct Facts {
     version: Option<[i64; 5]>,
 }
 
-/// Which folder it is, for a digest: its device and inode.
-pub(crate) type FolderId = [u8; 16];
+/// A folder that was there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// The path without links; absent where that cannot be told.
+    leads_to: Option<PathBuf>,
+    /// Which one it is: its device and inode.
+    pub(super) which: [u8; 16],
+}
 
 /// What was found at a path.
 #[derive(Debug)]
@@ -148,16 +155,29 @@ impl Sights {
         again
     }
 
-    /// Which folders these are.
-    pub(super) fn folders(&self) -> impl Iterator<Item = FolderId> {
-        let folders = self.files.iter().filter_map(|sight| sight.facts.ok()).filter(|facts| facts.version.is_none());
-        folders.map(|Facts { which: (device, inode), .. }| {
-            let mut bytes = [0; 16];
-            let (first, second) = bytes.split_at_mut(8);
-            first.copy_from_slice(&device.to_be_bytes());
-            second.copy_from_slice(&inode.to_be_bytes());
-            bytes
-        })
+    /// The folders that are there. It blocks.
+    pub(super) fn folders(&self) -> Vec<Folder> {
+        self.files.iter().filter_map(Folder::of).collect()
+    }
+}
+
+impl Folder {
+    fn of(sight: &Sight) -> Option<Self> {
+        let Facts { which: (device, inode), .. } = sight.facts.ok().filter(|facts| facts.version.is_none())?;
+        let mut which = [0; 16];
+        let (first, second) = which.split_at_mut(8);
+        first.copy_from_slice(&device.to_be_bytes());
+        second.copy_from_slice(&inode.to_be_bytes());
+        Some(Self { path: sight.path.clone(), leads_to: sight.path.canonicalize().ok(), which })
+    }
+
+    /// The first of those that are now whose path leads elsewhere than before: by another link, and not because another folder stands
+    /// at its end.
+    pub(super) fn moved<'f>(before: &[Self], now: &'f [Self]) -> Option<&'f Path> {
+        let is_moved = |folder: &&Self| {
+            before.iter().any(|before| before.path == folder.path && before.leads_to != folder.leads_to)
+        };
+        now.iter().find(is_moved).map(|folder| folder.path.as_path())
     }
 }
 

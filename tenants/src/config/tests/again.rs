@@ -67,6 +67,12 @@ fn another_folder_is_taken_by_a_reload_alone_and_where_no_other_tenant_has_it() 
     let renewed = again(acme);
     assert!(!Arc::ptr_eq(&renewed, acme) && renewed.seen().holds(&mut Look::default()));
     assert_eq!(reads(&renewed), "acme");
+    points_to(&site, "acme");
+    fs::rename(site.path("files/acme"), site.path("files/former")).unwrap();
+    folder(&site, "acme");
+    symlink("/", site.path("files/acme/anew")).unwrap();
+    assert_eq!(reads(&again(&renewed)), "acmeanew", "another one in its place is taken");
+    points_to(&site, "globex");
     let reload = |tenant: &Arc<Tenant>| {
         let former = Former { tenants: std::slice::from_ref(tenant), ..Former::default() };
         reload(&site.path("provost.toml"), [], former).unwrap()
