@@ -111,7 +111,7 @@ impl Front {
     }
 
     /// What has been counted since the listener began.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &Arc<Counts> {
         &self.counts
     }
 

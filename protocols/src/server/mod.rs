@@ -6,6 +6,7 @@
 //! configuration.
 
 mod doors;
+mod gone;
 mod keeping;
 mod listening;
 mod material;
@@ -31,9 +32,11 @@ use provost_tenants::{Deployment, Tenant};
 use tokio::task::JoinHandle;
 
 use crate::front::Generation;
-use crate::life::{Counted, Life};
+use crate::life::Life;
 use crate::record::RecordLog;
 use doors::Doors;
+use gone::Gone;
+pub use gone::Total;
 use listening::Listening;
 use material::Watch;
 pub use post::State;
@@ -56,6 +59,8 @@ pub struct Server {
     errors: Mutex<Vec<String>>,
     /// Of tenants that were removed, as long as anything of them runs.
     removed: Mutex<Vec<Arc<Life>>>,
+    /// What listeners counted that are no more.
+    gone: Mutex<Gone>,
     /// A load that took too long, and that the next reload does not wait for.
     hanging: tokio::sync::Mutex<Option<JoinHandle<Result<Loaded, Problems>>>>,
     /// Of the last load, for the next.
@@ -145,6 +150,7 @@ impl Server {
             failures,
             errors: Mutex::default(),
             removed: Mutex::default(),
+            gone: Mutex::default(),
             hanging: tokio::sync::Mutex::default(),
             memory: Mutex::new(deployment.memory.clone()),
             unused: Mutex::default(),
@@ -197,15 +203,11 @@ impl Server {
         self.tenants().values().map(|serving| serving.life.shares().taken()).sum()
     }
 
-    /// What has been counted since the start, of the listeners that are there.
-    pub fn total(&self) -> Counted {
-        let mut total = Counted::default();
+    /// What has been counted since the start, of listeners that are there and of those that were.
+    pub fn total(&self) -> Total {
+        let mut total = lock(&self.gone).total();
         let tenants = self.tenants();
-        for counted in tenants.values().flat_map(|serving| &serving.listeners).map(|each| each.front.counts().now()) {
-            total.requests += counted.requests;
-            total.denied += counted.denied;
-            total.bytes += counted.bytes;
-        }
+        tenants.values().flat_map(|serving| &serving.listeners).for_each(|each| total.add(&each.front.counts().now()));
         total
     }
 

@@ -236,13 +236,19 @@ impl Server {
         for serving in gone {
             renewal.removed.push(serving.tenant.policy.name.clone());
             for listening in serving.listeners {
-                listening.stop(&self.sockets.passed).await;
+                self.close(listening).await;
             }
             serving.life.end();
             let mut removed = lock(&self.removed);
             removed.retain(|life| life.has_tasks());
             removed.push(serving.life);
         }
+    }
+
+    /// Ends listening. What is counted of it stays, and what goes on is counted to its end.
+    async fn close(&self, listening: Listening) {
+        lock(&self.gone).add(listening.front.counts());
+        listening.stop(&self.sockets.passed).await;
     }
 
     /// All that closes is closed before anything is bound: an address may move from one tenant to another.
@@ -260,7 +266,7 @@ impl Server {
             }
         }
         for listening in closing {
-            listening.stop(&self.sockets.passed).await;
+            self.close(listening).await;
         }
         let coming = opening.iter().flat_map(|(_, fresh)| fresh);
         let coming: HashSet<Place> = coming.map(|fresh| Place::of(&fresh.tenant, &fresh.listener)).collect();
