@@ -16,7 +16,7 @@ use provost_tenants::devices::Removals;
 use provost_tenants::network::Passed;
 use provost_tenants::{Deployment, Tenant, files};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
@@ -34,14 +34,21 @@ const EVENT_INTERVAL: u32 = 2;
 /// How often is looked whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What is there before the configuration is read: a SIGHUP that comes meanwhile would end the process, and counts once it serves.
+pub(crate) struct Stage {
+    runtime: Runtime,
+    hangup: Signal,
+}
+
 /// Serves the configuration.
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     // Before any thread: it cleans up the environment.
     let passed = Passed::from_environment();
+    let stage = Stage::new()?;
     let loaded = configuration::load(&args.config)?;
     let _events = events::start(loaded.deployment.settings.log, LevelFilter::INFO)?;
     log_problems(&loaded.problems);
-    serve(&loaded.deployment, &loaded.failed, &args.config, passed, |server| {
+    serve(stage, &loaded.deployment, &loaded.failed, &args.config, passed, |server| {
         let bound = server.bound();
         for bound in &bound {
             let (tenant, listener, protocol) = (&bound.tenant, &bound.listener, bound.protocol);
@@ -61,9 +68,26 @@ fn log_problems(problems: &Problems) {
     }
 }
 
+impl Stage {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let runtime = Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build();
+        let runtime = runtime.context("cannot start the runtime")?;
+        let hangup = {
+            let _entered = runtime.enter();
+            listen(SignalKind::hangup())?
+        };
+        Ok(Self { runtime, hangup })
+    }
+}
+
+fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("cannot wait for signals")
+}
+
 /// Serves a deployment until SIGINT or SIGTERM. `failed` are the tenants that did not load, `passed` the sockets of the
 /// service manager; `announce` is called once everything is bound that can be.
 pub(crate) fn serve(
+    Stage { runtime, hangup }: Stage,
     deployment: &Deployment,
     failed: &[Failed],
     config: &Path,
@@ -76,10 +100,8 @@ pub(crate) fn serve(
     tftp::keep_at_most(settings.cache_bytes);
     files::keep_at_most(settings.cache_bytes);
     let records = RecordLog::to(io::stdout(), settings.log).context("cannot start writing records")?;
-    let runtime = Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build();
-    let runtime = runtime.context("cannot start the runtime")?;
     let server = || Server::start_with(deployment, &records, passed);
-    let outcome = runtime.block_on(until_signalled(deployment, failed, config, server, announce));
+    let outcome = runtime.block_on(until_signalled(hangup, deployment, failed, config, server, announce));
     // What is being stored is stored first.
     runtime.shutdown_timeout(GRACE);
     if let Err(error) = records.flush(GRACE) {
@@ -89,14 +111,13 @@ pub(crate) fn serve(
 }
 
 async fn until_signalled(
+    mut hangup: Signal,
     deployment: &Deployment,
     failed: &[Failed],
     config: &Path,
     server: impl FnOnce() -> Server,
     announce: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let listen = |kind| -> anyhow::Result<Signal> { signal(kind).context("cannot wait for signals") };
-    let mut hangup = listen(SignalKind::hangup())?;
     let mut ends = Ends { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? };
     if deployment.tenants.is_empty() {
         bail!("nothing to serve: there is no tenant without errors; `provost check` shows what it finds");

@@ -20,6 +20,7 @@ use provost_tenants::network::Passed;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::DemoArgs;
+use crate::serve::Stage;
 use crate::terminal::{self, FAINT, HEADING, paint, table};
 use crate::{events, serve};
 
@@ -28,6 +29,7 @@ const MARK: &str = ".provost-demo";
 
 /// Makes the demo where there is none yet, prints the tour, and serves.
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    let stage = Stage::new()?;
     let dir = prepare(args.dir.as_deref())?;
     let config = dir.join("provost.toml");
     let loaded = crate::configuration::load(&config)?;
@@ -40,7 +42,9 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         bail!("another server has the demo in {} already: process {}", dir.display(), status.pid);
     }
     let _events = events::start(LogFormat::Text, LevelFilter::WARN)?;
-    serve::serve(&loaded.deployment, &loaded.failed, &config, Passed::default(), |server| introduce(&dir, server))
+    serve::serve(stage, &loaded.deployment, &loaded.failed, &config, Passed::default(), |server| {
+        introduce(&dir, server)
+    })
 }
 
 /// The folder of a complete demo, absolute, so that printed commands work anywhere.

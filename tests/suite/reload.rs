@@ -491,6 +491,32 @@ fn a_reload_names_the_listeners_that_wait() {
 }
 
 #[test]
+fn a_signal_to_reload_that_comes_before_the_server_is_ready_waits_for_it() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    // So many that somebody sees it being read.
+    let rows = (0..100_000).map(|number| format!("0004f2{number:06x}\n"));
+    deployment.write("devices.csv", std::iter::once("mac\n".to_owned()).chain(rows).collect::<String>());
+    deployment.add(&scene::acme().devices("file = \"../devices.csv\"").listener("http", ""));
+    let mut command = Command::new(BINARY);
+    command.args(["serve", "--config"]).arg(deployment.config());
+    let devices = deployment.path("devices.csv");
+    let server = Server::run_with(command, &deployment.config(), |child| {
+        let open = format!("/proc/{}/fd", child.id());
+        let is_open = || {
+            let open = std::fs::read_dir(&open).unwrap();
+            open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).any(|path| path == devices)
+        };
+        let until = Instant::now() + DEADLINE;
+        while !is_open() {
+            assert!(Instant::now() < until, "nobody reads the devices");
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::HUP).unwrap();
+    });
+    server.event("reloaded");
+}
+
+#[test]
 fn a_server_without_an_admin_socket_says_so() {
     let deployment = Deployment::new();
     // Where the folder of the usual socket is there, it has one.

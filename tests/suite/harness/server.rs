@@ -102,9 +102,19 @@ impl Server {
     }
 
     /// The same, with its records written there. Where that is no pipe of ours, none is ever seen.
-    pub(crate) fn run_to(mut command: Command, config: &Path, output: Stdio) -> Self {
+    pub(crate) fn run_to(command: Command, config: &Path, output: Stdio) -> Self {
+        Self::spawn(command, config, output, |_| ())
+    }
+
+    /// The same, and does this to the process before it is ready.
+    pub(crate) fn run_with(command: Command, config: &Path, early: impl FnOnce(&Child)) -> Self {
+        Self::spawn(command, config, Stdio::piped(), early)
+    }
+
+    fn spawn(mut command: Command, config: &Path, output: Stdio, early: impl FnOnce(&Child)) -> Self {
         let command = command.env_remove("RUST_LOG").stdout(output).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        early(&child);
         let records = child.stdout.take().map_or_else(|| Lines::of(std::io::empty()), Lines::of);
         let events = Lines::of(child.stderr.take().unwrap());
         let mut server = Self { child, config: config.to_owned(), events, records, addresses: HashMap::new() };
