@@ -30,7 +30,7 @@ pub struct Require(Vec<Alternative>);
 /// Devices that cannot do what a listener requires, and what is required of them instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
-    /// The vendors whose devices it is for, by the MAC in the path, or of the per-device password or link.
+    /// The vendors whose devices it is for, by the MAC in the path, or, where that names none, of the per-device password or link.
     pub ouis: Vec<Oui>,
     /// What is required instead.
     pub require: Require,
@@ -116,9 +116,11 @@ impl Require {
 impl Exception {
     /// Whether it is for this request: `named` is the device in the path, `bound` that of the per-device password or link.
     pub fn covers(&self, named: Option<Mac>, bound: Option<Mac>) -> bool {
-        match named.or(bound) {
-            Some(mac) => self.ouis.contains(&mac.oui()),
-            None => self.shared,
+        let is_for = |mac: Mac| self.ouis.contains(&mac.oui());
+        match named {
+            Some(mac) => is_for(mac),
+            // Whoever shows more than nothing must not be refused for it.
+            None => self.shared || bound.is_some_and(is_for),
         }
     }
 }

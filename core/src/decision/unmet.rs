@@ -11,7 +11,7 @@ use crate::require::{Exception, ProofKind, Require};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmet {
     listener: Require,
-    /// Of the exceptions that are for this request, or could be with a password of one device.
+    /// Of the exceptions that are for this request, or could be with the password or link of one device.
     exceptions: Vec<Require>,
     proofs: Proofs,
 }
@@ -19,10 +19,14 @@ pub struct Unmet {
 impl Unmet {
     /// What a listener requires of a request for a path that names this device, or none.
     pub(super) fn of(listener: &ListenerPolicy, proofs: &Proofs, named: Option<Mac>) -> Self {
-        // Where the path names no device, the password of one may do it.
+        let bound = proofs.password.device().or(proofs.link.device());
+        let nothing_names_one = named.or(bound).is_none();
         let could_cover = |exception: &&Exception| {
-            let says_something = exception.require.iter().next().is_some();
-            says_something && (named.is_none() || exception.covers(named, None))
+            // Where neither path nor proof names a device, the link of one may, or its password. Who has sent one that devices
+            // share is not asked for another.
+            let by_link = exception.require.mentions(ProofKind::Link);
+            let by_password = exception.require.mentions(ProofKind::Password) && !proofs.password.is_shared();
+            exception.covers(named, bound) || nothing_names_one && (by_link || by_password)
         };
         let exceptions = listener.exceptions.iter().filter(could_cover).map(|exception| exception.require.clone());
         Self { listener: listener.require.clone(), exceptions: exceptions.collect(), proofs: proofs.clone() }
@@ -100,6 +104,7 @@ mod tests {
         let (poly, algo) = (mac("0004f2aabbcc"), mac("0022ee010203"));
         let exception =
             Exception { ouis: vec![algo.oui()], require: require("password"), shared: false, report_only: false };
+        let shared = || PasswordProof::Shared("PlcmSpIp".into());
         for (required, excepted, named, password, text) in [
             ("certificate", false, None, PasswordProof::Absent, "certificate; no certificate was presented"),
             ("password", false, None, PasswordProof::Absent, "password; no password was given"),
@@ -118,6 +123,21 @@ mod tests {
                 "certificate, or password by an exception; no certificate was presented, no password was given",
             ),
             ("certificate", true, Some(poly), PasswordProof::Absent, "certificate; no certificate was presented"),
+            (
+                "certificate",
+                true,
+                None,
+                PasswordProof::Absent,
+                "certificate, or password by an exception; no certificate was presented, no password was given",
+            ),
+            ("certificate", true, None, shared(), "certificate; no certificate was presented, the password is right"),
+            (
+                "certificate",
+                true,
+                None,
+                PasswordProof::Device(poly),
+                "certificate; no certificate was presented, the password is right",
+            ),
         ] {
             let listener = ListenerPolicy {
                 name: "phones".into(),
