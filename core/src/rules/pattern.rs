@@ -37,6 +37,9 @@ pub enum PatternError {
     /// Segments that no resolved path holds.
     #[error("`.`, `..` or an empty segment in the pattern, which no resolved path holds")]
     Unresolved,
+    /// A `**` beside other characters of its segment. As a glob it would be a `*`, and leave open what stands in folders.
+    #[error("`**` crosses folders only where it is a whole segment, as in `secret/**` or `**/*.cfg`")]
+    PartOfSegment,
     /// A word in braces that is not `mac`. As a glob it would be that word itself, and the rule without effect.
     #[error("`{{{0}}}` stands for nothing: expected `{{mac}}`, or alternatives such as `{{cfg,xml}}`")]
     Placeholder(String),
@@ -107,6 +110,15 @@ fn unknown_placeholder(text: &str) -> Option<&str> {
     words.find(|word| *word != "mac" && word.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-')))
 }
 
+fn has_stars_beside_others(text: &str) -> bool {
+    let text = text.replace("{mac}", &MARK.to_string());
+    let (begins, ends) = (|c| matches!(c, '/' | '{' | ','), |c| matches!(c, '/' | '}' | ','));
+    text.match_indices("**").any(|(at, stars)| {
+        let (before, behind) = (&text[..at], &text[at + stars.len()..]);
+        !(before.chars().next_back().is_none_or(begins) && behind.chars().next().is_none_or(ends))
+    })
+}
+
 impl FromStr for Pattern {
     type Err = PatternError;
 
@@ -123,6 +135,12 @@ impl FromStr for Pattern {
         }
         if let Some(word) = unknown_placeholder(text) {
             return Err(PatternError::Placeholder(word.to_owned()));
+        }
+        if text == Self::ANY_OF_DEVICE.to_string() {
+            return Ok(Self::ANY_OF_DEVICE);
+        }
+        if has_stars_beside_others(text) {
+            return Err(PatternError::PartOfSegment);
         }
         let pattern = Self(Form::Glob(text.to_owned()));
         pattern.compile(Case::Exact)?;
@@ -153,15 +171,21 @@ mod tests {
             ("a//b", PatternError::Unresolved),
             ("../b", PatternError::Unresolved),
             ("a/", PatternError::Unresolved),
+            ("/secret**", PatternError::PartOfSegment),
+            ("/up/{mac}**", PatternError::PartOfSegment),
+            ("**backup**/**", PatternError::PartOfSegment),
+            ("a/***", PatternError::PartOfSegment),
         ] {
             assert_eq!(text.parse::<Pattern>(), Err(error), "{text}");
         }
         for (text, word) in [("{MAC}-app.log", "MAC"), ("{ mac }.cfg", " mac "), ("{mac}/{name}", "name"), ("{}", "")] {
             assert_eq!(text.parse::<Pattern>(), Err(PatternError::Placeholder(word.to_owned())), "{text}");
         }
-        for text in ["{mac}.{cfg,xml}", "\\{name\\}", "[{]name"] {
+        for text in ["{mac}.{cfg,xml}", "\\{name\\}", "[{]name", "**", "a/**/b", "/**/{mac}/**", "{a/**,b}"] {
             assert!(text.parse::<Pattern>().is_ok(), "{text}");
         }
+        // As it is printed.
+        assert_eq!("**{mac}**".parse::<Pattern>(), Ok(Pattern::ANY_OF_DEVICE));
         assert!(matches!("a[".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
         assert!(matches!("{mac".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
     }
