@@ -8,6 +8,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use super::framing;
 use super::pace::{Pace, Paced, Phase};
 use super::peer::Peer;
 use super::request;
@@ -75,7 +76,7 @@ where
         }
     };
     let Err(error) = outcome else { return None };
-    note(front, peer, pace.phase(), &error);
+    note(front, peer, pace, &error);
     if pace.phase() == Phase::Header && is_timeout(&error) {
         let mut stream = connection.into_parts().io.into_inner();
         // It has been too slow: whether it hears so is its affair.
@@ -87,8 +88,11 @@ where
 
 /// Records a request that never came to be one: hyper answered it (400, 414, 431), or its header did not end. A failure once
 /// the header was complete is in that request's own record.
-fn note(front: &Arc<Front>, peer: &Peer, phase: Phase, error: &hyper::Error) {
-    let (outcome, reason) = match phase {
+fn note(front: &Arc<Front>, peer: &Peer, pace: &Pace, error: &hyper::Error) {
+    let (outcome, reason) = match pace.phase() {
+        _ if error.is_parse_too_large() && framing::says_more_than_any_body(&pace.head()) => {
+            (Outcome::Rejected, "content_length")
+        }
         _ if error.is_parse_too_large() => (Outcome::Rejected, "header_too_large"),
         _ if error.is_parse() => (Outcome::Rejected, "header_malformed"),
         Phase::Header if is_timeout(error) => (Outcome::Rejected, "header_timeout"),

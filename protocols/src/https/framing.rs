@@ -64,12 +64,26 @@ fn expects_continue_at_most(headers: &HeaderMap) -> bool {
     headers.get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whether a header, as it came, has a Content-Length. hyper has read it before: each line is a field, or the end.
+/// Whether a header, as it came, has a Content-Length that no body can have, such as a phone's -1 as an unsigned number. hyper takes it
+/// for a header that is too large.
+pub(super) fn says_more_than_any_body(head: &[u8]) -> bool {
+    /// What hyper counts to: two numbers stand for other things with it.
+    const MOST: u64 = u64::MAX - 2;
+    let number = |value: &[u8]| std::str::from_utf8(value.trim_ascii()).ok()?.parse::<u64>().ok();
+    content_lengths(head).filter_map(number).any(|length| length > MOST)
+}
+
 fn says_length(head: &[u8]) -> bool {
+    content_lengths(head).next().is_some()
+}
+
+/// The values of the Content-Length fields of a header as it came. hyper has read it before: each line is a field, or the end.
+fn content_lengths(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     const NAME: &[u8] = b"content-length";
     let lines = head.split(|byte| *byte == b'\n').skip_while(|line| line.trim_ascii().is_empty()).skip(1);
-    let mut fields = lines.take_while(|line| !line.trim_ascii().is_empty());
-    fields.any(|line| line.split_at_checked(NAME.len()).is_some_and(|(name, _)| name.eq_ignore_ascii_case(NAME)))
+    let fields = lines.take_while(|line| !line.trim_ascii().is_empty());
+    let named = fields.filter_map(|line| line.split_at_checked(NAME.len()));
+    named.filter(|(name, _)| name.eq_ignore_ascii_case(NAME)).filter_map(|(_, value)| value.strip_prefix(b":"))
 }
 
 #[cfg(test)]

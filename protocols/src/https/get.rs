@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use hyper::header::{
@@ -288,7 +289,7 @@ fn replace(headers: &mut HeaderMap, fields: Fields) {
 fn state(validators: &Validators) -> Fields {
     let mut fields = Vec::with_capacity(FIELDS);
     fields.push((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
-    fields.extend(validators.fields());
+    fields.extend(validators.fields(SystemTime::now()));
     fields
 }
 

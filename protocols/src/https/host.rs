@@ -1,5 +1,7 @@
 //! The host that a request names (RFC 9112 section 3.2), and whether it is the one that TLS was asked for.
 
+use std::net::Ipv6Addr;
+
 use hyper::header::HOST;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -69,7 +71,18 @@ fn written(headers: &HeaderMap, version: Version) -> Result<Option<Authority>, H
     if host.as_bytes().contains(&b'@') {
         return Err(HostError::Malformed);
     }
-    Authority::try_from(host.as_bytes()).map(Some).map_err(|_| HostError::Malformed)
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| HostError::Malformed)?;
+    if is_host_and_port(&authority) { Ok(Some(authority)) } else { Err(HostError::Malformed) }
+}
+
+/// Whether it has a host and at most a port (RFC 3986 sections 3.2.2 and 3.2.3), into which [`Authority`] does not look.
+fn is_host_and_port(authority: &Authority) -> bool {
+    let host = authority.host();
+    let literal = host.strip_prefix('[').map(|literal| literal.strip_suffix(']').unwrap_or_default());
+    let is_address = |literal: &str| literal.parse::<Ipv6Addr>().is_ok() || literal.starts_with(['v', 'V']);
+    let behind = authority.as_str().strip_prefix(host).unwrap_or_default();
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    literal.is_none_or(is_address) && (behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port))
 }
 
 fn same(name: &str, host: &str) -> bool {
@@ -108,6 +121,14 @@ mod tests {
             (v1, "/", &["a", "a"], None, Err(Several)),
             (v1, "/", &["a b"], None, Err(Malformed)),
             (v1, "/", &["a/b"], None, Err(Malformed)),
+            (v1, "/", &["a:"], None, Ok(())),
+            (v1, "/", &["a:8x"], None, Err(Malformed)),
+            (v1, "/", &["a:-1"], None, Err(Malformed)),
+            (v1, "/", &["[::1]"], None, Ok(())),
+            (v1, "/", &["[::1]x"], None, Err(Malformed)),
+            (v1, "/", &["[::1]:80x"], None, Err(Malformed)),
+            (v1, "/", &["[zz]"], None, Err(Malformed)),
+            (v1, "/", &["[::1]]"], None, Err(Malformed)),
             (v1, "https://acme.example.net/", &["other"], name, Ok(())),
             (v1, "https://other/", &["acme.example.net"], name, Err(Misdirected)),
             (Version::HTTP_10, "/", &[], name, Ok(())),

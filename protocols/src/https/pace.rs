@@ -87,6 +87,11 @@ impl Pace {
         (Serving(Arc::clone(self)), head)
     }
 
+    /// What has come of a header that is not complete, or that hyper does not take.
+    pub(super) fn head(&self) -> Vec<u8> {
+        self.state().head.clone()
+    }
+
     /// Where the connection stands.
     pub(super) fn phase(&self) -> Phase {
         self.state().phase

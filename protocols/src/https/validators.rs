@@ -84,22 +84,27 @@ impl Validators {
         let fields = [
             (ETAG, HeaderValue::try_from(&etag).ok()),
             // Where HTTP can write it.
-            (LAST_MODIFIED, modified.and_then(|time| HeaderValue::try_from(httpdate::fmt_http_date(time)).ok())),
+            (LAST_MODIFIED, modified.and_then(written)),
         ];
         Self { etag, modified, fields }
     }
 
-    /// What an answer says of the state: its tag and its date.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        self.fields.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+    /// What an answer of this moment says of the state: its tag and its date. A date that is still to come would hide the next
+    /// edition from phones that ask by dates (RFC 9110 section 8.8.2.1).
+    pub(super) fn fields(&self, now: SystemTime) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let is_to_come = self.modified.is_some_and(|modified| modified > now);
+        self.fields.iter().filter_map(move |(name, value)| {
+            let value = if is_to_come && name == LAST_MODIFIED { written(now) } else { value.clone() };
+            Some((name.clone(), value?))
+        })
     }
 
     /// Whether the Range of a request is for this state of the file (RFC 9110 section 13.1.5).
     pub(super) fn allow_range(&self, headers: &HeaderMap) -> bool {
-        match texts(headers, &IF_RANGE).as_slice() {
+        match values(headers, &IF_RANGE).as_slice() {
             [] => true,
-            [condition] if condition.starts_with('"') => *condition == self.etag,
-            [condition] => httpdate::parse_http_date(condition).is_ok_and(|date| Some(date) == self.modified),
+            [condition] if condition.starts_with(b"\"") => *condition == self.etag.as_bytes(),
+            [condition] => parsed(condition).is_some_and(|date| Some(date) == self.modified),
             _ => false,
         }
     }
@@ -108,7 +113,7 @@ impl Validators {
 /// Judges the conditions of a request in the order of RFC 9110 section 13.2.2. `current` is absent where there is no file.
 pub(super) fn judge(headers: &HeaderMap, current: Option<&Validators>, access: Access) -> Verdict {
     if headers.contains_key(IF_MATCH) {
-        let holds = current.is_some_and(|current| names(headers, &IF_MATCH, |tag| tag == current.etag));
+        let holds = current.is_some_and(|current| names(headers, &IF_MATCH, |tag| tag == current.etag.as_bytes()));
         if !holds {
             return Verdict::Failed;
         }
@@ -120,7 +125,7 @@ pub(super) fn judge(headers: &HeaderMap, current: Option<&Validators>, access: A
     let Some(current) = current else { return Verdict::Proceed };
     if headers.contains_key(IF_NONE_MATCH) {
         // The weak comparison of RFC 9110 section 8.8.3.2.
-        let same = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == current.etag;
+        let same = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag) == current.etag.as_bytes();
         return match (names(headers, &IF_NONE_MATCH, same), access) {
             (false, _) => Verdict::Proceed,
             (true, Access::Read) => Verdict::NotModified,
@@ -133,20 +138,30 @@ pub(super) fn judge(headers: &HeaderMap, current: Option<&Validators>, access: A
     }
 }
 
-fn names(headers: &HeaderMap, name: &HeaderName, same: impl Fn(&str) -> bool) -> bool {
+fn names(headers: &HeaderMap, name: &HeaderName, same: impl Fn(&[u8]) -> bool) -> bool {
     // A tag of ours has no comma, so that splitting another's tag in two cannot make it one of ours.
-    let tags = texts(headers, name);
-    tags.iter().flat_map(|list| list.split(',')).map(str::trim).any(|tag| tag == "*" || same(tag))
+    let tags = values(headers, name);
+    let mut tags = tags.iter().flat_map(|list| list.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    tags.any(|tag| tag == b"*" || same(tag))
 }
 
 /// A date; one that is malformed or stands there twice says nothing (RFC 9110 sections 13.1.3 and 13.1.4).
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    let [text] = texts(headers, name)[..] else { return None };
-    httpdate::parse_http_date(text).ok()
+    let [value] = values(headers, name)[..] else { return None };
+    parsed(value)
 }
 
-fn texts<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<&'h str> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::trim).collect()
+fn written(date: SystemTime) -> Option<HeaderValue> {
+    HeaderValue::try_from(httpdate::fmt_http_date(date)).ok()
+}
+
+fn parsed(date: &[u8]) -> Option<SystemTime> {
+    httpdate::parse_http_date(std::str::from_utf8(date).ok()?).ok()
+}
+
+/// Bytes, as a tag of another server's may hold what is no text (RFC 9110 section 8.8.3).
+fn values<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Vec<&'h [u8]> {
+    headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect()
 }
 
 #[cfg(test)]
@@ -162,8 +177,12 @@ mod tests {
         Validators::of(&FileFacts { size: 16, modified, identity: (1, 255) })
     }
 
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_hours(500_000)
+    }
+
     fn last_modified(validators: &Validators) -> Option<String> {
-        let (_, value) = validators.fields().find(|(name, _)| name == LAST_MODIFIED)?;
+        let (_, value) = validators.fields(now()).find(|(name, _)| name == LAST_MODIFIED)?;
         value.to_str().ok().map(str::to_owned)
     }
 
@@ -208,6 +227,18 @@ mod tests {
     }
 
     #[test]
+    fn no_answer_says_a_date_that_is_later_than_its_own() {
+        let facts = |modified| FileFacts { size: 0, modified, identity: (0, 0) };
+        for (modified, said) in [
+            (now() - Duration::from_secs(1), "Fri, 15 Jan 2027 07:59:59 GMT"),
+            (now(), "Fri, 15 Jan 2027 08:00:00 GMT"),
+            (now() + Duration::from_hours(24), "Fri, 15 Jan 2027 08:00:00 GMT"),
+        ] {
+            assert_eq!(last_modified(&Validators::of(&facts(modified))).as_deref(), Some(said));
+        }
+    }
+
+    #[test]
     fn conditions() {
         use Access::{Read, Write};
         use Verdict::{Failed, NotModified, Proceed};
@@ -241,6 +272,22 @@ mod tests {
             assert_eq!(judge(&headers(pairs), Some(&validators), access), there, "{pairs:?}");
             assert_eq!(judge(&headers(pairs), None, access), missing, "{pairs:?}, no file");
         }
+    }
+
+    #[test]
+    fn a_tag_that_is_no_text_is_one_of_another_server() {
+        let validators = validators();
+        let foreign = |name: HeaderName, more: &str| {
+            let value = [b"\"\xe9\"", more.as_bytes()].concat();
+            let value = HeaderValue::from_bytes(&value).unwrap_or_else(|error| panic!("{error}"));
+            HeaderMap::from_iter([(name, value)])
+        };
+        assert!(!validators.allow_range(&foreign(IF_RANGE, "")));
+        let ours = format!(", {}", validators.etag);
+        assert_eq!(judge(&foreign(IF_MATCH, &ours), Some(&validators), Access::Read), Verdict::Proceed);
+        assert_eq!(judge(&foreign(IF_MATCH, ""), Some(&validators), Access::Read), Verdict::Failed);
+        assert_eq!(judge(&foreign(IF_NONE_MATCH, &ours), Some(&validators), Access::Read), Verdict::NotModified);
+        assert_eq!(judge(&foreign(IF_MODIFIED_SINCE, ""), Some(&validators), Access::Read), Verdict::Proceed);
     }
 
     #[test]

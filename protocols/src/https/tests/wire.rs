@@ -60,6 +60,12 @@ async fn malformed_requests_are_answered_once_and_recorded_once() {
         ("PUT /a HTTP/1.1\r\nHost: acme\r\nContent-Length: +1\r\n\r\na", 400, "rejected/header_malformed"),
         ("PUT /a HTTP/1.1\r\nHost: acme\r\nTransfer-Encoding: gzip\r\n\r\na", 400, "rejected/header_malformed"),
         ("PUT /a HTTP/1.0\r\nHost: acme\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "rejected/header_malformed"),
+        (
+            "PUT /a HTTP/1.1\r\nHost: acme\r\nContent-Length: 18446744073709551615\r\n\r\na",
+            431,
+            "rejected/content_length",
+        ),
+        ("GET /a.cfg HTTP/1.1\r\nHost: a:8x\r\n\r\n", 400, "rejected/host_malformed"),
         (&long, 431, "rejected/header_too_large"),
         (&many, 431, "rejected/header_too_large"),
     ] {
