@@ -117,7 +117,8 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
         path,
         standing: served.standing(client, path, &supposed.proofs),
     };
-    for note in supposed.notes.iter().chain(&arrival::notes(listener)) {
+    let slash = proofs::supposed_slash(asked.path, protocol).map(str::to_owned);
+    for note in slash.iter().chain(&supposed.notes).chain(&arrival::notes(listener)) {
         writeln!(output, "  {note}")?;
     }
     if asked.method.lists() {
@@ -276,6 +277,27 @@ mod tests {
             assert!(text.contains(says), "{question}\n{text}");
             assert!(permitted || !text.contains("nothing more is asked"), "{question}\n{text}");
         }
+    }
+
+    #[test]
+    fn it_tells_where_it_looked_and_what_it_supposed() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        for (question, says) in [
+            ("phones --mac 0004f2aabbcc HEAD /0004f2aabbcc-app.log", "looked in the device's uploads alone"),
+            (
+                "phones --mac 0004f2aabbcc GET /0004f2aabbcc-app.log",
+                "looked in the device's uploads, the tenant's root",
+            ),
+            ("phones --mac 0004f2aabbcc HEAD /0004f2aabbcc-phone.cfg", "the device's uploads, the tenant's root"),
+            ("http GET sip.ld", "supposed: the path begins with a slash; one that a phone sends without is told 400"),
+        ] {
+            let question = format!("--tenant acme --from 127.0.0.1 --listener {question}");
+            let (permitted, text) = ask(demo.path(), &question).unwrap();
+            assert!(permitted && text.contains(says), "{question}\n{text}");
+        }
+        let (_, text) = ask(demo.path(), "--tenant acme --from 127.0.0.1 --listener http GET /sip.ld").unwrap();
+        assert!(!text.contains("slash"), "{text}");
     }
 
     #[test]

@@ -115,3 +115,14 @@ pub(super) fn path_on_the_wire(path: &str, protocol: Protocol) -> Result<Vec<u8>
         Protocol::Tftp | Protocol::Ftp => Ok(path.as_bytes().to_vec()),
     }
 }
+
+/// What is to be said of an HTTP path that is asked about without the slash that a phone has to send.
+pub(super) fn supposed_slash(path: &str, protocol: Protocol) -> Option<&'static str> {
+    let is_whole = path.starts_with('/') || path.contains("://");
+    match protocol {
+        Protocol::Https | Protocol::Http => {
+            (!is_whole).then_some("supposed: the path begins with a slash; one that a phone sends without is told 400")
+        }
+        Protocol::Tftp | Protocol::Ftp => None,
+    }
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::fd::AsRawFd as _;
 
-use provost_core::rules::{Origin, Readers, Rule, Writers};
+use provost_core::rules::{Kind, Origin, Readers, Rule, Writers};
 use provost_core::{AccessRequest, Denial, NoIdentity, Operation, Permit, Protocol, Refusal, Step};
 use provost_protocols::https::TargetError;
 use provost_protocols::tls::{ClientAuth, client_auth};
@@ -79,6 +79,12 @@ fn what_is_read(method: Method, tenant: &Tenant, permit: &Permit) -> Vec<String>
         | Method::Mlst
         | Method::Stat => None,
     };
+    let places = match (&described, permit.rule().kind) {
+        (Some(_), Kind::Log) => "the device's uploads alone, since the phone is told where to go on with its log",
+        (Some(_), Kind::File | Kind::Settings) | (None, _) => {
+            "the device's uploads, the tenant's root, the shared roots"
+        }
+    };
     let opened = tenant.files.open(permit);
     match (described, opened) {
         (Some(Ok(facts)), Ok(open)) => vec![format!("{}, {} bytes", place(&open.file), facts.size)],
@@ -88,7 +94,7 @@ fn what_is_read(method: Method, tenant: &Tenant, permit: &Permit) -> Vec<String>
             vec![
                 "not there: the phone is told so".to_owned(),
                 format!("looked for {names}"),
-                "looked in the device's uploads, the tenant's root, the shared roots".to_owned(),
+                format!("looked in {places}"),
             ]
         }
         (Some(Err(error)), _) | (_, Err(error)) => vec![format!("cannot be opened: {:#}", anyhow::Error::from(error))],
