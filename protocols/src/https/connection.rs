@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -48,8 +50,8 @@ async fn serve<S>(front: &Arc<Front>, peer: &Arc<Peer>, pace: &Arc<Pace>, stream
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let service = service_fn(|request| {
-        let (serving, head) = pace.serve();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (serving, head) = pace.serve(!request.body().is_end_stream());
         let (front, peer) = (Arc::clone(front), Arc::clone(peer));
         async move {
             let answer = request::handle(front, peer, head, request).await;

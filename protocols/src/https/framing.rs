@@ -5,7 +5,7 @@
 
 use hyper::header::{EXPECT, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, StatusCode, Version};
+use hyper::{HeaderMap, Method, StatusCode, Version};
 
 /// Why a request is refused for its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub(super) enum FramingError {
     #[error("the request has both Content-Length and Transfer-Encoding")]
     TwoLengths,
     /// A Transfer-Encoding, where it cannot be seen any more whether a Content-Length stood beside it.
-    #[error("the request has a Transfer-Encoding and was sent before the answer to the one before it")]
+    #[error("the request has a Transfer-Encoding and began together with the end of the body before it")]
     UnseenLengths,
     /// An Expect other than `100-continue` (RFC 9110 section 10.1.1).
     #[error("the request expects something other than `100-continue`")]
@@ -40,13 +40,13 @@ impl FramingError {
     }
 }
 
-/// Checks a request. `head` is what came of its header since the connection rested, if nothing came before it.
+/// Checks a request. `head` is its header as it came, or nothing, or its end alone, where it began in the middle of a body's last bytes.
 ///
 /// # Errors
 /// - [`FramingError`]
 pub(super) fn check(request: &Parts, head: &[u8]) -> Result<(), FramingError> {
     if request.headers.contains_key(TRANSFER_ENCODING) {
-        if head.is_empty() {
+        if !begins_with(head, &request.method) {
             return Err(FramingError::UnseenLengths);
         }
         if says_length(head) {
@@ -71,6 +71,26 @@ pub(super) fn says_more_than_any_body(head: &[u8]) -> bool {
     const MOST: u64 = u64::MAX - 2;
     let number = |value: &[u8]| std::str::from_utf8(value.trim_ascii()).ok()?.parse::<u64>().ok();
     content_lengths(head).filter_map(number).any(|length| length > MOST)
+}
+
+fn begins_with(head: &[u8], method: &Method) -> bool {
+    let behind = head.trim_ascii_start().strip_prefix(method.as_str().as_bytes());
+    behind.is_some_and(|behind| behind.starts_with(b" "))
+}
+
+/// Where a header ends, in bytes, if its end is there: behind the first line that is empty and not at the start (RFC 9112 section 2.2).
+pub(super) fn end_of_head(head: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    let mut has_begun = false;
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        end += line.len();
+        match line.trim_ascii().is_empty() {
+            true if has_begun => return line.ends_with(b"\n").then_some(end),
+            true => {}
+            false => has_begun = true,
+        }
+    }
+    None
 }
 
 fn says_length(head: &[u8]) -> bool {
@@ -104,6 +124,20 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(says_length(head.as_bytes()), says, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_ends_with_its_first_empty_line() {
+        for (head, end) in [
+            ("GET / HTTP/1.1\r\n\r\n", Some(18)),
+            ("\r\n\nGET / HTTP/1.1\na: b\n\nPUT", Some(24)),
+            ("GET / HTTP/1.1\r\n", None),
+            ("GET / HTTP/1.1\r\n\r", None),
+            ("\r\n\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(end_of_head(head.as_bytes()), end, "{head:?}");
         }
     }
 

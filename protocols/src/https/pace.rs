@@ -17,6 +17,7 @@ use provost_tenants::Limits;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::framing;
 use crate::life::{Life, Unsent};
 use crate::listen::LeastRate;
 
@@ -56,8 +57,8 @@ struct State {
     phase: Phase,
     since: Instant,
     broken: bool,
-    /// What came of a header since the connection rested.
-    head: Vec<u8>,
+    /// What came behind the last request, which is of the next header; `None` while it cannot be told from a body.
+    head: Option<Vec<u8>>,
     /// An answer whose last bytes may still be in a buffer. A server that ends waits for them.
     unsent: Option<Unsent>,
 }
@@ -69,7 +70,8 @@ pub(super) struct Serving(Arc<Pace>);
 impl Pace {
     /// A connection that has just begun.
     pub(super) fn new(limits: &Limits, life: Arc<Life>) -> Arc<Self> {
-        let state = State { phase: Phase::Idle, since: Instant::now(), broken: false, head: Vec::new(), unsent: None };
+        let state =
+            State { phase: Phase::Idle, since: Instant::now(), broken: false, head: Some(Vec::new()), unsent: None };
         Arc::new(Self {
             state: Mutex::new(state),
             life,
@@ -79,17 +81,23 @@ impl Pace {
         })
     }
 
-    /// A request's header is complete. Beside it comes the header as it was sent, if nothing was sent before it: of requests
-    /// that follow at once there is none.
-    pub(super) fn serve(self: &Arc<Self>) -> (Serving, Vec<u8>) {
+    /// A request's header is complete. Beside it comes the header as it was sent: nothing where it began behind a body, since
+    /// nobody knows then where.
+    pub(super) fn serve(self: &Arc<Self>, has_body: bool) -> (Serving, Vec<u8>) {
         self.enter(Phase::Serving);
-        let head = std::mem::take(&mut self.state().head);
+        let mut state = self.state();
+        let mut head = state.head.take().unwrap_or_default();
+        if !has_body {
+            let end = framing::end_of_head(&head).unwrap_or(head.len());
+            state.head = Some(head.split_off(end));
+        }
+        drop(state);
         (Serving(Arc::clone(self)), head)
     }
 
     /// What has come of a header that is not complete, or that hyper does not take.
     pub(super) fn head(&self) -> Vec<u8> {
-        self.state().head.clone()
+        self.state().head.clone().unwrap_or_default()
     }
 
     /// Where the connection stands.
@@ -116,15 +124,15 @@ impl Pace {
         (state.phase, state.since) = (phase, Instant::now());
     }
 
-    /// Bytes have come. Those of a header are kept: hyper bounds how many that can be.
+    /// Bytes have come. Those of a header are kept, also of one that a quick peer sends before the last of the answer is known to
+    /// have left: hyper bounds how many that can be.
     fn heard(&self, bytes: &[u8]) {
         let mut state = self.state();
         if state.phase == Phase::Idle {
             (state.phase, state.since) = (Phase::Header, Instant::now());
-            state.head.clear();
         }
-        if state.phase == Phase::Header {
-            state.head.extend_from_slice(bytes);
+        if let Some(head) = &mut state.head {
+            head.extend_from_slice(bytes);
         }
     }
 
@@ -155,6 +163,7 @@ impl Drop for Serving {
         let (now, unsent) = (Instant::now(), self.0.life.unsent());
         let mut state = self.0.state();
         (state.phase, state.since, state.unsent) = (Phase::Idle, now, Some(unsent));
+        state.head.get_or_insert_default();
     }
 }
 
@@ -190,6 +199,7 @@ impl<S> Paced<S> {
 
     /// The same stream, of which these bytes are read first: they came behind the last request, and begin the next.
     pub(super) fn beginning(mut self, bytes: Bytes) -> Self {
+        self.pace.state().head = Some(Vec::new());
         if !bytes.is_empty() {
             self.pace.heard(&bytes);
         }

@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -46,9 +46,9 @@ pub(super) async fn secured(front: Arc<Front>, stream: TcpStream, _client: Clien
 async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send>(front: &Front, stream: S) {
     let limits = front.limits();
     let pace = Pace::new(&limits, Arc::clone(front.life()));
-    let service = service_fn(|_: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         // The header is read; the rest of the request is read when the connection lingers.
-        let (serving, _) = pace.serve();
+        let (serving, _) = pace.serve(!request.body().is_end_stream());
         async move { Ok::<Response<Reply>, Infallible>(unavailable().map(|reply| reply.serving(serving))) }
     });
     // A peer that errs is closed as well.

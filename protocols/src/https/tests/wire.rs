@@ -105,6 +105,36 @@ async fn length_and_chunks_together_are_refused_and_end_the_connection() {
     assert_eq!(site.upload("0004f2aabbcc-app.log"), None);
 }
 
+/// Whether a header came alone, behind a request without a body, or with its first part before that one's answer.
+#[tokio::test]
+async fn a_length_beside_chunks_is_seen_wherever_a_header_began() {
+    const GET: &str = "GET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n";
+    const PUT: &str = "PUT /0004f2aabbcc-app.log HTTP/1.1\r\nHost: acme\r\n";
+    const CHUNKS: &str = "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    const LENGTH: &str = "Content-Length: 3\r\n";
+    let whole = format!("{PUT}Content-Length: 1\r\n\r\na");
+    for (first, then, status, record) in [
+        (format!("{GET}{PUT}{CHUNKS}"), String::new(), 201, "stored"),
+        (format!("{GET}{PUT}{LENGTH}{CHUNKS}"), String::new(), 400, "rejected/two_lengths"),
+        (format!("{GET}{PUT}{LENGTH}"), CHUNKS.to_owned(), 400, "rejected/two_lengths"),
+        (format!("{GET}{PUT}Content-"), format!("Length: 3\r\n{CHUNKS}"), 400, "rejected/two_lengths"),
+        (format!("{whole}{PUT}{LENGTH}"), CHUNKS.to_owned(), 400, "rejected/unseen_lengths"),
+        (format!("{whole}{PUT}{CHUNKS}"), String::new(), 400, "rejected/unseen_lengths"),
+        (whole, format!("{PUT}{CHUNKS}"), 200, "stored"),
+    ] {
+        let site = limited(Limits::default());
+        let mut wire = site.connect(WHO).await;
+        wire.write(&first).await;
+        let answered = wire.read_until("\r\n\r\n").await;
+        assert!(answered.starts_with(b"HTTP/1.1 20"), "{first}");
+        wire.write(&then).await;
+        let rest = wire.read_until(&format!("HTTP/1.1 {status} ")).await;
+        assert!(!rest.is_empty(), "{first}|{then}");
+        wire.finish().await;
+        assert_eq!(site.records().last().map(String::as_str), Some(record), "{first}|{then}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_expected_beside_100_continue_is_refused() {
     let site = limited(Limits::default());
