@@ -9,8 +9,8 @@ use crate::files::FileError;
 
 impl Loaded {
     /// Adds a warning for each link in the tenants' folders that leads out of them, and so is not followed, and for each
-    /// file that looks like a device's and is none. It walks them all, which takes its time: it is for a check, not for a
-    /// server that starts.
+    /// file that looks like a device's and is none, or may be that of several. It walks them all, which takes its time: it is for a
+    /// check, not for a server that starts.
     pub fn look_at_folders(&mut self) {
         let found = self.deployment.tenants.iter().flat_map(|tenant| doubtful(tenant));
         self.problems = self.problems.iter().cloned().chain(found).collect();
@@ -37,6 +37,11 @@ fn doubtful(tenant: &Tenant) -> Vec<Problem> {
         tenant.files.names_that_look_like_a_device(),
         "this looks like a device's file and is nobody's: written so, the name is no MAC, and the rules for files of all devices \
          decide; write the 12 digits together",
+    ));
+    found.extend(all(
+        tenant.files.names_that_nobody_gets(&tenant.policy.rules),
+        "nobody gets this: it is in doubt which device the path names (two of them, or more hex digits in a row than a MAC has); a \
+         rule that says where `{mac}` stands, or spells the path out, settles it",
     ));
     found
 }

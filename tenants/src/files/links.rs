@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use cap_std::fs::FileType;
 use provost_core::path::Strip;
+use provost_core::rules::RuleSet;
 use provost_core::{Mac, NamedDevice, RequestPath};
 
 use super::FileError;
@@ -17,24 +18,40 @@ pub(super) fn that_lead_out<'r>(roots: impl Iterator<Item = &'r Root>) -> Result
     that(roots, |root, path, kind| kind.is_symlink() && root.dir.metadata(path).is_err_and(|error| leads_out(&error)))
 }
 
-/// Files whose base name would be a MAC without its separators, and that are nobody's by the rules: every device of the tenant
-/// may read them.
+/// Files whose base name would be a MAC without its separators, and that name no device: every device of the tenant may read them.
 pub(super) fn that_look_like_a_device<'r>(roots: impl Iterator<Item = &'r Root>) -> Result<Vec<PathBuf>, FileError> {
     that(roots, |_, path, kind| kind.is_file() && looks_like_a_device(path))
 }
 
+/// Files that nobody may have, since it is in doubt which device they name, and none of the rules settles it. What is hidden, such
+/// as the objects of a repository, is not meant for phones.
+pub(super) fn that_nobody_gets<'r>(
+    roots: impl Iterator<Item = &'r Root>,
+    rules: &RuleSet,
+) -> Result<Vec<PathBuf>, FileError> {
+    let is_hidden = |path: &str| path.split('/').any(|segment| segment.starts_with('.'));
+    let has_no_rule =
+        |path: &[u8]| RequestPath::parse(path, &Strip::default()).is_ok_and(|path| rules.find(&path).is_none());
+    that(roots, |_, path, kind| kind.is_file() && !is_hidden(path) && has_no_rule(path.as_bytes()))
+}
+
 fn looks_like_a_device(path: &str) -> bool {
+    const SEPARATORS: [char; 5] = ['_', ' ', '-', '.', ':'];
     let base = path.rsplit_once('/').map_or(path, |(_, base)| base);
     let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem);
     let is_mac = |name: &str| {
-        let digits: String = name.chars().filter(|c| !matches!(c, '_' | ' ' | '-' | '.' | ':')).collect();
-        digits.len() == 12 && !digits.starts_with("000000") && digits.parse::<Mac>().is_ok()
+        let digits = name.replace(SEPARATORS, "");
+        digits.len() == 12 && !digits.starts_with("000000") && digits.parse::<Mac>().is_ok() && !is_part_number(name)
     };
-    let is_nobodys = || {
-        RequestPath::parse(path.as_bytes(), &Strip::default())
-            .is_ok_and(|path| !matches!(path.named(), NamedDevice::One(_)))
-    };
-    (is_mac(stem) || is_mac(base)) && is_nobodys()
+    let names_none =
+        || RequestPath::parse(path.as_bytes(), &Strip::default()).is_ok_and(|path| *path.named() == NamedDevice::None);
+    (is_mac(stem) || is_mac(base)) && names_none()
+}
+
+/// Of a Poly phone: `3111-44500-001`.
+fn is_part_number(name: &str) -> bool {
+    let groups = name.split('-').map(|group| group.bytes().all(|byte| byte.is_ascii_digit()).then_some(group.len()));
+    groups.eq([4, 5, 3].map(Some))
 }
 
 fn that<'r>(
@@ -83,6 +100,10 @@ mod tests {
             ("00_00_00_00_00_00.cfg", false),
             ("sip.cfg", false),
             ("3111-44500-001.sip.ld", false),
+            ("3111-44500-001.cfg", false),
+            ("311144500-001.cfg", true),
+            // In doubt, and so served to nobody at all.
+            ("00112034571e/0004f244cb63.cfg", false),
         ] {
             assert_eq!(looks_like_a_device(path), looks, "{path}");
         }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use provost_core::path::Case;
+use provost_core::rules::RuleSet;
 use provost_core::{Kind, ListPermit, Operation, Permit, RequestPath};
 
 use crate::uploads::Uploads;
@@ -209,13 +210,22 @@ impl Files {
         links::that_lead_out(self.roots())
     }
 
-    /// The files in the roots whose base name would be a MAC without its separators, and that name no device by the rules,
+    /// The files in the roots whose base name would be a MAC without its separators, and that name no device,
     /// for `provost check`. It blocks.
     ///
     /// # Errors
     /// - [`FileError::Io`]: a folder cannot be read
     pub fn names_that_look_like_a_device(&self) -> Result<Vec<PathBuf>, FileError> {
         links::that_look_like_a_device(self.roots())
+    }
+
+    /// The files in the roots that nobody may have by these rules, since it is in doubt which device they name, for `provost check`.
+    /// It blocks.
+    ///
+    /// # Errors
+    /// - [`FileError::Io`]: a folder cannot be read
+    pub fn names_that_nobody_gets(&self, rules: &RuleSet) -> Result<Vec<PathBuf>, FileError> {
+        links::that_nobody_gets(self.roots(), rules)
     }
 
     fn look_up(&self, permit: &Permit, places: Places) -> Result<OpenFile, FileError> {

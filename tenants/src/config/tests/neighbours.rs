@@ -200,6 +200,24 @@ fn files_that_look_like_a_device_and_are_nobodys_are_named_on_demand() {
 }
 
 #[test]
+fn files_that_nobody_gets_are_named_on_demand() {
+    let site = Site::new();
+    site.acme("[[rule]]\npath = \"snomd{mac}.htm\"\nread = \"own\"\n");
+    std::fs::create_dir_all(site.path("files/acme/.git/00112034571e")).unwrap();
+    for name in
+        ["phone0004f2aabbcc.cfg", "snomd000413aabbcc.htm", ".git/00112034571e/0004f244cb63", "3111-44500-001.cfg"]
+    {
+        std::fs::write(site.path("files/acme").join(name), "x").unwrap();
+    }
+    let mut loaded = site.load().unwrap();
+    let before = loaded.problems.iter().count();
+    loaded.look_at_folders();
+    let said = site.lines(loaded.problems.iter());
+    let found = |line: &&String| line.contains("phone0004f2aabbcc.cfg: warning: nobody gets this");
+    assert_eq!((said.iter().filter(found).count(), said.len()), (1, before + 1), "{said:?}");
+}
+
+#[test]
 fn a_rule_that_lets_a_device_name_folders_is_warned_of() {
     let site = Site::new();
     for (path, warned) in
