@@ -91,6 +91,8 @@ pub enum PasswordProof {
     Wrong,
     /// A Digest of a right one was sent, for a challenge that has expired or was answered before. It proves nothing.
     Stale,
+    /// Something was sent that cannot prove anything in the form that it has; the text says why.
+    Unusable(String),
     /// A user's password that devices share.
     Shared(SharedPassword),
     /// The password of one device.
@@ -155,7 +157,7 @@ impl PasswordProof {
     pub fn device(&self) -> Option<Mac> {
         match self {
             Self::Device(mac) => Some(*mac),
-            Self::Absent | Self::Wrong | Self::Stale | Self::Shared(_) => None,
+            Self::Absent | Self::Wrong | Self::Stale | Self::Unusable(_) | Self::Shared(_) => None,
         }
     }
 
@@ -163,7 +165,17 @@ impl PasswordProof {
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Shared(_) => true,
-            Self::Absent | Self::Wrong | Self::Stale | Self::Device(_) => false,
+            Self::Absent | Self::Wrong | Self::Stale | Self::Unusable(_) | Self::Device(_) => false,
+        }
+    }
+
+    /// Why what was sent proves nothing, for the operator. `None` where nothing was sent, or it is right.
+    pub fn flaw(&self) -> Option<&str> {
+        match self {
+            Self::Wrong => Some("user and password are wrong"),
+            Self::Stale => Some("the password was sent for a challenge that is used up"),
+            Self::Unusable(why) => Some(why),
+            Self::Absent | Self::Shared(_) | Self::Device(_) => None,
         }
     }
 

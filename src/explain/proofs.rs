@@ -98,7 +98,7 @@ fn password(
     notes.push(match &proof {
         PasswordProof::Device(mac) => format!("supposing the right password of device {mac}"),
         PasswordProof::Shared(_) => format!("supposing the right password of user {user}"),
-        PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Absent => {
+        PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Unusable(_) | PasswordProof::Absent => {
             format!("no valid password of `{user}` is configured, so any that the phone sends is wrong")
         }
     });

@@ -160,7 +160,11 @@ mod tests {
     fn user(proof: &PasswordProof) -> Option<&str> {
         match proof {
             PasswordProof::Shared(shared) => Some(&shared.user),
-            PasswordProof::Device(_) | PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Absent => None,
+            PasswordProof::Device(_)
+            | PasswordProof::Wrong
+            | PasswordProof::Stale
+            | PasswordProof::Unusable(_)
+            | PasswordProof::Absent => None,
         }
     }
 

@@ -55,11 +55,10 @@ impl Unmet {
         self.mentions(ProofKind::Certificate).then_some(text)
     }
 
-    fn password(&self) -> Option<&'static str> {
-        match self.proofs.password {
+    fn password(&self) -> Option<&str> {
+        match &self.proofs.password {
             PasswordProof::Absent => self.mentions(ProofKind::Password).then_some("no password was given"),
-            PasswordProof::Wrong => Some("user and password are wrong"),
-            PasswordProof::Stale => Some("the password was sent for a challenge that is used up"),
+            flawed @ (PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Unusable(_)) => flawed.flaw(),
             PasswordProof::Shared(_) | PasswordProof::Device(_) => Some("the password is right"),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use provost_core::path::link;
 use provost_core::{
     AccessRequest, ClientAddr, Denial, LinkProof, ListPermit, Mac, NamedDevice, Opening, Operation, PathError, Permit,
-    Proofs, Protocol, Refusal, RequestPath, Standing, decide, decide_listing,
+    Proofs, Protocol, Refusal, RequestPath, Standing, Step, decide, decide_listing,
 };
 use provost_tenants::Tenant;
 
@@ -112,7 +112,12 @@ impl Exchange {
             }
             Err(denial) => {
                 self.record.alarm = guarding.denied(&denial.reason);
-                Err(self.deny(&denial))
+                let refusal = self.deny(&denial);
+                // What is not met of `require` says so by itself.
+                if let (true, Some(flaw)) = (denial.step > Step::Require, proofs.password.flaw()) {
+                    self.detail(format!("{}; {flaw}", denial.reason));
+                }
+                Err(refusal)
             }
         }
     }

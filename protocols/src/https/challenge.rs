@@ -18,7 +18,11 @@ pub(super) fn fields(tenant: &Tenant, listener: &str, security: &Security, shown
     // The password was right, and the nonce too old: a phone answers again without asking anyone (RFC 7616 section 3.3).
     let stale = match shown {
         PasswordProof::Stale => ", stale=true",
-        PasswordProof::Absent | PasswordProof::Wrong | PasswordProof::Shared(_) | PasswordProof::Device(_) => "",
+        PasswordProof::Absent
+        | PasswordProof::Wrong
+        | PasswordProof::Unusable(_)
+        | PasswordProof::Shared(_)
+        | PasswordProof::Device(_) => "",
     };
     let digest = |algorithm: Algorithm| {
         let name = match algorithm {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
-use super::digest::Digest;
+use super::digest::{Digest, DigestError};
 use crate::passwords::Presented;
 
 const SCHEME: &str = "Digest";
@@ -17,12 +17,23 @@ const SCHEME: &str = "Digest";
 pub(super) enum Credentials {
     /// There is none.
     Absent,
-    /// It cannot be read, and proves as little as a wrong password.
-    Malformed,
+    /// It proves as little as a wrong password.
+    Unusable(Unusable),
     /// A user and a password.
     Basic(Arc<Presented>),
     /// An answer to a challenge.
     Digest(Box<Digest>),
+}
+
+/// Why an Authorization is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unusable {
+    /// Neither Basic nor Digest, malformed, or more than one.
+    #[error("the Authorization is neither Basic nor Digest, or is malformed")]
+    Unread,
+    /// A Digest that is not what was asked for.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
 }
 
 /// Reads the Authorization of a request.
@@ -34,17 +45,20 @@ pub(super) fn read(headers: &HeaderMap) -> Credentials {
         return Credentials::Basic(Presented::new(user, password));
     }
     match digest(headers) {
-        Some(digest) => Credentials::Digest(Box::new(digest)),
-        None => Credentials::Malformed,
+        Ok(digest) => Credentials::Digest(Box::new(digest)),
+        Err(why) => Credentials::Unusable(why),
     }
 }
 
-fn digest(headers: &HeaderMap) -> Option<Digest> {
+fn digest(headers: &HeaderMap) -> Result<Digest, Unusable> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, rest) = value.as_bytes().trim_ascii().split_at_checked(SCHEME.len())?;
-    let is_digest = scheme.eq_ignore_ascii_case(SCHEME.as_bytes()) && rest.starts_with(b" ");
-    is_digest.then(|| Digest::parse(rest).ok()).flatten()
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Unusable::Unread) };
+    let value = value.as_bytes().trim_ascii();
+    let (scheme, rest) = value.split_at_checked(SCHEME.len()).ok_or(Unusable::Unread)?;
+    if !scheme.eq_ignore_ascii_case(SCHEME.as_bytes()) || !rest.starts_with(b" ") {
+        return Err(Unusable::Unread);
+    }
+    Ok(Digest::parse(rest)?)
 }
 
 fn basic(headers: &HeaderMap) -> Option<(Vec<u8>, Vec<u8>)> {

@@ -38,14 +38,14 @@ pub enum DigestError {
     #[error("the Digest has a parameter twice")]
     Repeated,
     /// A parameter is missing.
-    #[error("the Digest lacks a parameter")]
-    Missing,
+    #[error("the Digest has no `{0}`")]
+    Missing(&'static str),
     /// A parameter is none that was offered: `qop`, `algorithm` or `userhash`.
-    #[error("the Digest is of a kind that was not offered")]
-    NotOffered,
-    /// `nc`, `response` or `username*` is not written as it should be.
-    #[error("the Digest has a parameter that is malformed")]
-    Value,
+    #[error("the Digest has another `{0}` than what was offered")]
+    NotOffered(&'static str),
+    /// `nc`, `cnonce`, `response` or `username*` is not written as it should be.
+    #[error("the Digest has a malformed `{0}`")]
+    Value(&'static str),
 }
 
 /// More than any client writes.
@@ -60,25 +60,26 @@ impl Digest {
         let mut values = parameters(text)?;
         let mut take = |name: &str| values.remove(name);
         if take("userhash").is_some_and(|value| !value.eq_ignore_ascii_case(b"false")) {
-            return Err(DigestError::NotOffered);
+            return Err(DigestError::NotOffered("userhash"));
         }
         let user = match (take("username"), take("username*")) {
             (Some(user), None) => user,
-            (None, Some(extended)) => extended_value(&extended).ok_or(DigestError::Value)?,
+            (None, Some(extended)) => extended_value(&extended).ok_or(DigestError::Value("username*"))?,
             (Some(_), Some(_)) => return Err(DigestError::Repeated),
-            (None, None) => return Err(DigestError::Missing),
+            (None, None) => return Err(DigestError::Missing("username")),
         };
         let algorithm = match take("algorithm") {
             None => Algorithm::Md5,
             Some(name) if name.eq_ignore_ascii_case(b"MD5") => Algorithm::Md5,
             Some(name) if name.eq_ignore_ascii_case(b"SHA-256") => Algorithm::Sha256,
-            Some(_) => return Err(DigestError::NotOffered),
+            Some(_) => return Err(DigestError::NotOffered("algorithm")),
         };
         match take("qop") {
             Some(qop) if qop.eq_ignore_ascii_case(b"auth") => {}
-            Some(_) | None => return Err(DigestError::NotOffered),
+            Some(_) => return Err(DigestError::NotOffered("qop")),
+            None => return Err(DigestError::Missing("qop")),
         }
-        let mut need = |name: &str| take(name).ok_or(DigestError::Missing);
+        let mut need = |name: &'static str| take(name).ok_or(DigestError::Missing(name));
         let digest = Self {
             user,
             realm: need("realm")?,
@@ -86,11 +87,16 @@ impl Digest {
             uri: need("uri")?,
             algorithm,
             cnonce: need("cnonce")?,
-            nc: hex_text(&need("nc")?, 8).ok_or(DigestError::Value)?,
-            response: hex_text(&need("response")?, length(algorithm)).ok_or(DigestError::Value)?.to_ascii_lowercase(),
+            nc: hex_text(&need("nc")?, 8).ok_or(DigestError::Value("nc"))?,
+            response: hex_text(&need("response")?, length(algorithm))
+                .ok_or(DigestError::Value("response"))?
+                .to_ascii_lowercase(),
         };
-        if digest.cnonce.is_empty() || digest.count() == 0 {
-            return Err(DigestError::Value);
+        if digest.cnonce.is_empty() {
+            return Err(DigestError::Value("cnonce"));
+        }
+        if digest.count() == 0 {
+            return Err(DigestError::Value("nc"));
         }
         Ok(digest)
     }
@@ -272,24 +278,24 @@ mod tests {
     fn what_is_no_answer_to_what_was_offered_is_refused() {
         use DigestError::{Malformed, Missing, NotOffered, Repeated, Value};
         for (from, to, error) in [
-            ("qop=auth, ", "", NotOffered),
-            ("qop=auth", "qop=auth-int", NotOffered),
-            ("algorithm=MD5", "algorithm=MD5-sess", NotOffered),
-            ("algorithm=MD5", "algorithm=SHA-512-256", NotOffered),
-            ("qop=auth", "qop=auth, userhash=true", NotOffered),
+            ("qop=auth, ", "", Missing("qop")),
+            ("qop=auth", "qop=auth-int", NotOffered("qop")),
+            ("algorithm=MD5", "algorithm=MD5-sess", NotOffered("algorithm")),
+            ("algorithm=MD5", "algorithm=SHA-512-256", NotOffered("algorithm")),
+            ("qop=auth", "qop=auth, userhash=true", NotOffered("userhash")),
             ("qop=auth", "qop=auth, qop=auth", Repeated),
             ("qop=auth", "qop=auth, username*=UTF-8''a", Repeated),
-            ("username=\"Mufasa\", ", "", Missing),
-            ("nc=00000001, ", "", Missing),
-            ("nc=00000001", "nc=1", Value),
-            ("nc=00000001", "nc=00000000", Value),
-            ("nc=00000001", "nc=+0000001", Value),
-            (MD5, SHA256, Value),
-            (MD5, "", Value),
-            ("username=\"Mufasa\"", "username*=ISO-8859-1''a", Value),
-            ("username=\"Mufasa\"", "username*=UTF-8''%ff", Value),
-            ("username=\"Mufasa\"", "username*=UTF-8''%4", Value),
-            ("cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\"", "cnonce=\"\"", Value),
+            ("username=\"Mufasa\", ", "", Missing("username")),
+            ("nc=00000001, ", "", Missing("nc")),
+            ("nc=00000001", "nc=1", Value("nc")),
+            ("nc=00000001", "nc=00000000", Value("nc")),
+            ("nc=00000001", "nc=+0000001", Value("nc")),
+            (MD5, SHA256, Value("response")),
+            (MD5, "", Value("response")),
+            ("username=\"Mufasa\"", "username*=ISO-8859-1''a", Value("username*")),
+            ("username=\"Mufasa\"", "username*=UTF-8''%ff", Value("username*")),
+            ("username=\"Mufasa\"", "username*=UTF-8''%4", Value("username*")),
+            ("cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\"", "cnonce=\"\"", Value("cnonce")),
             ("username=\"Mufasa\"", "username=\"Mufasa", Malformed),
             ("username=\"Mufasa\"", "username", Malformed),
             ("username=\"Mufasa\"", "=Mufasa", Malformed),

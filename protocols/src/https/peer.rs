@@ -61,9 +61,12 @@ impl Peer {
         method: &str,
     ) -> Result<PasswordProof, Busy> {
         match (&self.security, credentials) {
-            // A password that came readable through the network proves nothing, and is not looked at.
-            (_, Credentials::Absent) | (Security::Plain, Credentials::Basic(_)) => Ok(PasswordProof::Absent),
-            (_, Credentials::Malformed) => Ok(PasswordProof::Wrong),
+            (_, Credentials::Absent) => Ok(PasswordProof::Absent),
+            // It is not looked at.
+            (Security::Plain, Credentials::Basic(_)) => Ok(PasswordProof::Unusable(
+                "a password came readable over plain http, where it proves nothing".to_owned(),
+            )),
+            (_, Credentials::Unusable(why)) => Ok(PasswordProof::Unusable(why.to_string())),
             (_, Credentials::Digest(digest)) => {
                 Box::pin(front.verify_digest(tenant, self.client, &self.known, &digest, method)).await
             }

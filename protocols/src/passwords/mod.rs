@@ -106,7 +106,7 @@ impl Passwords {
         }
         let proof = check.await?;
         match proof {
-            PasswordProof::Wrong => {
+            PasswordProof::Wrong | PasswordProof::Unusable(_) => {
                 self.brake.wrong(&guess, Instant::now());
                 known.forget();
             }
@@ -202,7 +202,14 @@ fn answered(passwords: &Passwords, tenant: &Tenant, listener: &str, digest: &Dig
         }
     }
     if !proof.holds() || digest.realm != name.as_bytes() {
-        return PasswordProof::Wrong;
+        // What is stored is the hash of the MAC in lower case.
+        return if digest.user == check.user() {
+            PasswordProof::Wrong
+        } else {
+            PasswordProof::Unusable(
+                "user and password are wrong, or the MAC is not written in lower case for Digest".into(),
+            )
+        };
     }
     // Whoever comes here has the password, so that telling more tells a stranger nothing.
     match Nonce::read(&digest.nonce, name, listener) {

@@ -103,7 +103,7 @@ impl Usage {
         let mut counted = self.counted();
         let Counted { shared, own, devices } = &mut *counted;
         let used = match proof {
-            PasswordProof::Absent | PasswordProof::Wrong | PasswordProof::Stale => return,
+            PasswordProof::Absent | PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Unusable(_) => return,
             PasswordProof::Device(_) => own,
             PasswordProof::Shared(password) => {
                 if let Some((_, oldest)) = (shared.len() == PASSWORDS.get() && !shared.contains(&password.which))

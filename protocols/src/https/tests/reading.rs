@@ -101,6 +101,46 @@ async fn without_tls_no_password_is_asked_for_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_record_says_why_a_password_was_of_no_use() {
+    let site = |require| Site::new(provost_core::Protocol::Http, require, provost_tenants::Limits::default());
+    let digest = |user: &str, rest: &str| {
+        let response = "0".repeat(32);
+        format!(
+            "Digest username=\"{user}\", realm=\"acme\", nonce=\"n\", uri=\"/0004f2aabbcc.cfg\", response={response}{rest}"
+        )
+    };
+    let whole = ", qop=auth, nc=00000001, cnonce=c";
+    for (require, path, credentials, said) in [
+        (&["password"], "0004f2aabbcc.cfg", digest("0004f2aabbcc", ""), "the Digest has no `qop`"),
+        (&["password"], "0004f2aabbcc.cfg", digest("0004f2aabbcc", ", qop=auth, nc=1, cnonce=c"), "a malformed `nc`"),
+        (
+            &["password"],
+            "0004f2aabbcc.cfg",
+            digest("0004f2aabbcc", whole),
+            "requires password; user and password are wrong",
+        ),
+        (&["password"], "0004f2aabbcc.cfg", digest("0004F2AABBCC", whole), "not written in lower case for Digest"),
+        (
+            &["password"],
+            "0004f2aabbcc.cfg",
+            "Basic MDAwNGYyYWFiYmNjOnNlY3JldA==".to_owned(),
+            "readable over plain http",
+        ),
+        (&["password"], "0004f2aabbcc.cfg", "Bearer x".to_owned(), "neither Basic nor Digest"),
+        (&["address"], "0004f2aabbcc.cfg", digest("0004f2aabbcc", whole), ""),
+        (&["address"], "001565ffffff.cfg", digest("0004f2aabbcc", ""), "is not listed; the Digest has no `qop`"),
+    ] {
+        let site = site(require);
+        site.file("0004f2aabbcc.cfg", FILE);
+        let credentials = credentials.replace("0004f2aabbcc.cfg", path);
+        site.ask(Who::Plain, &format!("GET /{path}\nAuthorization: {credentials}"), "").await;
+        let record = site.full_records().pop().unwrap();
+        let detail = record["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(said) && detail.is_empty() == said.is_empty(), "{credentials}: {record}");
+    }
+}
+
+#[tokio::test]
 async fn where_too_many_passwords_wait_a_phone_is_told_to_come_again_and_who_was_right_before_is_served() {
     use provost_tenants::passwords::{Cost, Slow};
     let site = Site::new(provost_core::Protocol::Https, &["password"], provost_tenants::Limits::default());
