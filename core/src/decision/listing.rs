@@ -4,6 +4,7 @@ use super::{AccessRequest, Admission, Denial, Opening, Reason, Step, decide, dev
 use crate::mac::Mac;
 use crate::path::{NamedDevice, RequestPath};
 use crate::policy::Operation;
+use crate::rules::Kind;
 
 /// A folder may be listed, as far as [`ListPermit::shows_file`] and [`ListPermit::shows_folder`] say.
 #[derive(Debug)]
@@ -42,13 +43,19 @@ impl ListPermit<'_> {
 
     /// Whether the file may be named: it may be read, and where its path names a device that one has proven itself.
     pub fn shows_file(&self, file: &RequestPath) -> bool {
-        let Ok(permit) = decide(&AccessRequest { path: Ok(file), ..self.request }) else { return false };
-        match permit.opening() {
+        self.shown(file).is_some()
+    }
+
+    /// The kind of a file that may be named.
+    pub fn shown(&self, file: &RequestPath) -> Option<Kind> {
+        let permit = decide(&AccessRequest { path: Ok(file), ..self.request }).ok()?;
+        let is_shown = match permit.opening() {
             Opening::Own => true,
             Opening::Anyone | Opening::Device | Opening::Unbound | Opening::Exception | Opening::ReportOnly => {
                 permit.device().is_none() && *file.named() == NamedDevice::None
             }
-        }
+        };
+        is_shown.then_some(permit.rule().kind)
     }
 
     /// Whether the folder may be named: a folder that names a device is shown to that device alone.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use cap_std::fs::{Dir, DirEntry, Metadata, MetadataExt};
 use provost_core::path::Case;
-use provost_core::{ListPermit, NamedDevice, RequestPath};
+use provost_core::{Kind, ListPermit, NamedDevice, RequestPath};
 
 use super::root::present;
 use super::{Entry, FileError, FileFacts, Files};
@@ -25,6 +25,17 @@ enum Place {
     Root,
     /// The phones': the uploads. Any phone can make a folder there by the path of its log, under a name of its choice.
     Uploads,
+}
+
+impl Place {
+    /// Whether a file of this kind is described there. What the root has of a log is no size to go on from: HEAD and SIZE tell of
+    /// what the phone has sent and of nothing else.
+    const fn tells_of(self, kind: Kind) -> bool {
+        match (self, kind) {
+            (Self::Root, Kind::Log) => false,
+            (Self::Root, Kind::Settings | Kind::File) | (Self::Uploads, _) => true,
+        }
+    }
 }
 
 struct Listing<'l> {
@@ -88,7 +99,7 @@ impl Listing<'_> {
                 return Ok(());
             }
             self.entries.entry(name.clone()).or_insert(Entry { name, facts: None });
-        } else if is_file && self.permit.shows_file(&path) {
+        } else if is_file && self.permit.shown(&path).is_some_and(|kind| place.tells_of(kind)) {
             let Some(facts) = facts.map_or_else(|| present(entry.metadata()), |facts| Ok(Some(facts)))? else {
                 return Ok(());
             };

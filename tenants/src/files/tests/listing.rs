@@ -59,6 +59,16 @@ fn a_device_sees_its_own_and_what_all_may_read() {
 }
 
 #[test]
+fn of_a_log_is_listed_what_the_phone_sent_and_not_what_the_root_has() {
+    let bench = Bench::new(Case::Exact);
+    bench.write("root/0004f2aabbcc-app.log");
+    bench.write("root/0004f2aabbcc-boot.log");
+    bench.write("root/0004f2aabbcc-web.cfg");
+    bench.upload("0004f2aabbcc-app.log");
+    assert_eq!(list(&bench, DEVICE, ""), ["0004f2aabbcc-app.log 28", "0004f2aabbcc-web.cfg 25"]);
+}
+
+#[test]
 fn folders_are_found_without_regard_to_case_where_the_tenant_says_so() {
     let bench = filled(Case::Ignore);
     assert_eq!(list(&bench, DEVICE, "LOGS"), ["0004f2aabbcc-app.log 33", "note 14"]);
