@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use provost_core::Kind;
 use provost_core::upload::{Held, Part, Placement, place};
 
-use super::disk::{append, begins_with, facts, failed, make_folders, overlay, size};
+use super::disk::{append, begins_with, facts, failed, make_folders, overlay};
 use super::ledger::{Change, Ledger};
 use super::recent::Answered;
 use super::rotation::Rotation;
@@ -56,7 +56,7 @@ pub(super) fn apply(
         {
             state.settle(root, spool.upload.device, &gone);
         }
-        let applied = apply_to(spool, root, target, found.as_ref().map(|found| found.size));
+        let applied = apply_to(spool, root, target, found);
         let is_gone =
             matches!(&applied, Err(UploadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound);
         // What the operator discards meanwhile is simply not there.
@@ -66,8 +66,9 @@ pub(super) fn apply(
     }
 }
 
-/// Applies the body to the upload, which holds so many bytes; `None` where there is none.
-fn apply_to(spool: &mut Spool, root: &Dir, target: Target, held: Option<u64>) -> Result<Stored, UploadError> {
+/// Applies the body to the upload that was found; `None` where there is none.
+fn apply_to(spool: &mut Spool, root: &Dir, target: Target, found: Option<FileFacts>) -> Result<Stored, UploadError> {
+    let held = found.map(|found| found.size);
     let part = part(target, spool.len(), held)?;
     let answered = match part.filter(|_| may_repeat(target)) {
         Some(part) => Some(Answered { part, digest: spool.digest()? }),
@@ -75,16 +76,16 @@ fn apply_to(spool: &mut Spool, root: &Dir, target: Target, held: Option<u64>) ->
     };
     let (action, note) = match part {
         None => (Action::Replace, None),
-        Some(part) => plan(spool, root, answered.as_ref(), part, held)?,
+        Some(part) => plan(spool, root, answered.as_ref(), part, found)?,
     };
     carry_out(spool, root, action, held)?;
     let Announced { state, path, .. } = &spool.upload;
-    match answered {
-        Some(answered) => state.recent.remember(path, answered),
+    let stored = facts(root, path)?;
+    match answered.zip(stored) {
+        Some((answered, stored)) => state.recent.remember(path, answered, stored),
         None => state.recent.forget(path),
     }
-    let size = size(root, path)?.unwrap_or(0);
-    Ok(Stored { created: held.is_none(), note, size })
+    Ok(Stored { created: held.is_none(), note, size: stored.map_or(0, |stored| stored.size) })
 }
 
 /// The part of the upload that the body is; `None` where it is the whole.
@@ -113,11 +114,12 @@ fn plan(
     root: &Dir,
     answered: Option<&Answered>,
     part: Part,
-    held: Option<u64>,
+    found: Option<FileFacts>,
 ) -> Result<Plan, UploadError> {
-    let is_last = |answered: &Answered| spool.upload.state.recent.is_last(&spool.upload.path, answered);
-    // Where the operator has discarded the upload, the phone must be able to send it again.
-    let repeats_last = held.is_some() && answered.is_some_and(is_last);
+    let held = found.map(|found| found.size);
+    // Where the operator has discarded or changed the upload, the phone must be able to send it again.
+    let is_last = |(answered, file)| spool.upload.state.recent.is_last(&spool.upload.path, answered, file);
+    let repeats_last = answered.zip(found).is_some_and(is_last);
     let comparable = part.first == 0 && held.is_some_and(|size| size >= part.length);
     let equals_held = comparable && begins_with(root, &spool.upload.path, &mut spool.body.file)?;
     let rule = spool.upload.permit.rule();

@@ -117,6 +117,23 @@ fn what_the_operator_discarded_can_be_sent_again() {
 }
 
 #[test]
+fn what_the_operator_changed_can_be_sent_again() {
+    let bench = Bench::new();
+    for (name, first, complete, by_hand, outcome, now) in [
+        (SETTINGS, 0, Some(8), "by hand!", "stored", "volume=7"),
+        (SETTINGS, 0, Some(8), "", "stored", "volume=7"),
+        (LOG, 0, None, "", "stored", "volume=7"),
+        (LOG, 20, None, "other", "stored gap", "othervolume=7"),
+    ] {
+        assert!(bench.send(name, b"0123456789", Target::Whole).is_ok());
+        assert!(bench.range(name, b"volume=7", first, complete).is_ok());
+        fs::write(bench.directory().join(name), by_hand).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(word(&bench.range(name, b"volume=7", first, complete)), outcome, "{name} {by_hand}");
+        assert_eq!(bench.read(name), now, "{name} {by_hand}");
+    }
+}
+
+#[test]
 fn appends_to_the_end_are_never_a_repeat() {
     let bench = Bench::new();
     assert_eq!(word(&bench.send(SETTINGS, b"", Target::End)), "created");
