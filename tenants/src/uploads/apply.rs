@@ -8,7 +8,7 @@ use provost_core::Kind;
 use provost_core::upload::{Held, Part, Placement, place};
 
 use super::disk::{append, begins_with, facts, failed, make_folders, overlay};
-use super::ledger::{Change, Ledger};
+use super::ledger::Change;
 use super::recent::Answered;
 use super::rotation::Rotation;
 use super::spool::{Announced, Spool};
@@ -17,6 +17,7 @@ use crate::files::FileFacts;
 
 const GAP: &str = "gap";
 const LATE_START: &str = "late_start";
+const NOT_KEPT: &str = "not_kept";
 const REPEATED: &str = "repeated";
 const ROTATED: &str = "rotated";
 
@@ -78,7 +79,8 @@ fn apply_to(spool: &mut Spool, root: &Dir, target: Target, found: Option<FileFac
         None => (Action::Replace, None),
         Some(part) => plan(spool, root, answered.as_ref(), part, found)?,
     };
-    carry_out(spool, root, action, held)?;
+    let done = carry_out(spool, root, action, held)?;
+    let note = if action == Action::Rotate && done == Action::Replace { Some(NOT_KEPT) } else { note };
     let Announced { state, path, .. } = &spool.upload;
     let stored = facts(root, path)?;
     match answered.zip(stored) {
@@ -148,17 +150,19 @@ fn plan(
     })
 }
 
-fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -> Result<(), UploadError> {
+/// Does it, and says what was done: a log that would rotate is replaced where there is no room for both.
+fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -> Result<Action, UploadError> {
     if action == Action::Keep {
-        return Ok(());
+        return Ok(action);
     }
     let (length, size) = (spool.len(), held.unwrap_or(0));
     let Announced { settings, state, device, path, .. } = &spool.upload;
     let device = *device;
-    state.make_free(root, device, settings, spool.upload.needed(copies(action, length, size)))?;
-    let plan = || {
+    let needed = spool.upload.needed(copies(action, length, size));
+    state.check_free(root, device, settings, needed)?;
+    let plan = |old| {
         let rotation = match action {
-            Action::Rotate => Some(Rotation::plan(root, path, settings.keep)?),
+            Action::Rotate => Some(Rotation::plan(root, path, settings.keep, old)?),
             Action::Keep | Action::Replace | Action::Append | Action::Overlay { .. } => None,
         };
         let (adds, frees) = match action {
@@ -171,21 +175,23 @@ fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -
         let files = u32::from(held.is_none() || rotation.is_some_and(|rotation| rotation.adds_file));
         Ok((rotation, Change { adds, frees, files, reserved: spool.reserved() }))
     };
-    let allowance = spool.upload.allowance();
-    let admit = |ledger: &mut Ledger, (_, change): &(_, Change)| ledger.admit(device, path, *change, allowance);
-    let admitted = state.make_room(root, device, settings, plan, admit);
+    let admitted = state.make_room(root, &spool.upload, plan);
     if action == Action::Rotate && matches!(admitted, Err(UploadError::NoSpace(_))) {
         // Rotated logs go before anything is refused, and so does the one that would be rotated now.
         return carry_out(spool, root, Action::Replace, held);
     }
-    let (rotation, _) = admitted?;
-    let done = write(spool, root, action, rotation, size);
-    let Announced { state, path, .. } = &spool.upload;
+    let rotation = admitted?;
+    let freed = state.make_free(root, device, settings, needed);
+    let done = freed.and_then(|()| write(spool, root, action, rotation, size));
+    let Announced { settings, state, path, .. } = &spool.upload;
     state.settle(root, device, path);
     for name in rotation.into_iter().flat_map(|rotation| rotation.names(path)) {
         state.settle(root, device, &name);
     }
-    done
+    if done.is_ok() && rotation.is_some() {
+        state.drop_past_keep(root, device, settings, path);
+    }
+    done.map(|()| action)
 }
 
 /// How many bytes are written beside the body, which is on the disk already.

@@ -65,6 +65,13 @@ pub(super) struct Coming {
     pub(super) more: u64,
 }
 
+/// What would go to make room: the rotated logs of the device.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spare {
+    pub(super) bytes: u64,
+    pub(super) files: u32,
+}
+
 /// What is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shortage {
@@ -107,25 +114,33 @@ impl Ledger {
         self.drop_if_idle(device);
     }
 
-    /// Whether `change` fits. One that takes no more than it gives back fits always, unless others are on their way beside it: an
+    /// Whether `change` fits once what is `spare` has gone. One that takes no more than it gives back fits always, unless others are on their way beside it: an
     /// account may hold more than it is allowed, such as logs beside settings that came later, and a phone that sends its log
     /// anew must not be refused for that ever after.
-    pub(super) fn check(&self, device: Mac, change: Change, allowance: Allowance) -> Result<(), Shortage> {
+    pub(super) fn check(
+        &self,
+        device: Mac,
+        change: Change,
+        spare: Spare,
+        allowance: Allowance,
+    ) -> Result<(), Shortage> {
         let none = Account::default();
         let account = self.accounts.get(&device).unwrap_or(&none);
         let grows = |reserved: u64| change.adds > change.frees || reserved > change.reserved;
         let after = |bytes: u64, reserved: u64| {
             let reserved = reserved.saturating_sub(change.reserved);
-            bytes.saturating_add(reserved).saturating_add(change.adds).saturating_sub(change.frees)
+            let kept = bytes.saturating_sub(spare.bytes);
+            kept.saturating_add(reserved).saturating_add(change.adds).saturating_sub(change.frees)
         };
         if grows(account.reserved) && after(account.bytes, account.reserved) > allowance.device_bytes {
             return Err(Shortage::DeviceBytes);
         }
-        let files = u32::try_from(account.files.len()).unwrap_or(u32::MAX).saturating_add(change.files);
-        if change.files > 0 && files > allowance.device_files {
+        let files = u32::try_from(account.files.len()).unwrap_or(u32::MAX).saturating_sub(spare.files);
+        if change.files > 0 && files.saturating_add(change.files) > allowance.device_files {
             return Err(Shortage::DeviceFiles);
         }
-        if change.files > 0 && self.files.saturating_add(change.files.into()) > allowance.tenant_files {
+        let files = self.files.saturating_sub(spare.files.into());
+        if change.files > 0 && files.saturating_add(change.files.into()) > allowance.tenant_files {
             return Err(Shortage::TenantFiles);
         }
         if grows(self.reserved) && after(self.bytes, self.reserved) > allowance.tenant_bytes {
@@ -134,19 +149,19 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether a body may fit: what it may replace counts as free, and so do the `spare` bytes that would go first. The last word is
-    /// spoken when it is applied.
+    /// Whether a body may fit once what is `spare` has gone: what it may replace counts as free. The last word is spoken when it is
+    /// applied.
     pub(super) fn check_spool(
         &self,
         device: Mac,
         path: &str,
         Coming { reserved, more }: Coming,
-        spare: u64,
+        spare: Spare,
         allowance: Allowance,
     ) -> Result<(), Shortage> {
-        let frees = self.size(device, path).unwrap_or(0).saturating_add(spare);
+        let frees = self.size(device, path).unwrap_or(0);
         let adds = reserved.saturating_add(more);
-        self.check(device, Change { adds, frees, reserved, ..Change::default() }, allowance)
+        self.check(device, Change { adds, frees, reserved, ..Change::default() }, spare, allowance)
     }
 
     /// Reserves bytes for a body.
@@ -155,7 +170,7 @@ impl Ledger {
         device: Mac,
         path: &str,
         coming: Coming,
-        spare: u64,
+        spare: Spare,
         allowance: Allowance,
     ) -> Result<(), Shortage> {
         self.check_spool(device, path, coming, spare, allowance)?;
@@ -173,7 +188,7 @@ impl Ledger {
         change: Change,
         allowance: Allowance,
     ) -> Result<(), Shortage> {
-        self.check(device, change, allowance)?;
+        self.check(device, change, Spare::default(), allowance)?;
         if self.size(device, path).is_none() {
             self.put(device, path, Some(0));
         }
@@ -264,20 +279,27 @@ mod tests {
     #[test]
     fn bodies_on_their_way_count_together() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 60), 0, ALLOWANCE), Ok(()));
-        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 60), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
-        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 40), 0, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 60), Spare::default(), ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 60), Spare::default(), ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 40), Spare::default(), ALLOWANCE), Ok(()));
         ledger.close_spool(DEVICE, 100);
-        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 100), 0, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "b", coming(0, 100), Spare::default(), ALLOWANCE), Ok(()));
     }
 
     #[test]
     fn a_body_may_be_as_large_as_what_it_replaces_leaves_room_for() {
         let mut ledger = Ledger::default();
         ledger.put(DEVICE, "a", Some(90));
-        assert_eq!(ledger.check_spool(DEVICE, "a", coming(0, 95), 0, ALLOWANCE), Ok(()));
-        assert_eq!(ledger.check_spool(DEVICE, "b", coming(0, 95), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
-        assert_eq!(ledger.check_spool(DEVICE, "b", coming(0, 95), 85, ALLOWANCE), Ok(()), "so many would go first");
+        assert_eq!(ledger.check_spool(DEVICE, "a", coming(0, 95), Spare::default(), ALLOWANCE), Ok(()));
+        assert_eq!(
+            ledger.check_spool(DEVICE, "b", coming(0, 95), Spare::default(), ALLOWANCE),
+            Err(Shortage::DeviceBytes)
+        );
+        assert_eq!(
+            ledger.check_spool(DEVICE, "b", coming(0, 95), Spare { bytes: 85, files: 0 }, ALLOWANCE),
+            Ok(()),
+            "so many would go first"
+        );
     }
 
     #[test]
@@ -285,11 +307,14 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.put(DEVICE, "a", Some(90));
         ledger.put(DEVICE, "settings", Some(70));
-        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 50), 0, ALLOWANCE), Ok(()));
-        assert_eq!(ledger.reserve(DEVICE, "a", coming(50, 41), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
-        assert_eq!(ledger.reserve(DEVICE, "a", coming(50, 40), 0, ALLOWANCE), Ok(()));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 50), Spare::default(), ALLOWANCE), Ok(()));
+        assert_eq!(
+            ledger.reserve(DEVICE, "a", coming(50, 41), Spare::default(), ALLOWANCE),
+            Err(Shortage::DeviceBytes)
+        );
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(50, 40), Spare::default(), ALLOWANCE), Ok(()));
         // A second one beside it would hold as much again.
-        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 1), 0, ALLOWANCE), Err(Shortage::DeviceBytes));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 1), Spare::default(), ALLOWANCE), Err(Shortage::DeviceBytes));
         let change = Change { adds: 90, frees: 90, files: 0, reserved: 90 };
         assert_eq!(ledger.admit(DEVICE, "a", change, ALLOWANCE), Ok(()));
         let change = Change { adds: 91, ..change };
@@ -305,7 +330,7 @@ mod tests {
         }
         assert_eq!(ledger.admit(DEVICE, "d", change, ALLOWANCE), Err(Shortage::DeviceFiles));
         ledger.put_unowned("in doubt", 100);
-        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 60), 0, ALLOWANCE), Err(Shortage::TenantBytes));
+        assert_eq!(ledger.reserve(DEVICE, "a", coming(0, 60), Spare::default(), ALLOWANCE), Err(Shortage::TenantBytes));
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub enum Target {
 pub struct Stored {
     /// Whether the file is new.
     pub created: bool,
-    /// What the record says of it: `gap`, `late_start`, `repeated`, `rotated`.
+    /// What the record says of it: `gap`, `late_start`, `repeated`, `rotated`, or `not_kept` of a log that would have rotated had there been room.
     pub note: Option<&'static str>,
     /// The size of the file now, in bytes.
     pub size: u64,

@@ -8,6 +8,15 @@ use super::UploadError;
 use super::directory::gone_is_fine;
 use super::disk::{facts, failed, size};
 
+/// Which rotated logs a plan reckons with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OldLogs {
+    /// Those that stand there.
+    Standing,
+    /// None, as if all had gone to make room.
+    Gone,
+}
+
 /// The way a log's old ones are moved, looked up before any of them is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rotation {
@@ -21,9 +30,9 @@ pub(super) struct Rotation {
 
 impl Rotation {
     /// Plans the rotation of the log at `path`, which keeps `keep` old ones. Only those below the first free number move.
-    pub(super) fn plan(root: &Dir, path: &str, keep: u32) -> Result<Self, UploadError> {
+    pub(super) fn plan(root: &Dir, path: &str, keep: u32, old: OldLogs) -> Result<Self, UploadError> {
         for number in 1..=keep {
-            if size(root, &rotated(path, number))?.is_none() {
+            if old == OldLogs::Gone || size(root, &rotated(path, number))?.is_none() {
                 return Ok(Self { last: number, adds_file: true, frees: 0 });
             }
         }
@@ -94,6 +103,7 @@ pub(super) fn drop_rotated(root: &Dir, path: &str) -> Result<(), UploadError> {
     gone_is_fine(root.remove_file(path)).map_err(failed("drop a rotated log"))
 }
 
-fn rotated(path: &str, number: u32) -> String {
+/// The name of the log at `path` once it has rotated so often.
+pub(super) fn rotated(path: &str, number: u32) -> String {
     format!("{path}.{number}")
 }

@@ -13,11 +13,12 @@ use provost_core::{Mac, NamedDevice, RequestPath};
 
 use super::directory::{clean, walk};
 use super::disk::{failed, size};
-use super::ledger::{Ledger, Shortage};
+use super::ledger::{Change, Ledger, Shortage, Spare};
 use super::locks::Locks;
 use super::recent::Recent;
 use super::root::Root;
-use super::rotation::drop_rotated;
+use super::rotation::{OldLogs, drop_rotated, rotated};
+use super::spool::Announced;
 use super::{UploadError, UploadsSettings};
 
 /// How often all files of a tenant may be looked at again because its quota seems used up.
@@ -136,46 +137,52 @@ impl State {
         }
     }
 
-    /// Tries `attempt`, which is told how many bytes of the device's own would go first: none, and those of its rotated logs where it
-    /// fails for that. Files that another process discarded are noticed before.
+    /// Tries `attempt`, which is told what of the device's own would go first: nothing, and its rotated logs where it fails for
+    /// that. Files that another process discarded are noticed before.
     pub(super) fn check_room(
         &self,
         root: &Dir,
         device: Mac,
         settings: &UploadsSettings,
-        attempt: impl Fn(&mut Ledger, u64) -> Result<(), Shortage>,
+        attempt: impl Fn(&mut Ledger, Spare) -> Result<(), Shortage>,
     ) -> Result<(), UploadError> {
-        let first = attempt(&mut self.ledger(), 0);
+        let first = attempt(&mut self.ledger(), Spare::default());
         let Err(shortage) = first else { return Ok(()) };
         self.recount(root, device, shortage)?;
-        let spare = self.rotated_bytes(device, settings);
+        let spare = self.spare(device, settings);
         let again = attempt(&mut self.ledger(), spare);
         again.map_err(|shortage| UploadError::NoSpace(shortage.text()))
     }
 
-    /// Tries `attempt` until it succeeds or nothing more can be done: files that another process discarded are noticed
-    /// first, then the device's rotated logs go, the oldest first. Before each try it is planned anew.
+    /// Plans a change and admits it into the accounts. Where it does not fit, files that another process discarded are noticed
+    /// first; then the device's rotated logs go, the oldest first, if it would fit without all of them. Before each try it is planned
+    /// anew.
     pub(super) fn make_room<P>(
         &self,
         root: &Dir,
-        device: Mac,
-        settings: &UploadsSettings,
-        plan: impl Fn() -> Result<P, UploadError>,
-        attempt: impl Fn(&mut Ledger, &P) -> Result<(), Shortage>,
+        upload: &Announced,
+        plan: impl Fn(OldLogs) -> Result<(P, Change), UploadError>,
     ) -> Result<P, UploadError> {
-        let planned = plan()?;
-        let first = attempt(&mut self.ledger(), &planned);
-        let Err(shortage) = first else { return Ok(planned) };
-        self.recount(root, device, shortage)?;
+        let Announced { settings, device, path, .. } = upload;
+        let (device, allowance) = (*device, upload.allowance());
+        let attempt = || {
+            let (planned, change) = plan(OldLogs::Standing)?;
+            let admitted = self.ledger().admit(device, path, change, allowance);
+            Ok(admitted.map(|()| planned))
+        };
+        match attempt()? {
+            Ok(planned) => return Ok(planned),
+            Err(shortage) => self.recount(root, device, shortage)?,
+        }
         loop {
-            let planned = plan()?;
-            let again = attempt(&mut self.ledger(), &planned);
-            match again {
-                Ok(()) => return Ok(planned),
-                Err(shortage) if !self.drop_oldest(root, device, settings)? => {
-                    return Err(UploadError::NoSpace(shortage.text()));
-                }
-                Err(_) => {}
+            let shortage = match attempt()? {
+                Ok(planned) => return Ok(planned),
+                Err(shortage) => shortage.text(),
+            };
+            let ((_, change), spare) = (plan(OldLogs::Gone)?, self.spare(device, settings));
+            let fits = self.ledger().check(device, change, spare, allowance).is_ok();
+            if !fits || !self.drop_oldest(root, device, settings, shortage)? {
+                return Err(UploadError::NoSpace(shortage));
             }
         }
     }
@@ -190,7 +197,7 @@ impl State {
         needed: u64,
     ) -> Result<(), UploadError> {
         self.check_free(root, device, settings, needed)?;
-        while self.free(root)? < needed && self.drop_oldest(root, device, settings)? {}
+        while self.free(root)? < needed && self.drop_oldest(root, device, settings, "the disk is short")? {}
         Ok(())
     }
 
@@ -203,7 +210,7 @@ impl State {
         needed: u64,
     ) -> Result<(), UploadError> {
         let free = self.free(root)?;
-        if free >= needed || free.saturating_add(self.rotated_bytes(device, settings)) >= needed {
+        if free >= needed || free.saturating_add(self.spare(device, settings).bytes) >= needed {
             return Ok(());
         }
         Err(UploadError::NoSpace("the disk must keep free what it has left"))
@@ -213,16 +220,38 @@ impl State {
         (self.free)(root).map_err(failed("ask for the free space"))
     }
 
-    /// Drops the oldest rotated log of the device. Whether there was one.
-    fn drop_oldest(&self, root: &Dir, device: Mac, settings: &UploadsSettings) -> Result<bool, UploadError> {
+    /// Drops what rotated of the log at `path` while more was kept. What cannot be dropped now is tried again when it next rotates.
+    pub(super) fn drop_past_keep(&self, root: &Dir, device: Mac, settings: &UploadsSettings, path: &str) {
+        for old in self.rotated(device, settings) {
+            let is_past = old.times > settings.keep && *old.path == *rotated(path, old.times);
+            if is_past && drop_rotated(root, &old.path).is_ok() {
+                self.ledger().put(device, &old.path, None);
+            }
+        }
+    }
+
+    /// Drops the oldest rotated log of the device, and says why. Whether there was one.
+    fn drop_oldest(
+        &self,
+        root: &Dir,
+        device: Mac,
+        settings: &UploadsSettings,
+        why: &'static str,
+    ) -> Result<bool, UploadError> {
         let Some(oldest) = self.rotated(device, settings).max() else { return Ok(false) };
         drop_rotated(root, &oldest.path)?;
-        self.ledger().put(device, &oldest.path, None);
+        let Rotated { path, bytes, .. } = &oldest;
+        tracing::info!(uploads = %self.directory.display(), path, bytes, why, "a rotated log is dropped to make room");
+        self.ledger().put(device, path, None);
         Ok(true)
     }
 
-    fn rotated_bytes(&self, device: Mac, settings: &UploadsSettings) -> u64 {
-        self.rotated(device, settings).map(|rotated| rotated.bytes).sum()
+    fn spare(&self, device: Mac, settings: &UploadsSettings) -> Spare {
+        let add = |sum: Spare, old: Rotated| Spare {
+            bytes: sum.bytes.saturating_add(old.bytes),
+            files: sum.files.saturating_add(1),
+        };
+        self.rotated(device, settings).fold(Spare::default(), add)
     }
 
     fn rotated(&self, device: Mac, settings: &UploadsSettings) -> impl Iterator<Item = Rotated> {

@@ -87,6 +87,22 @@ fn rotated_logs_make_room_for_what_comes() {
 }
 
 #[test]
+fn what_is_refused_all_the_same_drops_no_rotated_log() {
+    let bench = Bench::with(|settings| settings.device_quota = 160);
+    let (small, file) = ("0004f2aabbcc-small.log", "0004f2aabbcc-any-1");
+    assert_eq!(word(&bench.send(file, &[b'f'; 90], Target::Whole)), "created");
+    for _ in 0..3 {
+        assert!(bench.send(small, &[b'x'; 16], Target::End).is_ok());
+    }
+    let all = [file, small, "0004f2aabbcc-small.log.1", "0004f2aabbcc-small.log.2"];
+    assert_eq!(word(&bench.send(file, &[b'f'; 35], Target::End)), "no space");
+    assert_eq!(word(&bench.send(LOG, &[b'x'; 35], Target::Whole)), "no space");
+    assert_eq!(bench.names(), all);
+    assert_eq!(word(&bench.send(file, &[b'f'; 34], Target::End)), "stored");
+    assert_eq!(bench.names(), all[..2]);
+}
+
+#[test]
 fn logs_of_any_name_make_room_once_they_have_rotated_and_files_never_do() {
     let bench = Bench::with(|settings| settings.device_quota = 120);
     let (trace, file) = ("0004f2aabbcc-trace", "0004f2aabbcc-any-x.log.1");
@@ -116,7 +132,7 @@ fn a_rotation_counts_as_free_only_what_it_has_not_dropped_before() {
 fn a_log_that_begins_anew_where_no_room_is_for_both_takes_the_place_of_the_former() {
     let bench = Bench::with(|settings| settings.device_quota = 800);
     assert_eq!(word(&bench.send(LOG, &[b'x'; 650], Target::Whole)), "created");
-    assert_eq!(word(&bench.range(LOG, &[b'y'; 100], 0, None)), "stored rotated");
+    assert_eq!(word(&bench.range(LOG, &[b'y'; 100], 0, None)), "stored not_kept");
     assert_eq!((bench.read(LOG), bench.names().len()), ("y".repeat(100), 1));
 }
 

@@ -196,3 +196,22 @@ fn a_tenant_may_keep_no_old_logs() {
     }
     assert_eq!(bench.names(), [SMALL]);
 }
+
+#[test]
+fn where_fewer_old_logs_are_kept_the_others_go_when_the_log_next_rotates() {
+    let bench = Bench::new();
+    let rotate = |uploads: &Uploads| {
+        assert_eq!(word(&bench.send_to(uploads, SMALL, &[b'x'; 20], Target::End)), "stored rotated");
+    };
+    let other = format!("{SMALL}x.3");
+    assert!(bench.send(SMALL, b"x", Target::Whole).is_ok());
+    fs::write(bench.directory().join(&other), "another").unwrap_or_else(|error| panic!("{error}"));
+    for _ in 0..3 {
+        rotate(&bench.uploads);
+    }
+    for (keep, left) in [(1, &["", ".1", "x.3"][..]), (0, &["", "x.3"])] {
+        let fewer = Uploads::new(UploadsSettings { keep, ..settings(bench.directory()) });
+        rotate(&fewer);
+        assert_eq!(bench.names(), left.iter().map(|end| format!("{SMALL}{end}")).collect::<Vec<_>>());
+    }
+}
