@@ -47,6 +47,7 @@ impl Site {
             own("{mac}-trace", Kind::Log, Prefer::Uploads, Gap::Append, Some(20)),
             own("{mac}-strict.log", Kind::Log, Prefer::Uploads, Gap::Refuse, None),
             own("{mac}-root.cfg", Kind::Settings, Prefer::Root, Gap::Append, None),
+            own("phone{mac}.log", Kind::Log, Prefer::Uploads, Gap::Append, Some(20)),
             own("{mac}-any-*", Kind::File, Prefer::Uploads, Gap::Append, None),
         ];
         let tenant = TenantPolicy {

@@ -3,8 +3,13 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
+use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, POLY, Scene};
+use crate::harness::server::Server;
 use crate::harness::tls_client::{self, Stream};
+use crate::harness::until;
 
 const LOG: &str = "0004f2aabbcc-app.log";
 const ROUNDS: usize = 6;
@@ -39,6 +44,22 @@ fn a_kill_during_appends_loses_no_byte_that_was_answered() {
     }
     let lines: Vec<String> = answered.lines().map(|line| format!("{line}\n")).collect();
     assert_eq!(lines, (0..line).map(text).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_crash_left_goes_before_any_phone_sends() {
+    let deployment = Deployment::new();
+    let left = |tenant| deployment.upload(tenant, ".provost-1-abc-0");
+    for tenant in ["acme", "globex"] {
+        deployment.write(&format!("state/uploads/{tenant}/.provost-1-abc-0"), "half");
+    }
+    deployment.add(&scene::acme().https(""));
+    let server = Server::start(&deployment.config(), &[]);
+    until("the uploads are looked at after the start", || !left("acme").exists());
+    assert!(left("globex").exists());
+    deployment.add(&scene::globex().https(""));
+    server.signal(Signal::HUP);
+    until("the uploads of a tenant that comes are looked at", || !left("globex").exists());
 }
 
 /// Appends line after line until the connection breaks. Gives what was answered, and the number of the next line.

@@ -68,24 +68,26 @@ impl RuleSet {
     /// A log that has rotated is read as the log itself, and written by nobody: the server gives it its name, so that a rule for the
     /// log is one for what becomes of it, unless one of the operator's before it matches the name that it has now.
     pub fn find(&self, path: &RequestPath) -> Option<Match> {
-        let found = self.find_named(path)?;
-        match self.log_of(path, &found) {
+        let found = self.find_named(path);
+        match self.log_of(path, found.as_ref()) {
             Some((log, _)) => Some(Match { rule: Arc::new(Rule { write: None, ..Rule::clone(&log.rule) }), ..log }),
-            None => Some(found),
+            None => found,
         }
     }
 
     /// How often the log has rotated that has this path: 2 for `x.log.2`. `None` for what is no log that has rotated.
     pub fn rotations(&self, path: &RequestPath) -> Option<u32> {
-        let found = self.find_named(path)?;
-        self.log_of(path, &found).map(|(_, rotations)| rotations)
+        let found = self.find_named(path);
+        self.log_of(path, found.as_ref()).map(|(_, rotations)| rotations)
     }
 
-    /// The rule of the log that this one was before it rotated, and how often it did.
-    fn log_of(&self, path: &RequestPath, found: &Match) -> Option<(Match, u32)> {
+    /// The rule of the log that this one was before it rotated, and how often it did. `found` is what matches the name that it has
+    /// now; of a name that leaves its device in doubt it is often nothing.
+    fn log_of(&self, path: &RequestPath, found: Option<&Match>) -> Option<(Match, u32)> {
         let (log, rotations) = path.log_of_rotated()?;
         let log = self.find_named(&log).filter(|log| log.rule.kind == Kind::Log)?;
-        (self.place(&log.rule) <= self.place(&found.rule)).then_some((log, rotations))
+        let place = found.map_or(usize::MAX, |found| self.place(&found.rule));
+        (self.place(&log.rule) <= place).then_some((log, rotations))
     }
 
     /// Where an operator's rule stands; the built-in ones stand behind all of them.
@@ -258,6 +260,8 @@ mod tests {
         assert_eq!(find(vec![all()], "0004f2aabbcc-wo-x"), (nobody, Some(Writers::Own), Kind::Log));
         assert_eq!(find(vec![all()], "0004f2aabbcc-wo-x.1"), (nobody, None, Kind::Log), "the log's rule matches both");
         assert_eq!(find(Vec::new(), "0004f2aabbcc-core.log.1"), (own, None, Kind::Log), "of a built-in rule");
+        let settled = vec![log("phone{mac}.log", Kind::Log)];
+        assert_eq!(find(settled, "phone0004f2aabbcc.log.1"), (nobody, None, Kind::Log), "no other rule matches it");
         assert_eq!(find(Vec::new(), "0004f2aabbcc-core.1"), (own, Some(Writers::Own), Kind::File), "no log");
     }
 

@@ -5,6 +5,7 @@
 //! taken never stops the others, nor another tenant's. Nothing here reads a byte of a peer, and nothing reads a
 //! configuration.
 
+mod counting;
 mod doors;
 mod gone;
 mod keeping;
@@ -34,6 +35,7 @@ use tokio::task::JoinHandle;
 use crate::front::Generation;
 use crate::life::Life;
 use crate::record::RecordLog;
+use counting::Counting;
 use doors::Doors;
 use gone::Gone;
 pub use gone::Total;
@@ -71,6 +73,7 @@ pub struct Server {
     refresh: JoinHandle<()>,
     watch: JoinHandle<()>,
     keeping: JoinHandle<()>,
+    counting: Counting,
     /// Set once nothing is to be bound any more, before the tenants are locked.
     stopped: AtomicBool,
 }
@@ -157,9 +160,11 @@ impl Server {
             refresh,
             watch,
             keeping,
+            counting: Counting::default(),
             stopped: AtomicBool::new(false),
         };
         server.close_passed();
+        server.counting.add(server.present());
         server
     }
 

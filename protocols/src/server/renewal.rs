@@ -320,6 +320,7 @@ impl Server {
         let Some(serving) = former else {
             let (serving, fresh) = prepared.begin();
             tenants.insert(name.clone(), serving);
+            self.counting.add([Arc::clone(tenant)]);
             renewal.added.push(name);
             return (Vec::new(), fresh);
         };

@@ -45,6 +45,7 @@ pub(super) fn apply(
         // It lies in a folder that nobody reads any more.
         return Err(failed("put the body in place")(io::ErrorKind::NotFound.into()));
     }
+    root.sync_entry(state.directory(), spool.upload.settings.durability)?;
     let root: &Dir = &root;
     let _lock = state.locks.lock(&spool.upload.path);
     let mut found = facts(root, &spool.upload.path)?;
@@ -182,7 +183,7 @@ fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -
     }
     let rotation = admitted?;
     let freed = state.make_free(root, device, settings, needed);
-    let done = freed.and_then(|()| write(spool, root, action, rotation, size));
+    let done = freed.and_then(|()| write(spool, root, action, rotation, held));
     let Announced { settings, state, path, .. } = &spool.upload;
     state.settle(root, device, path);
     for name in rotation.into_iter().flat_map(|rotation| rotation.names(path)) {
@@ -208,9 +209,9 @@ fn write(
     root: &Dir,
     action: Action,
     rotation: Option<Rotation>,
-    size: u64,
+    held: Option<u64>,
 ) -> Result<(), UploadError> {
-    let durability = spool.upload.settings.durability;
+    let (durability, size) = (spool.upload.settings.durability, held.unwrap_or(0));
     match (action, rotation) {
         (Action::Keep, _) => Ok(()),
         (Action::Append, _) => append(root, &spool.upload.path, size, &mut spool.body.file, durability),
@@ -220,7 +221,9 @@ fn write(
             rotation.run(root, &spool.upload.path, || spool.body.place(root, &spool.upload.path, durability))
         }
         (Action::Replace | Action::Rotate, _) => {
-            make_folders(root, &spool.upload.path, durability)?;
+            if held.is_none() {
+                make_folders(root, &spool.upload.path, durability)?;
+            }
             spool.body.install(root, &spool.upload.path, durability)
         }
     }

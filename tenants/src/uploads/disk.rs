@@ -80,9 +80,9 @@ pub(super) fn make_folders(root: &Dir, path: &str, durability: Durability) -> Re
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
         match root.create_dir_with(folder, &builder) {
-            Ok(()) => sync_folder(root, parent(folder), durability)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed("make a folder")(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("make a folder")(error)),
+            // Who has made it beside this may not have come to sync it.
+            Ok(()) | Err(_) => sync_folder(root, parent(folder), durability)?,
         }
     }
     Ok(())

@@ -11,13 +11,12 @@ use provost_core::path::{RequestPath, Strip};
 
 use super::directory::{found, gone_is_fine, open, walk};
 use super::disk::{PLAIN, failed};
-use super::state::owner;
-use super::{UploadError, Uploads};
+use super::{UploadError, Uploads, UploadsSettings};
 
 /// One upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadEntry {
-    /// The device whose it is, as its name tells.
+    /// The device whose it is, as its name or the tenant's rules tell.
     pub device: Option<Mac>,
     /// Its path below the tenant's uploads.
     pub path: String,
@@ -53,7 +52,7 @@ impl Uploads {
     pub fn list(&self) -> Result<Vec<UploadEntry>, UploadError> {
         let Some(root) = self.existing()? else { return Ok(Vec::new()) };
         let mut entries = Vec::new();
-        let unread = walk(&root, &mut |path, facts| entries.push(entry(path, facts)));
+        let unread = walk(&root, &mut |path, facts| entries.push(entry(&self.settings, path, facts)));
         if !unread.map_err(failed("list the uploads"))?.is_empty() {
             return Err(failed("list the uploads")(io::ErrorKind::PermissionDenied.into()));
         }
@@ -96,7 +95,7 @@ impl Uploads {
     }
 }
 
-fn entry(path: &str, facts: &Metadata) -> UploadEntry {
+fn entry(settings: &UploadsSettings, path: &str, facts: &Metadata) -> UploadEntry {
     let modified = facts.modified().map_or(SystemTime::UNIX_EPOCH, cap_std::time::SystemTime::into_std);
-    UploadEntry { device: owner(path), path: path.to_owned(), size: facts.len(), modified }
+    UploadEntry { device: settings.owner(path), path: path.to_owned(), size: facts.len(), modified }
 }

@@ -1,15 +1,19 @@
 //! The open directory of a tenant's uploads, as long as it is the one that stands at its path.
 
+use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, MetadataExt as _};
 
 use super::directory::make;
+use super::disk::failed;
+use super::{Durability, UploadError};
 use crate::files::is_local;
 
 /// How long it is used before it is looked whether another one stands in its place.
@@ -22,6 +26,8 @@ pub(crate) struct Root {
     pub(super) is_local: bool,
     which: (u64, u64),
     seen: Mutex<Instant>,
+    is_counted: AtomicBool,
+    is_entered: AtomicBool,
 }
 
 impl Root {
@@ -30,7 +36,36 @@ impl Root {
         let dir = make(path)?;
         let facts = dir.dir_metadata()?;
         let (is_local, which) = (is_local(&dir), (facts.dev(), facts.ino()));
-        Ok(Self { dir, is_local, which, seen: Mutex::new(Instant::now()) })
+        let seen = Mutex::new(Instant::now());
+        Ok(Self { dir, is_local, which, seen, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
+    }
+
+    /// Whether the accounts tell what it holds.
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_counted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_counted(&self) {
+        self.is_counted.store(true, Ordering::Release);
+    }
+
+    /// Syncs the folder that it stands in at `path`, and the two above that, which may have been made along with it: without its own
+    /// entry all that it holds would be gone after a power cut. Once is enough. It blocks.
+    pub(super) fn sync_entry(&self, path: &Path, durability: Durability) -> Result<(), UploadError> {
+        if durability == Durability::Cache || self.is_entered.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for folder in path.ancestors().skip(1).take(3) {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            match File::open(folder).and_then(|folder| folder.sync_all()) {
+                // It is not this server's, which has made nothing there; or its file system knows no such thing.
+                Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => {
+                }
+                synced => synced.map_err(failed("sync the folder of the uploads"))?,
+            }
+        }
+        self.is_entered.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether it was the one that stands at its path a moment ago.

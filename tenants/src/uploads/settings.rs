@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use provost_core::path::{Case, Strip};
-use provost_core::{Kind, RequestPath, RuleSet};
+use provost_core::{Kind, Mac, NamedDevice, RequestPath, RuleSet};
 
 use super::ledger::Allowance;
 
@@ -59,6 +59,17 @@ impl UploadsSettings {
         // Most names are none, and need not be parsed.
         let path = path.ends_with(|last: char| last.is_ascii_digit()).then_some(path)?;
         self.rules.rotations(&RequestPath::parse(path.as_bytes(), &Strip::default()).ok()?)
+    }
+
+    /// The device whose the upload at this path is: the one that its name tells, or that an operator's rule does where the name leaves
+    /// it in doubt.
+    pub(super) fn owner(&self, path: &str) -> Option<Mac> {
+        let path = RequestPath::parse(path.as_bytes(), &Strip::default()).ok()?;
+        match path.named() {
+            NamedDevice::One(device) => Some(*device),
+            NamedDevice::Ambiguous => self.rules.find(&path)?.device,
+            NamedDevice::None => None,
+        }
     }
 
     /// What a device may hold for files of this kind to be stored.

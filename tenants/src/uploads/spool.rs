@@ -43,7 +43,7 @@ impl Announced {
         if expected > settings.max_upload {
             return Err(UploadError::TooLarge { limit: settings.max_upload });
         }
-        let (root, allowance) = (state.root_now()?, self.allowance());
+        let (root, allowance) = (state.counted(settings)?, self.allowance());
         let coming = Coming { reserved: 0, more: expected };
         state.check_room(&root, *device, settings, |ledger, spare| {
             ledger.check_spool(*device, path, coming, spare, allowance)
@@ -59,7 +59,7 @@ impl Announced {
     /// - [`UploadError::Io`]
     pub fn begin(self) -> Result<Spool, UploadError> {
         let (state, device) = (&self.state, self.device);
-        let root = state.root()?;
+        let root = state.counted(&self.settings)?;
         let opened = state.ledger().open_spool(device, self.allowance());
         opened.map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
         let body = Temporary::create(&root).inspect_err(|_| state.ledger().close_spool(device, 0))?;

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use cap_std::fs::Dir;
-use provost_core::path::Strip;
-use provost_core::{Mac, NamedDevice, RequestPath};
+use provost_core::Mac;
 
 use super::directory::{clean, walk};
 use super::disk::{failed, size};
@@ -33,6 +32,7 @@ pub(super) struct State {
     directory: PathBuf,
     root: ArcSwapOption<Root>,
     opening: Mutex<()>,
+    counting: Mutex<()>,
     pub(super) locks: Locks,
     ledger: Mutex<Ledger>,
     recounted: Mutex<Option<Instant>>,
@@ -71,6 +71,7 @@ impl State {
             directory,
             root: ArcSwapOption::empty(),
             opening: Mutex::default(),
+            counting: Mutex::default(),
             locks: Locks::new(),
             ledger: Mutex::default(),
             recounted: Mutex::default(),
@@ -79,8 +80,8 @@ impl State {
         }
     }
 
-    /// The directory, made, cleaned and counted where it is not open yet. An operator may have put another one in its place: that is
-    /// looked for every two seconds. It blocks.
+    /// The directory, made where it is missing. An operator may have put another one in its place: that is looked for every two
+    /// seconds. It blocks.
     pub(super) fn root(&self) -> Result<Arc<Root>, UploadError> {
         match self.root.load_full().filter(|root| root.was_seen_lately()) {
             Some(root) => Ok(root),
@@ -99,9 +100,30 @@ impl State {
             return Ok(root);
         }
         let root = Arc::new(Root::make(&self.directory).map_err(failed("make the uploads directory"))?);
-        clean(&root).map_err(failed("clean the uploads directory"))?;
+        if self.root.swap(Some(Arc::clone(&root))).is_some() {
+            tracing::warn!(folder = %self.directory.display(), "another folder stands where that of the uploads was");
+        }
+        Ok(root)
+    }
+
+    /// The same, cleaned and counted, as whoever writes must have it. Who reads need not wait for that. It blocks.
+    pub(super) fn counted(&self, settings: &UploadsSettings) -> Result<Arc<Root>, UploadError> {
+        let root = self.root_now()?;
+        if root.is_counted() {
+            return Ok(root);
+        }
+        let _one_at_a_time = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !root.is_counted() {
+            self.count(&root, settings)?;
+            root.set_counted();
+        }
+        Ok(root)
+    }
+
+    fn count(&self, root: &Dir, settings: &UploadsSettings) -> Result<(), UploadError> {
+        clean(root).map_err(failed("clean the uploads directory"))?;
         let mut ledger = Ledger::default();
-        let unread = walk(&root, &mut |path, facts| match owner(path) {
+        let unread = walk(root, &mut |path, facts| match settings.owner(path) {
             Some(device) => ledger.put(device, path, Some(facts.len())),
             None => ledger.put_unowned(path, facts.len()),
         });
@@ -110,10 +132,7 @@ impl State {
             tracing::warn!(%uploads, folder, "a folder of the uploads may not be read, and counts as empty");
         }
         *self.ledger() = ledger;
-        if self.root.swap(Some(Arc::clone(&root))).is_some() {
-            tracing::warn!(folder = %self.directory.display(), "another folder stands where that of the uploads was");
-        }
-        Ok(root)
+        Ok(())
     }
 
     /// The directory, where what it holds may be looked at without waiting for a disk.
@@ -307,14 +326,6 @@ impl Drop for State {
         if in_use.get(&self.directory).is_some_and(|state| state.strong_count() == 0) {
             in_use.remove(&self.directory);
         }
-    }
-}
-
-/// The device that the name of an upload tells.
-pub(super) fn owner(path: &str) -> Option<Mac> {
-    match RequestPath::parse(path.as_bytes(), &Strip::default()).ok()?.named() {
-        NamedDevice::One(device) => Some(*device),
-        NamedDevice::None | NamedDevice::Ambiguous => None,
     }
 }
 

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::state::State;
 use super::{Durability, Stored, Target, UploadError, Uploads, UploadsSettings};
-use crate::testing::{DEVICE, Site};
+use crate::testing::{DEVICE, Site, parse};
 
 /// The uploads of a tenant in a folder that vanishes.
 struct Bench {

@@ -35,6 +35,23 @@ fn the_operator_sees_shows_and_discards_beside_a_running_server() {
 }
 
 #[test]
+fn uploads_of_a_device_that_only_a_rule_tells_are_its_own() {
+    let bench = Bench::with(|settings| settings.device_quota = 80);
+    let (log, rotated) = ("phone0004f2aabbcc.log", "phone0004f2aabbcc.log.1");
+    for _ in 0..2 {
+        assert!(bench.send(log, &[b'x'; 20], Target::End).is_ok());
+    }
+    let after_restart = of_another_process(UploadsSettings { device_quota: 80, ..settings(bench.directory()) });
+    let entries = after_restart.list().unwrap_or_else(|error| panic!("{error}"));
+    assert!(entries.iter().all(|entry| entry.device == Some(DEVICE)));
+    let send = |bytes| word(&bench.send_to(&after_restart, "0004f2aabbcc-any-1", &vec![b'y'; bytes], Target::Whole));
+    assert_eq!((send(51), bench.names()), ("no space".into(), vec![log.into(), rotated.into()]));
+    assert_eq!((send(50), bench.names()), ("created".into(), vec!["0004f2aabbcc-any-1".into(), log.into()]));
+    let discarded = after_restart.discard(&Selection::Device(DEVICE));
+    assert_eq!((discarded.map(|entries| entries.len()).ok(), listed(&after_restart)), (Some(2), Vec::new()));
+}
+
+#[test]
 fn the_operator_is_shown_nothing_but_uploads() {
     let bench = Bench::new();
     assert!(bench.send(LOG, b"x", Target::Whole).is_ok());

@@ -15,6 +15,8 @@ fn nothing_is_touched_before_the_first_use() {
     assert_eq!(bench.uploads.list().map(|entries| entries.len()).ok(), Some(0));
     assert!(!bench.directory().exists());
     assert!(bench.uploads.prepare().is_ok());
+    assert!(!bench.directory().exists());
+    assert!(bench.send(LOG, b"x", Target::Whole).is_ok());
     let mode = fs::metadata(bench.directory()).map(|facts| facts.permissions().mode() & 0o777);
     assert_eq!(mode.ok(), Some(0o700));
 }
@@ -68,8 +70,7 @@ fn a_permit_to_read_stores_nothing() {
 #[test]
 fn names_that_cannot_be_stored_are_told_and_leave_nothing() {
     let bench = Bench::new();
-    assert!(bench.uploads.prepare().is_ok());
-    fs::create_dir(bench.directory().join(LOG)).unwrap_or_else(|error| panic!("{error}"));
+    fs::create_dir_all(bench.directory().join(LOG)).unwrap_or_else(|error| panic!("{error}"));
     fs::write(bench.directory().join("logs"), "").unwrap_or_else(|error| panic!("{error}"));
     symlink("/etc/hostname", bench.directory().join(SETTINGS)).unwrap_or_else(|error| panic!("{error}"));
     symlink(bench.folder.path(), bench.directory().join("out")).unwrap_or_else(|error| panic!("{error}"));
@@ -160,6 +161,16 @@ fn what_a_former_process_left_half_done_goes_at_the_start() {
     assert!(Uploads::new(settings(bench.directory())).prepare().is_ok());
     assert_eq!(word(&spool.apply(Target::Whole)), "created");
     assert_eq!(bench.names(), [LOG]);
+}
+
+#[test]
+fn who_reads_does_not_wait_until_all_is_counted() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.directory()).unwrap_or_else(|error| panic!("{error}"));
+    let root = |path| bench.uploads.reading(&parse(path), Some(DEVICE)).map(|(root, _)| root.is_counted());
+    assert_eq!(root(LOG), Some(false));
+    assert!(bench.uploads.prepare().is_ok());
+    assert_eq!(root(LOG), Some(true));
 }
 
 #[test]
