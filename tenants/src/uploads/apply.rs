@@ -10,6 +10,7 @@ use provost_core::upload::{Held, Part, Placement, place};
 use super::disk::{append, begins_with, facts, failed, make_folders, overlay};
 use super::ledger::Change;
 use super::recent::Answered;
+use super::root::Root;
 use super::rotation::Rotation;
 use super::spool::{Announced, Spool};
 use super::{Stored, Target, UploadError};
@@ -46,7 +47,7 @@ pub(super) fn apply(
         return Err(failed("put the body in place")(io::ErrorKind::NotFound.into()));
     }
     root.sync_entry(state.directory(), spool.upload.settings.durability)?;
-    let root: &Dir = &root;
+    let root: &Root = &root;
     let _lock = state.locks.lock(&spool.upload.path);
     let mut found = facts(root, &spool.upload.path)?;
     loop {
@@ -69,7 +70,7 @@ pub(super) fn apply(
 }
 
 /// Applies the body to the upload that was found; `None` where there is none.
-fn apply_to(spool: &mut Spool, root: &Dir, target: Target, found: Option<FileFacts>) -> Result<Stored, UploadError> {
+fn apply_to(spool: &mut Spool, root: &Root, target: Target, found: Option<FileFacts>) -> Result<Stored, UploadError> {
     let held = found.map(|found| found.size);
     let part = part(target, spool.len(), held)?;
     let answered = match part.filter(|_| may_repeat(target)) {
@@ -152,14 +153,15 @@ fn plan(
 }
 
 /// Does it, and says what was done: a log that would rotate is replaced where there is no room for both.
-fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -> Result<Action, UploadError> {
+fn carry_out(spool: &mut Spool, root: &Root, action: Action, held: Option<u64>) -> Result<Action, UploadError> {
     if action == Action::Keep {
         return Ok(action);
     }
     let (length, size) = (spool.len(), held.unwrap_or(0));
-    let Announced { settings, state, device, path, .. } = &spool.upload;
-    let device = *device;
-    let needed = spool.upload.needed(copies(action, length, size));
+    let Announced { settings, device, path, .. } = &spool.upload;
+    let (state, device) = (Arc::clone(&spool.upload.state), *device);
+    let _written_now = state.promised.promise(root.disk(), copies(action, length, size));
+    let needed = spool.upload.needed(0);
     state.check_free(root, device, settings, needed)?;
     let plan = |old| {
         let rotation = match action {
@@ -184,7 +186,7 @@ fn carry_out(spool: &mut Spool, root: &Dir, action: Action, held: Option<u64>) -
     let rotation = admitted?;
     let freed = state.make_free(root, device, settings, needed);
     let done = freed.and_then(|()| write(spool, root, action, rotation, held));
-    let Announced { settings, state, path, .. } = &spool.upload;
+    let Announced { settings, path, .. } = &spool.upload;
     state.settle(root, device, path);
     for name in rotation.into_iter().flat_map(|rotation| rotation.names(path)) {
         state.settle(root, device, &name);

@@ -14,6 +14,7 @@ mod disk;
 mod ledger;
 mod locks;
 mod operator;
+mod promised;
 mod recent;
 mod root;
 mod rotation;

@@ -40,6 +40,11 @@ impl Root {
         Ok(Self { dir, is_local, which, seen, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
     }
 
+    /// The device number of its file system.
+    pub(super) fn disk(&self) -> u64 {
+        self.which.0
+    }
+
     /// Whether the accounts tell what it holds.
     pub(super) fn is_counted(&self) -> bool {
         self.is_counted.load(Ordering::Acquire)

@@ -8,6 +8,7 @@ use provost_core::{Mac, Permit};
 
 use super::disk::{Temporary, failed};
 use super::ledger::{Allowance, Coming};
+use super::promised::Promise;
 use super::root::Root;
 use super::settings::UploadsSettings;
 use super::state::State;
@@ -70,7 +71,7 @@ impl Announced {
         self.settings.allowance(self.permit.rule().kind)
     }
 
-    /// How many bytes the disk must have for `more` to be written: it keeps free what it must.
+    /// How many bytes the disk must have for `more` to be written beside what is promised: it keeps free what it must.
     pub(super) fn needed(&self, more: u64) -> u64 {
         self.settings.min_free.saturating_add(more)
     }
@@ -87,7 +88,7 @@ impl Spool {
         if self.length.saturating_add(more) > limit {
             return Err(UploadError::TooLarge { limit });
         }
-        self.reserve(more)?;
+        let _written_now = self.reserve(more)?;
         self.body.file.write_all(bytes).map_err(failed("spool the body"))?;
         self.length += more;
         Ok(())
@@ -144,7 +145,7 @@ impl Spool {
         self.reserved
     }
 
-    fn reserve(&mut self, more: u64) -> Result<(), UploadError> {
+    fn reserve(&mut self, more: u64) -> Result<Promise<'static>, UploadError> {
         let Announced { settings, state, device, path, .. } = &self.upload;
         let allowance = self.upload.allowance();
         let coming = Coming { reserved: self.reserved, more };
@@ -153,8 +154,9 @@ impl Spool {
         })?;
         self.reserved += more;
         // Each time: others write beside it.
-        state.check_free(&self.root, *device, settings, self.upload.needed(more))?;
-        Ok(())
+        let promise = state.promised.promise(self.root.disk(), more);
+        state.check_free(&self.root, *device, settings, self.upload.needed(0))?;
+        Ok(promise)
     }
 }
 

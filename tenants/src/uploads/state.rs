@@ -14,6 +14,7 @@ use super::directory::{clean, walk};
 use super::disk::{failed, size};
 use super::ledger::{Change, Ledger, Shortage, Spare};
 use super::locks::Locks;
+use super::promised::{PROMISED, Promised};
 use super::recent::Recent;
 use super::root::Root;
 use super::rotation::{OldLogs, drop_rotated, rotated};
@@ -38,6 +39,7 @@ pub(super) struct State {
     recounted: Mutex<Option<Instant>>,
     pub(super) recent: Recent,
     pub(super) free: fn(&Dir) -> io::Result<u64>,
+    pub(super) promised: &'static Promised,
 }
 
 /// A log that has rotated.
@@ -77,6 +79,7 @@ impl State {
             recounted: Mutex::default(),
             recent: Recent::new(),
             free: free_bytes,
+            promised: &PROMISED,
         }
     }
 
@@ -210,7 +213,7 @@ impl State {
     /// they stay.
     pub(super) fn make_free(
         &self,
-        root: &Dir,
+        root: &Root,
         device: Mac,
         settings: &UploadsSettings,
         needed: u64,
@@ -223,7 +226,7 @@ impl State {
     /// Whether the disk has `needed` bytes, or would without the device's rotated logs.
     pub(super) fn check_free(
         &self,
-        root: &Dir,
+        root: &Root,
         device: Mac,
         settings: &UploadsSettings,
         needed: u64,
@@ -235,8 +238,10 @@ impl State {
         Err(UploadError::NoSpace("the disk must keep free what it has left"))
     }
 
-    fn free(&self, root: &Dir) -> Result<u64, UploadError> {
-        (self.free)(root).map_err(failed("ask for the free space"))
+    /// What is free, without what is promised already.
+    fn free(&self, root: &Root) -> Result<u64, UploadError> {
+        let free = (self.free)(root).map_err(failed("ask for the free space"))?;
+        Ok(free.saturating_sub(self.promised.of(root.disk())))
     }
 
     /// Drops what rotated of the log at `path` while more was kept. What cannot be dropped now is tried again when it next rotates.

@@ -225,6 +225,25 @@ fn the_disk_keeps_free_what_it_must() {
 }
 
 #[test]
+fn who_looks_at_the_same_moment_has_not_the_same_room() {
+    let mut bench = Bench::with(|settings| settings.min_free = 1000);
+    bench.free(|_| Ok(1500));
+    let write = |bytes: usize| {
+        let permit = bench.site.permit(DEVICE, Operation::Write, LOG);
+        bench.uploads.begin(permit, None).and_then(|mut spool| spool.write(&vec![0; bytes]))
+    };
+    let root = bench.uploads.state.root().unwrap_or_else(|error| panic!("{error}"));
+    let others = bench.uploads.state.promised.promise(root.disk(), 300);
+    let elsewhere = bench.uploads.state.promised.promise(root.disk() + 1, 300);
+    assert!(matches!(write(201), Err(UploadError::NoSpace(_))));
+    assert!(write(200).is_ok());
+    drop(others);
+    assert!(write(500).is_ok());
+    assert!(write(501).is_err());
+    drop(elsewhere);
+}
+
+#[test]
 fn where_the_disk_is_short_rotated_logs_go_first_if_that_is_enough() {
     let mut bench = Bench::with(|settings| settings.min_free = 1000);
     // What is left of 1,200 bytes.

@@ -15,6 +15,7 @@ use provost_core::path::Case;
 use provost_core::upload::ContentRange;
 use tempfile::TempDir;
 
+use super::promised::Promised;
 use super::state::State;
 use super::{Durability, Stored, Target, UploadError, Uploads, UploadsSettings};
 use crate::testing::{DEVICE, Site, parse};
@@ -65,6 +66,8 @@ impl Bench {
         let directory = self.uploads.settings.directory.clone();
         let mut state = State::new(directory);
         state.free = free;
+        // What other tests write is of no account.
+        state.promised = Box::leak(Box::new(Promised::new()));
         self.uploads.state = Arc::new(state);
     }
 
