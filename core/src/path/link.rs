@@ -22,17 +22,18 @@ pub fn is_token(text: &[u8]) -> bool {
 
 /// The token of a link, and the path behind it; `None` where the path is no link.
 pub fn cut(raw: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut rest = raw;
+    let (FOLDER, Some(behind)) = name(raw)? else { return None };
+    let (token, behind) = name(behind)?;
+    is_token(token).then_some((token, behind.map_or(&b"/"[..], |behind| behind_with_slash(raw, behind))))
+}
+
+/// The first segment that names something, as empty ones and `.` do not, and what follows its separator.
+fn name(path: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let mut rest = path;
     loop {
-        let (segment, behind) = segment(rest);
-        match segment {
-            b"" | b"." => rest = behind.filter(|behind| behind.len() < rest.len())?,
-            FOLDER => {
-                let (token, behind) = self::segment(behind?);
-                return is_token(token)
-                    .then_some((token, behind.map_or(&b"/"[..], |behind| behind_with_slash(raw, behind))));
-            }
-            _ => return None,
+        match segment(rest) {
+            (b"" | b".", behind) => rest = behind?,
+            named => return Some(named),
         }
     }
 }
@@ -45,17 +46,23 @@ pub fn hide(raw: &[u8]) -> Cow<'_, [u8]> {
     if !raw.split(is_separator).any(is_folder) {
         return Cow::Borrowed(raw);
     }
-    let segments: Vec<&[u8]> = raw.split(is_separator).collect();
-    let is_hidden = |index: usize| {
-        let before = segments.iter().take(index).rev().find(|segment| !matches!(**segment, b"" | b"."));
-        before.is_some_and(|before| is_folder(before))
-            && segments.get(index).is_some_and(|segment| begins_like_a_token(segment))
-    };
-    if !(0..segments.len()).any(is_hidden) {
-        return Cow::Borrowed(raw);
-    }
-    let shown = segments.iter().enumerate().map(|(index, segment)| if is_hidden(index) { HIDDEN } else { segment });
-    Cow::Owned(shown.collect::<Vec<_>>().join(&b'/'))
+    // Those that the present one stands in, once what leads out of them is resolved.
+    let mut folders: Vec<&[u8]> = Vec::new();
+    let mut hides = false;
+    let shown: Vec<&[u8]> = raw
+        .split(is_separator)
+        .map(|segment| {
+            let is_hidden = folders.last().is_some_and(|folder| is_folder(folder)) && begins_like_a_token(segment);
+            match segment {
+                b"" | b"." => {}
+                b".." => drop(folders.pop()),
+                name => folders.push(name),
+            }
+            hides |= is_hidden;
+            if is_hidden { HIDDEN } else { segment }
+        })
+        .collect();
+    if hides { Cow::Owned(shown.join(&b'/')) } else { Cow::Borrowed(raw) }
 }
 
 /// Whether a token may stand there with something too much behind it: a URL without its slash, or with a comma.
@@ -106,8 +113,13 @@ mod tests {
             ("/a/../k/T/a.cfg", None),
             ("/k/short/a.cfg", None),
             ("/k/T.cfg", None),
-            ("/k//T/a", None),
+            ("/k//T/a", Some("/a")),
+            ("/k/./T/a", Some("/a")),
+            ("//k/T/a", Some("/a")),
+            ("/k/zz/../T/a", None),
             ("/k", None),
+            ("/k/", None),
+            ("/k/./", None),
             ("/", None),
             ("", None),
         ] {
@@ -123,6 +135,8 @@ mod tests {
             "/a/../k/T/a",
             "/x/k//T",
             "/k/./T/a",
+            "/k/zz/../T/a",
+            "/k/zz/.././T",
             "\\k\\T",
             "/k/T/k/T/a",
             "/k/T0004f2aabbcc.cfg",
