@@ -148,6 +148,8 @@ impl HandshakeError {
                 | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
             ) => Self::Version,
             Error::PeerIncompatible(other) => Self::Incompatible(format!("{other:?}")),
+            // RFC 7301 section 3.2: of one that offers HTTP/2 alone.
+            Error::NoApplicationProtocol => Self::Incompatible("no application protocol (ALPN) of its list".to_owned()),
             Error::NoCertificatesPresented => Self::NoCertificate,
             Error::InvalidCertificate(other) => {
                 Self::CertificateRefused(refusal.unwrap_or_else(|| NoIdentity::NotVerified(other.to_string())))
@@ -156,5 +158,16 @@ impl HandshakeError {
             // A revocation list that cannot be used is found out when a certificate is verified by it.
             other => refusal.map_or_else(|| Self::Protocol(other.to_string()), Self::CertificateRefused),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_offers_no_protocol_of_ours_has_broken_none() {
+        let error = HandshakeError::of_library(&rustls::Error::NoApplicationProtocol, None);
+        assert_eq!(error.code(), "tls_incompatible", "{error}");
     }
 }
