@@ -173,11 +173,16 @@ impl Ends {
 /// Lets requests under way end, and those of connections that were accepted and are about to ask. A second signal, or the end of the time, cuts them.
 async fn drain(server: &Server, time: Duration, ends: &mut Ends) {
     let idle = async {
-        let mut quiet = Instant::now();
+        let begun = Instant::now();
+        let mut quiet = begun;
         while server.connections() + server.underway() > 0 && quiet.elapsed() < QUIET {
             tokio::time::sleep(LOOK).await;
             if server.underway() > 0 {
                 quiet = Instant::now();
+            }
+            // Whoever is there has answered by now: addresses may be forged, and phones wait for the next server.
+            if begun.elapsed() >= QUIET {
+                server.end_unanswered();
             }
         }
     };

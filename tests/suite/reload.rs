@@ -272,7 +272,21 @@ fn an_upload_that_the_end_cuts_is_recorded_with_what_had_come_of_it() {
     scene.server.event("ended");
     let (_, records) = scene.server.ended();
     let cut = records.iter().find(|record| record["method"] == "PUT").unwrap();
-    assert_eq!((&cut["reason"], &cut["bytes"]), (&"cut".into(), &36_000.into()), "{cut}");
+    assert_eq!(cut["reason"], "cut", "{cut}");
+    assert!(cut["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{cut}");
+}
+
+#[test]
+fn a_tftp_peer_that_never_answered_does_not_hold_up_the_end() {
+    let scene = Scene::of(&[scene::acme().listener("tftp", "")]);
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(DEADLINE)).unwrap();
+    peer.send_to(b"\0\x01sip.cfg\0octet\0", scene.server.address("acme", "tftp")).unwrap();
+    peer.recv_from(&mut [0; 600]).unwrap();
+    let (ended, records) = scene.server.stop();
+    assert!(ended.success(), "{ended}");
+    let request = records.iter().find(|record| record["method"] == "RRQ").unwrap();
+    assert_eq!((&request["outcome"], &request["reason"]), (&"aborted".into(), &"gave_way".into()), "{request}");
 }
 
 #[test]
@@ -308,13 +322,14 @@ fn a_standard_error_that_takes_nothing_holds_up_nobody() {
     let deployment = Deployment::new();
     deployment.add(&scene::acme().listener("http", ""));
     let (unread, events) = std::io::pipe().unwrap();
+    let mut full = events.try_clone().unwrap();
+    std::thread::spawn(move || while full.write_all(&[b'x'; 4096]).is_ok() {});
     let mut command = Command::new(BINARY);
-    // More than the pipe takes, with the first requests.
-    command.args(["serve", "--config"]).arg(deployment.config()).env("RUST_LOG", "trace");
+    command.args(["serve", "--config"]).arg(deployment.config());
     let mut server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(events).spawn().unwrap();
     let status = || run(BINARY, &["status", "--config", &text(&deployment.config())]);
     crate::harness::until("the server answers", || status().code == 0);
-    for _ in 0..200 {
+    for _ in 0..20 {
         status().succeeded();
     }
     rustix::process::kill_process(rustix::process::Pid::from_child(&server), rustix::process::Signal::TERM).unwrap();

@@ -236,6 +236,11 @@ impl Server {
         self.sockets.doors.close().await;
     }
 
+    /// Ends transfers to peers that have answered nothing yet.
+    pub fn end_unanswered(&self) {
+        self.tenants().values().for_each(|serving| serving.life.shares().unanswered.make_room(1));
+    }
+
     /// Ends what is left, and waits until it has ended, but not for longer than a second.
     pub async fn cut(&self) {
         self.tenants().values().for_each(|serving| serving.life.cut());
