@@ -138,7 +138,7 @@ impl RequestPath {
     pub(crate) fn log_of_rotated(&self) -> Option<(Self, u32)> {
         let (log, number) = self.text.rsplit_once('.')?;
         let is_number = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-        let number = number.parse().ok().filter(|number| is_number && *number > 0)?;
+        let number = number.parse().ok().filter(|_| is_number && !number.starts_with('0'))?;
         let log = Self::parse(log.as_bytes(), &Strip::default()).ok()?;
         (log.named == self.named && self.text.starts_with(&log.text)).then_some((log, number))
     }

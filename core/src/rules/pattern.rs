@@ -57,6 +57,11 @@ impl Pattern {
     /// Every path.
     pub(super) const ANY: Self = Self(Form::Any);
 
+    /// Whether it fits every name, or every name of a device: `**`, `**{mac}**`.
+    pub fn fits_every_name(&self) -> bool {
+        [Self::ANY, Self::ANY_OF_DEVICE].contains(self)
+    }
+
     /// Whether `{mac}` stands in it.
     pub fn names_device(&self) -> bool {
         match &self.0 {

@@ -123,7 +123,11 @@ impl RuleSet {
         let (readings, folders) = (path.readings(), path.named_by_folders());
         let read = readings.iter().flat_map(|(device, text)| {
             let folders_agree = folders == NamedDevice::None || folders == NamedDevice::One(*device);
-            let says = move |pattern: &Pattern| pattern.names_device() && (folders_agree || pattern.names_folders());
+            // One that fits every name settles no doubt about any.
+            let says = move |pattern: &Pattern| {
+                let names = pattern.names_device() && !pattern.fits_every_name();
+                names && (folders_agree || pattern.names_folders())
+            };
             let matching = self.own.matching(text).filter(move |(_, rule)| says(&rule.pattern));
             matching.map(|(index, _)| (index, Some(*device)))
         });
@@ -199,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_first_matching_rule_decides() {
-        let rows: [(&[&str], &str, &str); 23] = [
+        let rows: [(&[&str], &str, &str); 24] = [
             (&["secret/*"], "secret/a", "secret/* -"),
             (&["secret/*"], "secret/a/b", "** -"),
             (&["secret/**"], "secret/a/b", "secret/** -"),
@@ -224,6 +228,7 @@ mod tests {
             (&["phone{mac}.cfg"], "phone0004f2aabbcc.cfg", "phone{mac}.cfg 0004f2aabbcc"),
             (&["{mac}-*.cfg"], "0004f2aabbcc-0004f2ddeeff.cfg", "{mac}-*.cfg 0004f2aabbcc"),
             (&["*{mac}*"], "0004f2aabbcc-0004f2ddeeff.cfg", "nothing"),
+            (&["**{mac}**"], "0004f2aabbcc/0004f2ddeeff.cfg", "nothing"),
             (&["fw-20261121123456.bin"], "fw-20261121123456.bin", "fw-20261121123456.bin -"),
         ];
         for (own, path, expected) in rows {
@@ -276,6 +281,7 @@ mod tests {
             ("logs/0004f2aabbcc-trace.3", Some(3)),
             ("0004f2aabbcc-trace", None),
             ("0004f2aabbcc-trace.0", None),
+            ("0004f2aabbcc-trace.007", None),
             ("0004f2aabbcc-web.cfg.1", None),
             ("0004f2aabbcc-core.1", None),
             ("0004f2aabbcc-file.log.1", None),

@@ -26,7 +26,8 @@ pub(super) struct RequestBody {
     rate: LeastRate,
     length: Length,
     state: State,
-    received: Arc<AtomicU64>,
+    /// How much has come, where somebody asks.
+    received: Option<Arc<AtomicU64>>,
 }
 
 /// What a request says of its body's length.
@@ -94,12 +95,12 @@ impl RequestBody {
             Some(_) => State::Withheld,
             None => State::Coming,
         };
-        Self { incoming, stall: limits.stall, rate: LeastRate::new(limits), length, state, received: Arc::default() }
+        Self { incoming, stall: limits.stall, rate: LeastRate::new(limits), length, state, received: None }
     }
 
     /// How many bytes of it have come.
-    pub(super) fn received(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.received)
+    pub(super) fn received(&mut self) -> Arc<AtomicU64> {
+        Arc::clone(self.received.get_or_insert_default())
     }
 
     /// What the request says of its length.
@@ -152,7 +153,9 @@ impl RequestBody {
         // Trailers say nothing here.
         let data = frame.into_data().unwrap_or_default();
         self.rate.moved(data.len());
-        self.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+        if let Some(received) = &self.received {
+            received.fetch_add(u64::try_from(data.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         Ok(Some(data))
     }
 

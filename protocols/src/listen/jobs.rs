@@ -158,7 +158,7 @@ impl Queue {
 }
 
 /// Lets the runtime's threads go before this one, from its first work on.
-fn stand_back() {
+pub(crate) fn stand_back() {
     thread_local! {
         static DONE: Cell<bool> = const { Cell::new(false) };
     }

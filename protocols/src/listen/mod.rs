@@ -18,7 +18,7 @@ pub(crate) use accept::{Batch, is_of_peer, next, receive};
 pub use accept::{Connection, accept};
 pub(crate) use bandwidth::{Flow, Turn, piece};
 pub(crate) use begins::{Begins, Room};
-pub(crate) use jobs::Job;
+pub(crate) use jobs::{Job, stand_back};
 pub(crate) use memory::Held;
 pub(crate) use ports::{Lease, Ports};
 pub(crate) use rate::LeastRate;

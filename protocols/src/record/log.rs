@@ -119,7 +119,6 @@ struct Round {
 /// An output that takes nothing, such as a disk that is full.
 #[derive(Debug, Default)]
 struct Failing {
-    is_so: bool,
     /// Records that were lost since the log said so.
     lost: u64,
     told: Option<Instant>,
@@ -224,14 +223,42 @@ impl Queue {
     }
 }
 
-fn write(mut output: impl Write, queue: &Queue) {
+/// What takes the lines.
+struct Output<W> {
+    to: W,
+    /// Whether the last one failed half way.
+    is_cut: bool,
+}
+
+impl<W: Write> Output<W> {
+    fn write(&mut self, lines: &str) -> std::io::Result<()> {
+        if self.is_cut {
+            self.to.write_all(b"\n")?;
+            self.is_cut = false;
+        }
+        let mut rest = lines.as_bytes();
+        while !rest.is_empty() {
+            match self.to.write(rest) {
+                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    let (written, left) = rest.split_at(count.min(rest.len()));
+                    self.is_cut = written.last() != Some(&b'\n');
+                    rest = left;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.to.flush()
+    }
+}
+
+fn write(to: impl Write, queue: &Queue) {
+    let mut output = Output { to, is_cut: false };
     let mut lines = String::new();
     let mut failing = Failing::default();
     while let Some(Round { of_tenants, lossy }) = queue.next(&mut lines) {
-        // What failed may have left half a line.
-        let begun = if failing.is_so { output.write_all(b"\n") } else { Ok(()) };
-        let written = begun.and_then(|()| output.write_all(lines.as_bytes())).and_then(|()| output.flush());
-        failing.note(written, &of_tenants, Instant::now());
+        failing.note(output.write(&lines), &of_tenants, Instant::now());
         lines.clear();
         lines.shrink_to(SPARE_BYTES);
         queue.written();
@@ -251,12 +278,10 @@ fn tell_lost(tenant: &str, share: &RecordShare) {
 impl Failing {
     /// Counts what was lost, or tells that nothing is any more.
     fn note(&mut self, written: std::io::Result<()>, of_tenants: &[(u64, Arc<RecordShare>)], now: Instant) {
-        self.is_so = written.is_err();
         let Err(error) = written else {
-            if self.lost > 0 {
+            if self.told.take().is_some() {
                 tracing::warn!(lost = std::mem::take(&mut self.lost), "records can be written again");
             }
-            self.told = None;
             return;
         };
         for (records, share) in of_tenants {
@@ -302,22 +327,24 @@ mod tests {
         }
     }
 
-    /// An output that fails after half of what it is handed, as often as it is told to.
+    /// An output that takes half of what it is handed and then nothing, as often as it is told to.
     struct Full {
         fails: u32,
+        is_half: bool,
         written: Arc<Mutex<Vec<u8>>>,
     }
 
     impl Write for Full {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let mut written = self.written.lock().unwrap();
-            if self.fails == 0 || bytes == b"\n" {
-                written.extend_from_slice(bytes);
-                return Ok(bytes.len());
+            if self.is_half {
+                (self.is_half, self.fails) = (false, self.fails - 1);
+                return Err(io::ErrorKind::StorageFull.into());
             }
-            self.fails -= 1;
-            written.extend_from_slice(bytes.get(..bytes.len() / 2).unwrap());
-            Err(io::ErrorKind::StorageFull.into())
+            self.is_half = self.fails > 0 && bytes != b"\n";
+            let count = if self.is_half { bytes.len() / 2 } else { bytes.len() };
+            written.extend_from_slice(bytes.get(..count).unwrap());
+            Ok(count)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -351,7 +378,8 @@ mod tests {
     #[test]
     fn records_that_cannot_be_written_are_counted_and_spoil_no_later_one() {
         let written = Arc::new(Mutex::new(Vec::new()));
-        let log = RecordLog::to(Full { fails: 2, written: Arc::clone(&written) }, LogFormat::Text).unwrap();
+        let log =
+            RecordLog::to(Full { fails: 2, is_half: false, written: Arc::clone(&written) }, LogFormat::Text).unwrap();
         let shares: [Arc<RecordShare>; 2] = Default::default();
         for share in &shares {
             log.write(&record("acme"), share);
@@ -363,6 +391,7 @@ mod tests {
         let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         let last = written.lines().last().unwrap();
         assert!(last.contains(" tenant=later ") && !last.contains("acme"), "{written}");
+        assert!(written.lines().all(|line| !line.is_empty()), "{written}");
     }
 
     #[test]

@@ -5,10 +5,14 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use provost_tenants::Tenant;
+use provost_tenants::uploads::Uploads;
+
+use crate::listen::stand_back;
 
 /// Threads at most.
 const THREADS: usize = 4;
@@ -19,7 +23,8 @@ pub(super) struct Counting(Arc<Mutex<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Weak<Tenant>>,
+    /// With their tenants' names.
+    waiting: VecDeque<(String, Arc<Uploads>)>,
     threads: usize,
 }
 
@@ -28,7 +33,8 @@ impl Counting {
     pub(super) fn add(&self, tenants: impl IntoIterator<Item = Arc<Tenant>>) {
         let mut queue = self.queue();
         for tenant in tenants {
-            queue.waiting.push_back(Arc::downgrade(&tenant));
+            // A tenant that is made anew meanwhile has the same accounts.
+            queue.waiting.push_back((tenant.policy.name.clone(), Arc::clone(&tenant.uploads)));
             if queue.threads < THREADS {
                 let counting = self.clone();
                 let begun = thread::Builder::new().name("counting".into()).spawn(move || counting.run());
@@ -38,10 +44,11 @@ impl Counting {
     }
 
     fn run(&self) {
-        while let Some(tenant) = self.next() {
-            let Some(tenant) = tenant.upgrade() else { continue };
-            if let Err(error) = tenant.uploads.prepare() {
-                let tenant = &tenant.policy.name;
+        stand_back();
+        while let Some((tenant, uploads)) = self.next() {
+            // One that panics must not take the thread along.
+            let counted = catch_unwind(AssertUnwindSafe(|| uploads.prepare()));
+            if let Ok(Err(error)) = counted {
                 let error: &(dyn Error + 'static) = &error;
                 tracing::warn!(tenant, error, "the uploads cannot be counted now");
             }
@@ -49,7 +56,7 @@ impl Counting {
     }
 
     /// The next one; without one, the thread ends.
-    fn next(&self) -> Option<Weak<Tenant>> {
+    fn next(&self) -> Option<(String, Arc<Uploads>)> {
         let mut queue = self.queue();
         let next = queue.waiting.pop_front();
         queue.threads -= usize::from(next.is_none());

@@ -37,7 +37,11 @@ type Round = UnboundedReceiver<Look>;
 
 /// Looks until it is dropped.
 pub(super) async fn refresh(tenants: Tenants) {
-    rounds(tenants, [REFRESH, HANGS], |tenant| tenant.devices.refresh(Removals::Refuse)).await;
+    let look = |tenant: &Tenant| {
+        tenant.uploads.look();
+        tenant.devices.refresh(Removals::Refuse)
+    };
+    rounds(tenants, [REFRESH, HANGS], look).await;
 }
 
 async fn rounds(
@@ -77,7 +81,10 @@ async fn rounds(
                 Err(_) => {
                     if let Some(tenant) = at {
                         if patience == hangs {
-                            tracing::error!(tenant, "the device file hangs: the former devices are served");
+                            tracing::error!(
+                                tenant,
+                                "the device file hangs, or the folder of the uploads: the former devices are served"
+                            );
                         }
                         hanging.insert(tenant, round);
                     }

@@ -142,7 +142,8 @@ fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Devices, context:
         device_quota,
         device_files,
         quota: quota.unwrap_or(device_quota.saturating_mul(count)),
-        files: u64::from(device_files).saturating_mul(count),
+        // Devices may be listed later, too.
+        files: u64::from(device_files).saturating_mul(count.max(DEVICES_OF_AN_OPEN_TENANT)),
         max_upload,
         max_log,
         keep,

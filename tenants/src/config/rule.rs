@@ -112,6 +112,9 @@ fn warn(section: &Section<'_>, pattern: Option<&Pattern>, read: Option<Readers>,
 
 /// Whether a folder before the device's address is whatever the device says.
 fn lets_name_folders(pattern: &Pattern) -> bool {
+    if pattern.fits_every_name() {
+        return true;
+    }
     let pattern = pattern.to_string();
     let folders = pattern.split_once("{mac}").and_then(|(before, _)| before.rsplit_once('/'));
     folders.is_some_and(|(folders, _)| folders.contains(['*', '?', '[']))

@@ -55,7 +55,8 @@ pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, pl
     let mut vain = None;
     let mut uploads = || in_uploads(files, path, device, &mut vain);
     let mut glance = match places {
-        Places::UploadsAlone => return uploads().found(),
+        // What is described there is what the next upload goes on with.
+        Places::UploadsAlone => return stored(files, path, device).found(),
         Places::InOrder(Prefer::Uploads) => uploads().or(|| in_root(&files.root, &mut names)),
         Places::InOrder(Prefer::Root) => in_root(&files.root, &mut names).or(uploads),
     };
@@ -120,6 +121,14 @@ impl Glance {
             Self::Found(file) => Some(file),
             Self::Absent | Self::Unknown => None,
         }
+    }
+}
+
+fn stored(files: &Files, path: &RequestPath, device: Option<Mac>) -> Glance {
+    let Some(device) = device else { return Glance::Absent };
+    match files.uploads.reading_at_once(path, Some(device)) {
+        Some((dir, name)) => open(&dir, &name, Links::Refuse),
+        None => Glance::Unknown,
     }
 }
 

@@ -1,7 +1,5 @@
 //! The order in which a file is looked for.
 
-use std::iter;
-
 use provost_core::path::{Case, RESERVED_PREFIX};
 use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
 
@@ -30,7 +28,8 @@ type Found = Result<Option<OpenFile>, FileError>;
 pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, places: Places) -> Found {
     let wanted = Wanted { path, device, spellings: path.spellings(device) };
     match places {
-        Places::UploadsAlone => in_uploads(files, &wanted),
+        // What is described there is what the next upload goes on with.
+        Places::UploadsAlone => stored(files, &wanted),
         Places::InOrder(Prefer::Uploads) => {
             first([&|| in_uploads(files, &wanted), &|| in_root(files, &files.root, &wanted)], files, &wanted)
         }
@@ -54,17 +53,27 @@ fn first(own: [&dyn Fn() -> Found; 2], files: &Files, wanted: &Wanted<'_>) -> Fo
     Ok(None)
 }
 
-/// An upload is stored under one name, whatever the spelling that is asked for; and each belongs to a device.
+/// What a phone has sent; and what an operator has put there by hand, in whatever spelling.
 fn in_uploads(files: &Files, wanted: &Wanted<'_>) -> Found {
+    if let Some(file) = stored(files, wanted)? {
+        return Ok(Some(file));
+    }
     let Some(device) = wanted.device else { return Ok(None) };
-    // Where the directory cannot be had, the operator's files are served all the same: phones must boot.
-    let Some((dir, name)) = files.uploads.reading(wanted.path, Some(device)) else { return Ok(None) };
-    for name in iter::once(name).chain(files.uploads.other_names(wanted.path, device)) {
+    let Some((dir, _)) = files.uploads.reading(wanted.path, Some(device)) else { return Ok(None) };
+    for name in files.uploads.other_names(wanted.path, device) {
         if let Some(file) = open(&dir, &name, Links::Refuse).map_err(FileError::io("open the upload", &name))? {
             return Ok(Some(file));
         }
     }
     Ok(None)
+}
+
+/// An upload is stored under one name, whatever the spelling that is asked for; and each belongs to a device.
+fn stored(files: &Files, wanted: &Wanted<'_>) -> Found {
+    let Some(device) = wanted.device else { return Ok(None) };
+    // Where the directory cannot be had, the operator's files are served all the same: phones must boot.
+    let Some((dir, name)) = files.uploads.reading(wanted.path, Some(device)) else { return Ok(None) };
+    open(&dir, &name, Links::Refuse).map_err(FileError::io("open the upload", &name))
 }
 
 fn in_root(files: &Files, root: &Root, wanted: &Wanted<'_>) -> Found {

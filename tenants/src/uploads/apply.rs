@@ -160,8 +160,10 @@ fn carry_out(spool: &mut Spool, root: &Root, action: Action, held: Option<u64>) 
     let (length, size) = (spool.len(), held.unwrap_or(0));
     let Announced { settings, device, path, .. } = &spool.upload;
     let (state, device) = (Arc::clone(&spool.upload.state), *device);
-    let _written_now = state.promised.promise(root.disk(), copies(action, length, size));
-    let needed = spool.upload.needed(0);
+    let copies = copies(action, length, size);
+    let _written_now = state.promised.promise(root.disk(), copies);
+    // What lies on the disk already takes no more of it.
+    let needed = if copies == 0 { 0 } else { spool.upload.needed(0) };
     state.check_free(root, device, settings, needed)?;
     let plan = |old| {
         let rotation = match action {

@@ -95,6 +95,17 @@ impl Shortage {
 }
 
 impl Ledger {
+    /// Bodies that were on their way while everything was counted anew are on their way still.
+    pub(super) fn take_bodies_of(&mut self, former: &Self) {
+        self.reserved = former.reserved;
+        for (device, account) in
+            former.accounts.iter().filter(|(_, account)| account.spools > 0 || account.reserved > 0)
+        {
+            let own = self.accounts.entry(*device).or_default();
+            (own.reserved, own.spools) = (account.reserved, account.spools);
+        }
+    }
+
     /// Opens a body of `device`.
     pub(super) fn open_spool(&mut self, device: Mac, allowance: Allowance) -> Result<(), Shortage> {
         let account = self.accounts.entry(device).or_default();

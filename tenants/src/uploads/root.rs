@@ -6,8 +6,6 @@ use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, MetadataExt as _};
 
@@ -16,16 +14,12 @@ use super::disk::failed;
 use super::{Durability, UploadError};
 use crate::files::is_local;
 
-/// How long it is used before it is looked whether another one stands in its place.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
 /// The open directory.
 #[derive(Debug)]
 pub(crate) struct Root {
     dir: Dir,
     pub(super) is_local: bool,
     which: (u64, u64),
-    seen: Mutex<Instant>,
     is_counted: AtomicBool,
     is_entered: AtomicBool,
 }
@@ -36,8 +30,7 @@ impl Root {
         let dir = make(path)?;
         let facts = dir.dir_metadata()?;
         let (is_local, which) = (is_local(&dir), (facts.dev(), facts.ino()));
-        let seen = Mutex::new(Instant::now());
-        Ok(Self { dir, is_local, which, seen, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
+        Ok(Self { dir, is_local, which, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
     }
 
     /// The device number of its file system.
@@ -73,25 +66,12 @@ impl Root {
         Ok(())
     }
 
-    /// Whether it was the one that stands at its path a moment ago.
-    pub(super) fn was_seen_lately(&self) -> bool {
-        self.seen().elapsed() < LOOK_EVERY
-    }
-
     /// Whether it is the one that stands at `path`. A path that cannot be looked at says nothing against it. It blocks.
     pub(super) fn stands_at(&self, path: &Path) -> bool {
-        let stands = match std::fs::metadata(path) {
+        match std::fs::metadata(path) {
             Ok(facts) => (facts.dev(), facts.ino()) == self.which,
             Err(error) => error.kind() != io::ErrorKind::NotFound,
-        };
-        if stands {
-            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
-        stands
-    }
-
-    fn seen(&self) -> Instant {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -23,7 +23,8 @@ pub struct UploadsSettings {
     pub device_files: u32,
     /// What all devices together may hold, in bytes. Default `device_quota` times the number of devices.
     pub quota: u64,
-    /// How many files all devices together may hold: empty ones take room on the disk, too. `device_files` times the number of devices.
+    /// How many files all devices together may hold: empty ones take room on the disk, too. `device_files` times the number of devices,
+    /// or 1,024.
     pub files: u64,
     /// The size of one body, in bytes. Default 32 MiB.
     pub max_upload: u64,

@@ -21,6 +21,9 @@ use super::rotation::{OldLogs, drop_rotated, rotated};
 use super::spool::Announced;
 use super::{UploadError, UploadsSettings};
 
+const SHORT_DISK: &str = "the disk is short";
+const KEEPS_FREE: &str = "the disk must keep free what it has left";
+
 /// How often all files of a tenant may be looked at again because its quota seems used up.
 const RECOUNT_EVERY: Duration = Duration::from_mins(1);
 
@@ -83,13 +86,30 @@ impl State {
         }
     }
 
-    /// The directory, made where it is missing. An operator may have put another one in its place: that is looked for every two
-    /// seconds. It blocks.
+    /// The directory, made where it is missing. That an operator has put another one in its place is found by [`State::look`], and by
+    /// whoever writes. It blocks.
     pub(super) fn root(&self) -> Result<Arc<Root>, UploadError> {
-        match self.root.load_full().filter(|root| root.was_seen_lately()) {
+        match self.root.load_full() {
             Some(root) => Ok(root),
             None => self.root_now(),
         }
+    }
+
+    /// Looks whether it is the one that stands at its path; otherwise that one counts from here on. It blocks.
+    pub(super) fn look(&self) {
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.root.load_full().is_some_and(|root| !root.stands_at(&self.directory)) {
+            self.root.store(None);
+            self.note_replaced();
+        }
+    }
+
+    fn note_replaced(&self) {
+        tracing::warn!(folder = %self.directory.display(), "another folder stands where that of the uploads was, or none");
+    }
+
+    fn is_current(&self, root: &Root) -> bool {
+        self.root.load().as_deref().is_some_and(|current| std::ptr::eq(current, root))
     }
 
     /// The same, looked for now. It blocks.
@@ -104,7 +124,7 @@ impl State {
         }
         let root = Arc::new(Root::make(&self.directory).map_err(failed("make the uploads directory"))?);
         if self.root.swap(Some(Arc::clone(&root))).is_some() {
-            tracing::warn!(folder = %self.directory.display(), "another folder stands where that of the uploads was");
+            self.note_replaced();
         }
         Ok(root)
     }
@@ -116,7 +136,8 @@ impl State {
             return Ok(root);
         }
         let _one_at_a_time = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
-        if !root.is_counted() {
+        // Of one that was replaced meanwhile the accounts do not tell.
+        if !root.is_counted() && self.is_current(&root) {
             self.count(&root, settings)?;
             root.set_counted();
         }
@@ -134,13 +155,15 @@ impl State {
             let uploads = self.directory.display();
             tracing::warn!(%uploads, folder, "a folder of the uploads may not be read, and counts as empty");
         }
-        *self.ledger() = ledger;
+        let mut present = self.ledger();
+        ledger.take_bodies_of(&present);
+        *present = ledger;
         Ok(())
     }
 
     /// The directory, where what it holds may be looked at without waiting for a disk.
     pub(super) fn root_at_once(&self) -> Option<Arc<Root>> {
-        self.root.load_full().filter(|root| root.is_local && root.was_seen_lately())
+        self.root.load_full().filter(|root| root.is_local)
     }
 
     pub(super) fn directory(&self) -> &PathBuf {
@@ -163,14 +186,14 @@ impl State {
     /// that. Files that another process discarded are noticed before.
     pub(super) fn check_room(
         &self,
-        root: &Dir,
+        root: &Root,
         device: Mac,
         settings: &UploadsSettings,
         attempt: impl Fn(&mut Ledger, Spare) -> Result<(), Shortage>,
     ) -> Result<(), UploadError> {
         let first = attempt(&mut self.ledger(), Spare::default());
         let Err(shortage) = first else { return Ok(()) };
-        self.recount(root, device, shortage)?;
+        self.recount(root, device, shortage);
         let spare = self.spare(device, settings);
         let again = attempt(&mut self.ledger(), spare);
         again.map_err(|shortage| UploadError::NoSpace(shortage.text()))
@@ -181,7 +204,7 @@ impl State {
     /// anew.
     pub(super) fn make_room<P>(
         &self,
-        root: &Dir,
+        root: &Root,
         upload: &Announced,
         plan: impl Fn(OldLogs) -> Result<(P, Change), UploadError>,
     ) -> Result<P, UploadError> {
@@ -194,7 +217,7 @@ impl State {
         };
         match attempt()? {
             Ok(planned) => return Ok(planned),
-            Err(shortage) => self.recount(root, device, shortage)?,
+            Err(shortage) => self.recount(root, device, shortage),
         }
         loop {
             let shortage = match attempt()? {
@@ -209,8 +232,8 @@ impl State {
         }
     }
 
-    /// Drops the device's rotated logs, the oldest first, until the disk has `needed` bytes. Where all of them would not be enough,
-    /// they stay.
+    /// Drops the device's rotated logs, the oldest first, until the disk has `needed` bytes. Where all of them would not be enough by
+    /// what is known, they stay.
     pub(super) fn make_free(
         &self,
         root: &Root,
@@ -219,7 +242,11 @@ impl State {
         needed: u64,
     ) -> Result<(), UploadError> {
         self.check_free(root, device, settings, needed)?;
-        while self.free(root)? < needed && self.drop_oldest(root, device, settings, "the disk is short")? {}
+        while self.free(root)? < needed {
+            if !self.drop_oldest(root, device, settings, SHORT_DISK)? {
+                return Err(UploadError::NoSpace(KEEPS_FREE));
+            }
+        }
         Ok(())
     }
 
@@ -232,10 +259,15 @@ impl State {
         needed: u64,
     ) -> Result<(), UploadError> {
         let free = self.free(root)?;
-        if free >= needed || free.saturating_add(self.spare(device, settings).bytes) >= needed {
+        if free >= needed {
             return Ok(());
         }
-        Err(UploadError::NoSpace("the disk must keep free what it has left"))
+        // Logs that an operator has discarded for this very reason make no room any more.
+        self.recount(root, device, Shortage::DeviceBytes);
+        if free.saturating_add(self.spare(device, settings).bytes) >= needed {
+            return Ok(());
+        }
+        Err(UploadError::NoSpace(KEEPS_FREE))
     }
 
     /// What is free, without what is promised already.
@@ -283,12 +315,15 @@ impl State {
         files.into_iter().filter_map(|(path, bytes)| Some(Rotated { times: settings.rotations(&path)?, path, bytes }))
     }
 
-    /// Looks at the files again that the accounts tell of.
-    fn recount(&self, root: &Dir, device: Mac, shortage: Shortage) -> Result<(), UploadError> {
+    /// Looks at the files again that the accounts tell of. What cannot be looked at counts as it did.
+    fn recount(&self, root: &Root, device: Mac, shortage: Shortage) {
+        if !self.is_current(root) {
+            return;
+        }
         let devices = match shortage {
             Shortage::Spools => Vec::new(),
             Shortage::TenantBytes | Shortage::TenantFiles if self.may_recount_all() => {
-                self.recount_unowned(root)?;
+                self.recount_unowned(root);
                 self.ledger().devices()
             }
             Shortage::DeviceBytes | Shortage::DeviceFiles | Shortage::TenantBytes | Shortage::TenantFiles => {
@@ -298,20 +333,18 @@ impl State {
         for device in devices {
             let files = self.ledger().files(device);
             for (path, believed) in files {
-                let size = size(root, &path)?;
+                let Ok(size) = size(root, &path) else { continue };
                 self.ledger().correct(device, &path, believed, size);
             }
         }
-        Ok(())
     }
 
-    fn recount_unowned(&self, root: &Dir) -> Result<(), UploadError> {
+    fn recount_unowned(&self, root: &Dir) {
         let files = self.ledger().unowned();
         for path in files {
-            let size = size(root, &path)?;
+            let Ok(size) = size(root, &path) else { continue };
             self.ledger().correct_unowned(&path, size);
         }
-        Ok(())
     }
 
     fn may_recount_all(&self) -> bool {

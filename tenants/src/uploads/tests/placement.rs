@@ -127,7 +127,12 @@ fn what_the_operator_changed_can_be_sent_again() {
     ] {
         assert!(bench.send(name, b"0123456789", Target::Whole).is_ok());
         assert!(bench.range(name, b"volume=7", first, complete).is_ok());
-        fs::write(bench.directory().join(name), by_hand).unwrap_or_else(|error| panic!("{error}"));
+        let path = bench.directory().join(name);
+        fs::write(&path, by_hand).unwrap_or_else(|error| panic!("{error}"));
+        // A coarse clock may have given the change the time of what was there before.
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        let dated = fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(later));
+        assert!(dated.is_ok(), "{dated:?}");
         assert_eq!(word(&bench.range(name, b"volume=7", first, complete)), outcome, "{name} {by_hand}");
         assert_eq!(bench.read(name), now, "{name} {by_hand}");
     }

@@ -229,7 +229,9 @@ fn a_folder_that_is_removed_or_replaced_is_made_and_counted_anew() {
     let mut under_way = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
     assert!(under_way.write(b"late").is_ok());
     fs::rename(bench.directory(), &other).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(word(&bench.send("0004f2aabbcc-any-2", &[b'z'; 700], Target::Whole)), "created");
+    // The body that is under way counts still.
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-2", &[b'z'; 697], Target::Whole)), "no space");
+    assert_eq!(word(&bench.send("0004f2aabbcc-any-2", &[b'z'; 696], Target::Whole)), "created");
     assert!(matches!(under_way.apply(Target::Whole), Err(UploadError::Io { .. })), "nobody would read it");
     assert_eq!(fs::read(other.join(name)).map(|bytes| bytes.len()).ok(), Some(600));
     assert_eq!(bench.names(), ["0004f2aabbcc-any-2"]);
@@ -274,4 +276,23 @@ fn what_is_discarded_between_the_look_and_the_append_is_stored_anew() {
         true
     });
     assert_eq!((word(&stored).as_str(), looks.get(), bench.read(name).as_str()), ("created", 2, "new"));
+}
+
+#[test]
+fn a_look_finds_that_another_folder_stands_there() {
+    let bench = Bench::new();
+    let name = "0004f2aabbcc-any-1";
+    assert_eq!(word(&bench.send(name, b"old", Target::Whole)), "created");
+    let held = |expected: bool| {
+        bench.uploads.look();
+        assert_eq!(bench.uploads.state.root_at_once().is_some(), expected && crate::files::is_local(&open(&bench)));
+    };
+    held(true);
+    fs::rename(bench.directory(), bench.directory().with_extension("old")).unwrap_or_else(|error| panic!("{error}"));
+    fs::create_dir(bench.directory()).unwrap_or_else(|error| panic!("{error}"));
+    held(false);
+}
+
+fn open(bench: &Bench) -> Dir {
+    Dir::open_ambient_dir(bench.directory(), cap_std::ambient_authority()).unwrap_or_else(|error| panic!("{error}"))
 }
