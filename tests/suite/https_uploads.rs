@@ -1,6 +1,6 @@
 //! Uploads by PUT: the table of partial uploads row by row, and what may break on the way.
 
-use crate::harness::clients::Reply;
+use crate::harness::clients::{Reply, run};
 use crate::harness::deployment::Tenant;
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene};
 
@@ -229,4 +229,19 @@ fn what_exceeds_a_bound_is_refused_and_changes_nothing() {
     // One phone's quota is not its neighbour's.
     let neighbour = scene.https("acme", NEIGHBOUR, &format!("{NEIGHBOUR}-web.cfg")).upload(most.as_bytes()).run();
     assert_eq!(neighbour.status, 201);
+}
+
+#[test]
+fn a_client_that_sends_all_of_a_large_body_first_hears_that_it_is_refused() {
+    let scene = Scene::of(&[scene::acme().listener("http", "unbound_write = \"logs\"")]);
+    let address = scene.server.address("acme", "http");
+    for (name, mebibytes, status) in [("zzz.cfg", 30, "403"), (LOG, 40, "413")] {
+        let put = format!(
+            "import http.client\nc = http.client.HTTPConnection('{}', {})\n\
+             c.request('PUT', '/{name}', b'x' * ({mebibytes} << 20))\nprint(c.getresponse().status)",
+            address.ip(),
+            address.port(),
+        );
+        assert_eq!(run("python3", &["-c", &put]).succeeded().stdout.trim(), status, "{name}");
+    }
 }

@@ -180,7 +180,7 @@ fn prefixes_count_as_soon_as_the_tenant_is_known_and_all_of_them_before() {
 #[test]
 fn who_says_nothing_has_a_place_among_the_strangers_and_not_for_long() {
     let address = free(6);
-    let arrivals = "[arrivals]\nconnections = 4\nconnections_per_address = 3\nclient_hello = \"1500ms\"";
+    let arrivals = "[arrivals]\nconnections = 8\nconnections_per_address = 3\nclient_hello = \"1500ms\"";
     let deployment = Deployment::with_settings(arrivals);
     scene::write_files(&deployment);
     deployment.add(&at(scene::acme(), address, ACME));
@@ -211,6 +211,25 @@ fn who_says_nothing_has_a_place_among_the_strangers_and_not_for_long() {
     let mut plain = TcpStream::connect(address).unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     scene.server.record(&[("tenant", ""), ("reason", "not_tls")]);
+}
+
+#[test]
+fn who_has_said_nothing_for_the_longest_gives_way() {
+    let address = free(10);
+    let arrivals = "[arrivals]\nconnections = 4\nconnections_per_address = 4\nclient_hello = \"1m\"";
+    let deployment = Deployment::with_settings(arrivals);
+    scene::write_files(&deployment);
+    deployment.add(&at(scene::acme(), address, ACME));
+    deployment.add(&at(scene::globex(), address, GLOBEX));
+    let scene = Scene::start(deployment);
+    let mut silent: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+    // More than would find a place beside them.
+    for _ in 0..4 {
+        assert_eq!(get(&scene, address, POLY, "acme.prov.example.net", "sip.cfg").status, 200);
+    }
+    scene.server.record(&[("tenant", ""), ("reason", "gave_way")]);
+    silent[0].set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(silent[0].read(&mut [0]).unwrap_or(0), 0, "the first of them is closed");
 }
 
 #[test]

@@ -22,9 +22,12 @@ use crate::life::{Life, Unsent};
 use crate::listen::LeastRate;
 
 /// What a peer may still send after an answer that closes the connection, and for how long: if the socket were closed on bytes
-/// that are not read, the system would reset it, and the phone might never see the answer (RFC 9112 section 9.6).
-const LINGER_BYTES: usize = 1024 * 1024;
-const LINGER: Duration = Duration::from_secs(2);
+/// that are not read, the system would reset it, and the phone might never see the answer (RFC 9112 section 9.6). Many send all of
+/// a body before they read that it was refused, and what is refused is large: core files, and what exceeds `max_upload`.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(30);
+/// How long it may send nothing meanwhile.
+const LINGER_QUIET: Duration = Duration::from_secs(2);
 
 /// What is read of a connection that wakes, before it gets its buffers again.
 const FIRST_BYTES: usize = 256;
@@ -186,7 +189,7 @@ pub(super) struct Paced<S> {
 #[derive(Debug, Clone, Copy)]
 enum Closing {
     Open,
-    Lingering { until: Instant, left: usize },
+    Lingering { quiet: Instant, until: Instant, left: usize },
 }
 
 impl<S> Paced<S> {
@@ -310,7 +313,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
             self.pace.enter(Phase::Closing);
             let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
             ready!(self.bound_write(cx, outcome, |()| 0))?;
-            self.closing = Closing::Lingering { until: Instant::now() + LINGER, left: LINGER_BYTES };
+            let now = Instant::now();
+            self.closing = Closing::Lingering { quiet: now + LINGER_QUIET, until: now + LINGER, left: LINGER_BYTES };
         }
         self.poll_linger(cx).map(Ok)
     }
@@ -320,17 +324,17 @@ impl<S: AsyncRead + Unpin> Paced<S> {
     /// Reads what the peer still sends, until it closes too.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0; 8192];
-        while let Closing::Lingering { until, left } = self.closing {
+        while let Closing::Lingering { quiet, until, left } = self.closing {
             let mut buffer = ReadBuf::new(&mut scratch);
             let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) else {
-                return self.reading.poll(cx, until);
+                return self.reading.poll(cx, quiet.min(until));
             };
-            let read = buffer.filled().len();
+            let (now, read) = (Instant::now(), buffer.filled().len());
             let Some(left) = left.checked_sub(read) else { break };
-            if outcome.is_err() || read == 0 || Instant::now() >= until {
+            if outcome.is_err() || read == 0 || now >= until {
                 break;
             }
-            self.closing = Closing::Lingering { until, left };
+            self.closing = Closing::Lingering { quiet: now + LINGER_QUIET, until, left };
         }
         Poll::Ready(())
     }

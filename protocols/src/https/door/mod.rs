@@ -5,6 +5,7 @@
 //! yet, and a short time. Behind a proxy it has one, too, until the proxy has said whose connection it passes on.
 //! From there on a connection is its tenant's alone: places, handshakes, sessions and certificates are.
 
+mod arriving;
 mod proxy;
 mod strangers;
 
@@ -23,9 +24,10 @@ use tokio::time::timeout;
 
 use super::{converse, plain, secured, turned};
 use crate::front::{Front, Turned};
-use crate::listen::{self, Batch, Slot, Slots};
+use crate::listen::{self, Batch, Slots, Yielding};
 use crate::record::{Outcome, RecordLog};
 use crate::tls::Hello;
+use arriving::{Arriving, Hurried};
 pub use proxy::peer_of;
 use proxy::{Origin, ProxyError};
 use strangers::Strangers;
@@ -36,17 +38,9 @@ pub(crate) struct Door {
     came: Notify,
     /// Places of connections that have no tenant yet.
     slots: Arc<Slots>,
+    arriving: Arc<Yielding>,
     arrivals: Arc<ArcSwap<Arrivals>>,
     strangers: Strangers,
-}
-
-/// A connection that has no tenant yet.
-struct Arriving {
-    stream: TcpStream,
-    client: ClientAddr,
-    slot: Slot,
-    began: Instant,
-    network: Gone,
 }
 
 /// Serves whoever comes to the door until the task is dropped; those who came end with the socket's network.
@@ -69,8 +63,8 @@ pub(crate) async fn serve(door: Arc<Door>, listener: TcpListener, network: Gone)
 
 impl Door {
     pub(crate) fn new(records: RecordLog, arrivals: Arc<ArcSwap<Arrivals>>) -> Arc<Self> {
-        let (fronts, slots) = (ArcSwap::default(), Arc::default());
-        Arc::new(Self { fronts, came: Notify::new(), slots, arrivals, strangers: Strangers::new(records) })
+        let (fronts, slots, arriving) = (ArcSwap::default(), Arc::default(), Arc::default());
+        Arc::new(Self { fronts, came: Notify::new(), slots, arriving, arrivals, strangers: Strangers::new(records) })
     }
 
     /// Another listener at this address, behind those that are here. Where two answer to one name, the earlier has it.
@@ -128,12 +122,24 @@ impl Door {
             return false;
         };
         let arriving = Arriving { stream, client, slot, began, network: network.clone() };
+        let hurried = Hurried::enter(&self.arriving, client, connections);
         let door = Arc::clone(self);
-        if is_proxied {
-            tokio::spawn(door.proxied(arriving));
-        } else {
-            tokio::spawn(door.sort(arriving));
-        }
+        tokio::spawn(async move {
+            let received = async {
+                if is_proxied {
+                    Arc::clone(&door).proxied(arriving).await;
+                } else {
+                    Arc::clone(&door).sort(arriving).await;
+                }
+            };
+            tokio::select! {
+                () = received => {}
+                () = hurried.told() => {
+                    let why = "it had said nothing yet, and its place was wanted";
+                    door.strangers.note("CONNECT", client, began, (Outcome::Aborted, "gave_way"), why);
+                }
+            }
+        });
         true
     }
 
