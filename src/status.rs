@@ -101,6 +101,10 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
         writeln!(output, "{heading} tenant {}: revocation lists that are overdue: {count}", tenant.name)?;
     }
     print_last_errors(tenants, output)?;
+    print_alarms(tenants, output)
+}
+
+fn print_alarms(tenants: &[TenantStatus], output: &mut impl Write) -> anyhow::Result<()> {
     for (tenant, alarm) in tenants.iter().flat_map(|tenant| tenant.alarms.iter().map(move |alarm| (tenant, alarm))) {
         let AlarmStatus { alarm, source, count, seconds_ago } = alarm;
         let source = source.as_deref().unwrap_or("all its sources");

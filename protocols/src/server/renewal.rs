@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use super::listening::{Listening, Place};
-use super::serving::Prepared;
+use super::serving::{Prepared, Serving};
 use super::{Failure, Server, State, lock};
 use crate::front::Generation;
 
@@ -100,6 +100,18 @@ impl Renewal {
     /// Whether something is wrong.
     pub fn has_errors(&self) -> bool {
         !self.kept.is_empty() || !self.errors.is_empty() || self.changed.iter().any(|changed| changed.devices_kept)
+    }
+
+    /// A tenant goes on as it is, but for its devices.
+    fn note_kept(&mut self, serving: &mut Serving, refresh: Option<&Refresh>) {
+        (serving.errors, serving.stale) = (Vec::new(), Vec::new());
+        let changed = Changed::of(&serving.tenant, &[], &[], refresh);
+        if changed.devices.is_some() {
+            serving.withdraw();
+            self.changed.push(changed);
+        } else {
+            self.unchanged += 1;
+        }
     }
 
     /// A listener could not be bound, and does not listen anew.
@@ -295,14 +307,7 @@ impl Server {
         let mut tenants = self.tenants();
         let mut former = tenants.get_mut(&name);
         if let Some(serving) = former.as_deref_mut().filter(|serving| Arc::ptr_eq(&serving.tenant, tenant)) {
-            (serving.errors, serving.stale) = (Vec::new(), Vec::new());
-            let changed = Changed::of(tenant, &[], &[], refresh);
-            if changed.devices.is_some() {
-                serving.withdraw();
-                renewal.changed.push(changed);
-            } else {
-                renewal.unchanged += 1;
-            }
+            renewal.note_kept(serving, refresh);
             return (Vec::new(), Vec::new());
         }
         let prepared = match Prepared::new(tenant, former.as_deref()) {

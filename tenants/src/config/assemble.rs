@@ -46,12 +46,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     let former = name.and_then(|name| around.former.get(name.as_str()).copied());
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
     let former = former.filter(|former| !newcomer.has_errors() || former.source.file == newcomer.file);
-    let is_known = |former: &&Arc<Tenant>| {
-        let source = &former.source;
-        let is_same = source.file == newcomer.file && newcomer.reading.digest == Some(source.digest);
-        is_same && !source.has_former_devices
-    };
-    if let (None, Some(former)) = (&newcomer.fresh, former.filter(is_known)) {
+    if let (None, Some(former)) = (&newcomer.fresh, former.filter(|former| is_as_it_was(newcomer, former))) {
         return known(newcomer, former, around.removals);
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
@@ -94,6 +89,13 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         guard,
         source,
     }))
+}
+
+/// Whether it was read from what is there now.
+fn is_as_it_was(newcomer: &Newcomer, former: &Tenant) -> bool {
+    let source = &former.source;
+    let is_same = source.file == newcomer.file && newcomer.reading.digest == Some(source.digest);
+    is_same && !source.has_former_devices
 }
 
 /// A tenant of which nothing is otherwise but perhaps its device file: it stays, and that is looked at.

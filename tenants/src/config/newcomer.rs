@@ -242,15 +242,7 @@ fn read_text(
     let is_right = problems.errors() == 0;
     let (problems, sights, sets) = problems.into_parts();
     let text_digest = digest::of([text.as_bytes()]);
-    let found = sights.folders();
-    let folders = match served.and_then(|served| Some((served, Folder::moved(served, &found)?))) {
-        Some((served, path)) => {
-            let (file, path) = (file.display(), path.display());
-            tracing::warn!(%file, "{path} leads to another folder: the former one is read until `provost reload`");
-            Arc::clone(served)
-        }
-        None => found.into(),
-    };
+    let folders = folders(file, &sights, served);
     let named = digest::of_named(&read, &folders);
     let digest = digest::of([&context.basis.digest, &text_digest, &named].map(<[u8; 32]>::as_slice));
     let meaning = digest::of_meaning(&document, sets.iter().filter_map(|name| context.basis.trust_set(name)), &named);
@@ -272,6 +264,19 @@ fn read_text(
     let (digest, text) = (is_right.then_some(digest), Some(text_digest));
     let reading = Reading { claims, problems, digest, text, sight, sights, sets };
     (reading, Some(Fresh { read, source }))
+}
+
+/// The folders that are there; those that are served where a path leads elsewhere since.
+fn folders(file: &Path, sights: &Sights, served: Option<&Arc<[Folder]>>) -> Arc<[Folder]> {
+    let found = sights.folders();
+    match served.and_then(|served| Some((served, Folder::moved(served, &found)?))) {
+        Some((served, path)) => {
+            let (file, path) = (file.display(), path.display());
+            tracing::warn!(%file, "{path} leads to another folder: the former one is read until `provost reload`");
+            Arc::clone(served)
+        }
+        None => found.into(),
+    }
 }
 
 impl Reading {
