@@ -264,7 +264,13 @@ fn an_upload_that_the_end_cuts_is_recorded_with_what_had_come_of_it() {
     let mut upload = TcpStream::connect(scene.server.address("acme", "http")).unwrap();
     let put = format!("PUT /{POLY}-app.log HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n{}", "x".repeat(36_000));
     upload.write_all(put.as_bytes()).unwrap();
-    crate::harness::until("the upload is under way", || status_of(&scene)["tenants"][0]["underway"] == 1);
+    let spooled = || {
+        let folder = std::fs::read_dir(scene.deployment.upload("acme", ""));
+        let mut entries = folder.into_iter().flatten().flatten();
+        entries.any(|entry| entry.file_name().to_string_lossy().starts_with(".provost-"))
+    };
+    crate::harness::until("the upload is under way", spooled);
+    crate::harness::until("it is told of", || status_of(&scene)["tenants"][0]["underway"] == 1);
     let signal = || scene.server.signal(rustix::process::Signal::TERM);
     signal();
     scene.server.event("ending");

@@ -228,8 +228,13 @@ fn who_has_said_nothing_for_the_longest_gives_way() {
         assert_eq!(get(&scene, address, POLY, "acme.prov.example.net", "sip.cfg").status, 200);
     }
     scene.server.record(&[("tenant", ""), ("reason", "gave_way")]);
-    silent[0].set_read_timeout(Some(DEADLINE)).unwrap();
-    assert_eq!(silent[0].read(&mut [0]).unwrap_or(0), 0, "the first of them is closed");
+    // Long before the minute that it may say nothing.
+    silent[0].set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    match silent[0].read(&mut [0]) {
+        Ok(0) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+        other => panic!("the first of them is not closed: {other:?}"),
+    }
 }
 
 #[test]

@@ -123,10 +123,9 @@ impl RuleSet {
         let (readings, folders) = (path.readings(), path.named_by_folders());
         let read = readings.iter().flat_map(|(device, text)| {
             let folders_agree = folders == NamedDevice::None || folders == NamedDevice::One(*device);
-            // One that fits every name settles no doubt about any.
             let says = move |pattern: &Pattern| {
-                let names = pattern.names_device() && !pattern.fits_every_name();
-                names && (folders_agree || pattern.names_folders())
+                let folders_matter = !folders_agree && !pattern.names_folders() && !pattern.fits_every_name();
+                pattern.names_device() && !folders_matter
             };
             let matching = self.own.matching(text).filter(move |(_, rule)| says(&rule.pattern));
             matching.map(|(index, _)| (index, Some(*device)))
@@ -135,7 +134,9 @@ impl RuleSet {
         let first = matching.iter().map(|(index, _)| *index).min()?;
         let mut devices = matching.iter().filter(|(index, _)| *index == first).map(|(_, device)| *device);
         let device = devices.next()?;
-        let rule = self.own.rules.get(first).filter(|_| devices.all(|other| other == device))?;
+        // One that fits every name settles no doubt about any.
+        let is_sure = |rule: &&Arc<Rule>| !rule.pattern.fits_every_name() && devices.all(|other| other == device);
+        let rule = self.own.rules.get(first).filter(is_sure)?;
         Some(Match { rule: Arc::clone(rule), device })
     }
 
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_first_matching_rule_decides() {
-        let rows: [(&[&str], &str, &str); 24] = [
+        let rows: [(&[&str], &str, &str); 25] = [
             (&["secret/*"], "secret/a", "secret/* -"),
             (&["secret/*"], "secret/a/b", "** -"),
             (&["secret/**"], "secret/a/b", "secret/** -"),
@@ -229,6 +230,7 @@ mod tests {
             (&["{mac}-*.cfg"], "0004f2aabbcc-0004f2ddeeff.cfg", "{mac}-*.cfg 0004f2aabbcc"),
             (&["*{mac}*"], "0004f2aabbcc-0004f2ddeeff.cfg", "nothing"),
             (&["**{mac}**"], "0004f2aabbcc/0004f2ddeeff.cfg", "nothing"),
+            (&["**{mac}**", "{mac}-*.cfg"], "0004f2aabbcc-0004f2ddeeff.cfg", "nothing"),
             (&["fw-20261121123456.bin"], "fw-20261121123456.bin", "fw-20261121123456.bin -"),
         ];
         for (own, path, expected) in rows {

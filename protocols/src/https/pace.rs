@@ -27,7 +27,7 @@ use crate::listen::LeastRate;
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(30);
 /// How long it may send nothing meanwhile.
-const LINGER_QUIET: Duration = Duration::from_secs(2);
+const LINGER_QUIET: Duration = Duration::from_secs(5);
 
 /// What is read of a connection that wakes, before it gets its buffers again.
 const FIRST_BYTES: usize = 256;

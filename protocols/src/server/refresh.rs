@@ -37,11 +37,7 @@ type Round = UnboundedReceiver<Look>;
 
 /// Looks until it is dropped.
 pub(super) async fn refresh(tenants: Tenants) {
-    let look = |tenant: &Tenant| {
-        tenant.uploads.look();
-        tenant.devices.refresh(Removals::Refuse)
-    };
-    rounds(tenants, [REFRESH, HANGS], look).await;
+    rounds(tenants, [REFRESH, HANGS], |tenant| tenant.devices.refresh(Removals::Refuse)).await;
 }
 
 async fn rounds(
@@ -81,10 +77,7 @@ async fn rounds(
                 Err(_) => {
                     if let Some(tenant) = at {
                         if patience == hangs {
-                            tracing::error!(
-                                tenant,
-                                "the device file hangs, or the folder of the uploads: the former devices are served"
-                            );
+                            tracing::error!(tenant, "the device file hangs: the former devices are served");
                         }
                         hanging.insert(tenant, round);
                     }

@@ -162,9 +162,10 @@ fn carry_out(spool: &mut Spool, root: &Root, action: Action, held: Option<u64>) 
     let (state, device) = (Arc::clone(&spool.upload.state), *device);
     let copies = copies(action, length, size);
     let _written_now = state.promised.promise(root.disk(), copies);
-    // What lies on the disk already takes no more of it.
-    let needed = if copies == 0 { 0 } else { spool.upload.needed(0) };
-    state.check_free(root, device, settings, needed)?;
+    let needed = spool.upload.needed(0);
+    if copies > 0 {
+        state.check_free(root, device, settings, needed)?;
+    }
     let plan = |old| {
         let rotation = match action {
             Action::Rotate => Some(Rotation::plan(root, path, settings.keep, old)?),
@@ -187,6 +188,8 @@ fn carry_out(spool: &mut Spool, root: &Root, action: Action, held: Option<u64>) 
     }
     let rotation = admitted?;
     let freed = state.make_free(root, device, settings, needed);
+    // What lies on the disk already is not refused any more.
+    let freed = if copies > 0 { freed } else { Ok(()) };
     let done = freed.and_then(|()| write(spool, root, action, rotation, held));
     let Announced { settings, path, .. } = &spool.upload;
     state.settle(root, device, path);

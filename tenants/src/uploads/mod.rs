@@ -167,12 +167,6 @@ impl Uploads {
         Announced { settings, state, permit, device, path }.checked(expected.unwrap_or(0))
     }
 
-    /// Looks whether the directory is the one that stands at its path: an operator may have removed it, or put another one there. It
-    /// blocks.
-    pub fn look(&self) {
-        self.state.look();
-    }
-
     /// The directory and the name in it under which the upload at `path` is stored. It blocks.
     pub(crate) fn reading(&self, path: &RequestPath, device: Option<Mac>) -> Option<(Arc<Root>, String)> {
         Some((self.state.root().ok()?, stored_name(self.settings.case(), path, device)))

@@ -5,7 +5,9 @@ use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, MetadataExt as _};
 
@@ -14,12 +16,23 @@ use super::disk::failed;
 use super::{Durability, UploadError};
 use crate::files::is_local;
 
+/// How long it is used before it is looked whether another one stands in its place.
+const LOOK_EVERY: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(2) };
+
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn now() -> u64 {
+    u64::try_from(BEGUN.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The open directory.
 #[derive(Debug)]
 pub(crate) struct Root {
     dir: Dir,
     pub(super) is_local: bool,
     which: (u64, u64),
+    /// When it was looked for, in milliseconds since [`BEGUN`].
+    looked: AtomicU64,
     is_counted: AtomicBool,
     is_entered: AtomicBool,
 }
@@ -30,7 +43,8 @@ impl Root {
         let dir = make(path)?;
         let facts = dir.dir_metadata()?;
         let (is_local, which) = (is_local(&dir), (facts.dev(), facts.ino()));
-        Ok(Self { dir, is_local, which, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
+        let looked = AtomicU64::new(now());
+        Ok(Self { dir, is_local, which, looked, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
     }
 
     /// The device number of its file system.
@@ -64,6 +78,16 @@ impl Root {
         }
         self.is_entered.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether it is the one that stands at `path`, as was found within the last two seconds. Its names are in the kernel's memory as long
+    /// as it is open, so that a local file system is asked without waiting.
+    pub(super) fn stood_lately_at(&self, path: &Path) -> bool {
+        let (now, looked) = (now(), self.looked.load(Ordering::Relaxed));
+        let is_due = Duration::from_millis(now.saturating_sub(looked)) >= LOOK_EVERY;
+        // One looks for all.
+        let looks = is_due && self.looked.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        !looks || self.stands_at(path)
     }
 
     /// Whether it is the one that stands at `path`. A path that cannot be looked at says nothing against it. It blocks.

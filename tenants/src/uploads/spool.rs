@@ -155,7 +155,7 @@ impl Spool {
         self.reserved += more;
         // Each time: others write beside it.
         let promise = state.promised.promise(self.root.disk(), more);
-        state.make_free(&self.root, *device, settings, self.upload.needed(0))?;
+        state.check_free(&self.root, *device, settings, self.upload.needed(0))?;
         Ok(promise)
     }
 }

@@ -86,21 +86,12 @@ impl State {
         }
     }
 
-    /// The directory, made where it is missing. That an operator has put another one in its place is found by [`State::look`], and by
-    /// whoever writes. It blocks.
+    /// The directory, made where it is missing. An operator may have put another one in its place: that is looked for every two
+    /// seconds. It blocks.
     pub(super) fn root(&self) -> Result<Arc<Root>, UploadError> {
-        match self.root.load_full() {
+        match self.root.load_full().filter(|root| root.stood_lately_at(&self.directory)) {
             Some(root) => Ok(root),
             None => self.root_now(),
-        }
-    }
-
-    /// Looks whether it is the one that stands at its path; otherwise that one counts from here on. It blocks.
-    pub(super) fn look(&self) {
-        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.root.load_full().is_some_and(|root| !root.stands_at(&self.directory)) {
-            self.root.store(None);
-            self.note_replaced();
         }
     }
 
@@ -163,7 +154,15 @@ impl State {
 
     /// The directory, where what it holds may be looked at without waiting for a disk.
     pub(super) fn root_at_once(&self) -> Option<Arc<Root>> {
-        self.root.load_full().filter(|root| root.is_local)
+        let root = self.root.load_full().filter(|root| root.is_local)?;
+        if root.stood_lately_at(&self.directory) {
+            return Some(root);
+        }
+        if self.is_current(&root) {
+            self.root.store(None);
+            self.note_replaced();
+        }
+        None
     }
 
     pub(super) fn directory(&self) -> &PathBuf {

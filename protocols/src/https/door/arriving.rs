@@ -36,9 +36,9 @@ impl GiveWay for Told {
     }
 }
 
-/// Of so many places those who have said nothing have these: the rest is for who comes next.
+/// Of so many places those who have said nothing have these: the rest, one at least, is for who comes next.
 fn share(places: usize) -> usize {
-    places - places / 4
+    places - (places / 4).max(1)
 }
 
 impl Hurried {

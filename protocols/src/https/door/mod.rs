@@ -133,6 +133,8 @@ impl Door {
                 }
             };
             tokio::select! {
+                // Who has spoken by now is not closed.
+                biased;
                 () = received => {}
                 () = hurried.told() => {
                     let why = "it had said nothing yet, and its place was wanted";

@@ -258,6 +258,11 @@ fn where_the_disk_is_short_rotated_logs_go_first_if_that_is_enough() {
     let permit = bench.site.permit(DEVICE, Operation::Write, SETTINGS);
     assert!(matches!(bench.uploads.begin(permit, Some(161)), Err(UploadError::NoSpace(_))));
     assert_eq!(bench.names().len(), 4, "none goes in vain");
+    let permit = bench.site.permit(DEVICE, Operation::Write, SETTINGS);
+    let mut broken_off = bench.uploads.begin(permit, None).unwrap_or_else(|error| panic!("{error}"));
+    assert!(broken_off.write(&[b's'; 100]).is_ok() && broken_off.write(&[b's'; 100]).is_err());
+    drop(broken_off);
+    assert_eq!(bench.names().len(), 4, "nor for what breaks off");
     assert_eq!(word(&bench.send(SETTINGS, &[b's'; 100], Target::Whole)), "created");
     assert_eq!(bench.names(), [LOG, "0004f2aabbcc-app.log.1", SETTINGS]);
     assert_eq!(word(&bench.send(LOG, &[b'e'; 20], Target::End)), "stored");
