@@ -1,6 +1,7 @@
 //! A body on its way.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -83,13 +84,28 @@ impl Spool {
     /// # Errors
     /// - [`UploadError::TooLarge`], [`UploadError::NoSpace`], [`UploadError::Io`]
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
-        let limit = self.upload.settings.max_upload;
-        let more = u64::try_from(bytes.len()).map_err(|_| UploadError::TooLarge { limit })?;
-        if self.length.saturating_add(more) > limit {
-            return Err(UploadError::TooLarge { limit });
-        }
+        let more = self.admit(bytes.len())?;
         let _written_now = self.reserve(more)?;
         self.body.file.write_all(bytes).map_err(failed("spool the body"))?;
+        self.length += more;
+        Ok(())
+    }
+
+    /// Adds the next `bytes` bytes of a pipe. The system moves them by itself where the file system takes that (splice(2)), which
+    /// copies them once instead of twice. It blocks.
+    ///
+    /// # Errors
+    /// - as [`Spool::write`]
+    /// - [`UploadError::Io`]: the pipe holds less
+    pub fn take(&mut self, pipe: &File, bytes: usize) -> Result<(), UploadError> {
+        let failed = failed("spool the body");
+        let more = self.admit(bytes)?;
+        let _written_now = self.reserve(more)?;
+        match std::io::copy(&mut pipe.take(more), &mut &self.body.file) {
+            Ok(moved) if moved == more => {}
+            Ok(_) => return Err(failed(std::io::ErrorKind::UnexpectedEof.into())),
+            Err(error) => return Err(failed(error)),
+        }
         self.length += more;
         Ok(())
     }
@@ -139,6 +155,15 @@ impl Spool {
             offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         }
         Ok(digest.finish())
+    }
+
+    /// So many bytes, if no file is too large with them.
+    fn admit(&self, bytes: usize) -> Result<u64, UploadError> {
+        let limit = self.upload.settings.max_upload;
+        match u64::try_from(bytes) {
+            Ok(more) if self.length.saturating_add(more) <= limit => Ok(more),
+            Ok(_) | Err(_) => Err(UploadError::TooLarge { limit }),
+        }
     }
 
     pub(super) fn reserved(&self) -> u64 {

@@ -1,17 +1,18 @@
-//! What arrives on a plain data connection, straight into the spool.
+//! What arrives on a plain data connection, straight into the spool: the system moves it through a pipe (splice(2)).
 //!
 //! Whatever is there is moved in one go, off the runtime, until the socket has been dry for a moment. Then the peer is waited for
 //! on the runtime, where that holds no thread, and a batch is collected before the next go: a slow uploader takes as many of the
 //! tenant's jobs as it has batches, however it drips.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use provost_tenants::uploads::Spool;
-use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use super::{Data, DataError};
 use crate::ftp::refuse::Failure;
@@ -36,10 +37,14 @@ const GO: Duration = Duration::from_millis(50);
 /// What one go has left.
 struct Poured {
     spool: Spool,
-    /// Empty.
-    buffer: Vec<u8>,
     bytes: usize,
     state: Inflow,
+}
+
+/// What lies between the socket and the file.
+struct Pipe {
+    inlet: OwnedFd,
+    outlet: File,
 }
 
 /// What there is still to come.
@@ -70,10 +75,11 @@ impl Data {
         while self.receive(&mut buffer, progress).await? > 0 {
             if buffer.len() >= most.min(COLLECTED_BYTES) {
                 let state;
-                (spool, buffer, state) = self.pour(spool, buffer, most, progress).await?;
+                (spool, state) = self.pour(spool, std::mem::take(&mut buffer), most, progress).await?;
                 if state == Inflow::Ended {
                     break;
                 }
+                buffer.reserve_exact(FIRST_BYTES);
             } else if buffer.len() == buffer.capacity() {
                 buffer.reserve_exact(buffer.len());
             }
@@ -87,22 +93,23 @@ impl Data {
     async fn pour(
         &mut self,
         mut spool: Spool,
-        mut buffer: Vec<u8>,
+        mut collected: Vec<u8>,
         most: usize,
         progress: &Progress,
-    ) -> Result<(Spool, Vec<u8>, Inflow), Failure> {
+    ) -> Result<(Spool, Inflow), Failure> {
         let broken = |error: io::Error| Failure::Data(DataError::Broken(error));
         loop {
             let stream = self.stream.unwatched().map_err(broken)?;
             let socket = stream.as_fd().try_clone_to_owned().map_err(broken)?;
             let counted = progress.clone();
-            let go = move || pour(&socket, spool, buffer, most, &counted);
+            let batch = std::mem::take(&mut collected);
+            let go = move || pour(&socket, spool, &batch, most, &counted);
             let poured = self.front.off_runtime(go).await.map_err(|error| Failure::Read(io::Error::other(error)))??;
             self.rate.moved(poured.bytes);
-            (spool, buffer) = (poured.spool, poured.buffer);
+            spool = poured.spool;
             match poured.state {
                 Inflow::Flows => {}
-                state @ (Inflow::Dry | Inflow::Ended) => return Ok((spool, buffer, state)),
+                state @ (Inflow::Dry | Inflow::Ended) => return Ok((spool, state)),
             }
         }
     }
@@ -111,23 +118,21 @@ impl Data {
 fn pour(
     socket: &OwnedFd,
     mut spool: Spool,
-    mut buffer: Vec<u8>,
+    collected: &[u8],
     most: usize,
     progress: &Progress,
 ) -> Result<Poured, Failure> {
-    spool.write(&buffer)?;
-    buffer.clear();
-    buffer.reserve_exact(most);
+    spool.write(collected)?;
+    let pipe = Pipe::new(most).map_err(Failure::Read)?;
     let (mut bytes, mut state, mut pauses) = (0, Inflow::Flows, PAUSES);
     let until = Instant::now() + GO;
     while bytes < PIECE_BYTES && state == Inflow::Flows && Instant::now() < until {
-        buffer.clear();
-        match rustix::io::read(socket, spare_capacity(&mut buffer)) {
+        match splice(socket, None, &pipe.inlet, None, most, SpliceFlags::MOVE) {
             Ok(0) => state = Inflow::Ended,
-            Ok(read) => {
-                progress.add(read);
-                bytes += read;
-                spool.write(&buffer)?;
+            Ok(moved) => {
+                progress.add(moved);
+                bytes += moved;
+                spool.take(&pipe.outlet, moved)?;
             }
             Err(Errno::AGAIN) => {
                 let began = Instant::now();
@@ -140,8 +145,17 @@ fn pour(
             Err(error) => return Err(DataError::Broken(error.into()).into()),
         }
     }
-    buffer.clear();
-    Ok(Poured { spool, buffer, bytes, state })
+    Ok(Poured { spool, bytes, state })
+}
+
+impl Pipe {
+    /// A pipe for so many bytes at a time; the system may grant less.
+    fn new(bytes: usize) -> io::Result<Self> {
+        let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC)?;
+        // It bounds what all pipes of one user hold, and then a smaller one does, more slowly.
+        let _ = fcntl_setpipe_size(&inlet, bytes);
+        Ok(Self { inlet, outlet: outlet.into() })
+    }
 }
 
 /// Whether something can be read before so much time has passed: bytes, the end, or an error.
