@@ -109,11 +109,14 @@ impl Control {
         }
     }
 
-    /// Closes the connection behind the last reply.
-    pub(super) async fn close(&mut self) {
+    /// Closes the connection, behind the last words if there are any.
+    pub(super) async fn close(&mut self, reply: Option<&Reply>) {
         let Some(wire) = &mut self.wire else { return };
         // It closes either way; an error means that the peer was faster.
-        let _ = timeout(self.patience, wire.finish()).await;
+        let _ = match reply {
+            Some(reply) => timeout(self.patience, wire.send_last(&reply.encode())).await,
+            None => timeout(self.patience, wire.finish()).await,
+        };
     }
 
     fn buffered(&mut self) -> Result<Option<Line>, End> {
@@ -135,6 +138,8 @@ impl Control {
             Wire::Plain(stream) => loop {
                 stream.readable().await?;
                 self.input.reserve_exact(INPUT_BYTES);
+                // After a read that leaves room `read_buf` would wait for the next arrival, and miss what stands behind urgent data,
+                // where the system ends a read.
                 match stream.try_read_buf(&mut self.input) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => break read?,

@@ -250,9 +250,8 @@ fn text(found: &Found, form: &Form) -> String {
 }
 
 async fn send_text(plan: Plan, ends: Ends, text: String, progress: Progress) -> Result<(), Failure> {
-    let mut data = plan.open(&ends).await?;
-    data.send(text.as_bytes(), &progress).await?;
-    Ok(data.finish().await?)
+    let data = plan.open(&ends).await?;
+    Ok(data.send_last(text.as_bytes(), &progress).await?)
 }
 
 /// Options as of `ls` are passed over: many clients send `-la` (RFC 959 knows none).

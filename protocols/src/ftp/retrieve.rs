@@ -289,10 +289,10 @@ async fn send_file(
     let mut ascii = ToNetwork::default();
     let mut spare = Vec::new();
     if representation == Representation::Image && data.is_plain() {
+        let rest = body.file.filter(|_| body.offset < body.end);
+        let Some(file) = rest else { return Ok(data.send_last(&body.chunk, &progress).await?) };
         data.send(&body.chunk, &progress).await?;
-        if let Some(file) = &body.file {
-            data.send_rest(file, body.offset, body.end, &progress).await?;
-        }
+        data.send_rest(&file, body.offset, body.end, &progress).await?;
         return Ok(data.finish().await?);
     }
     loop {

@@ -94,11 +94,7 @@ pub(super) async fn serve(front: Arc<Front>, connection: Connection, shared: Arc
     let mut session = Session::new(front, connection, shared);
     let Err(end) = session.converse().await;
     session.ended(end);
-    if let Some(reply) = end.reply() {
-        // The session ends either way.
-        let _ = session.control.reply(&reply).await;
-    }
-    session.control.close().await;
+    session.control.close(end.reply().as_ref()).await;
 }
 
 /// Tells a peer for which there is no place: behind the handshake where TLS is implicit, since such a peer reads nothing else.
@@ -110,9 +106,7 @@ pub(super) async fn turn_away(front: Arc<Front>, stream: TcpStream, _client: Cli
         let Ok(connection) = Box::pin(tls.accept(stream, &limits)).await else { return };
         control.secured(connection.stream);
     }
-    // It is closed either way.
-    let _ = control.reply(&Reply::CLOSING).await;
-    control.close().await;
+    control.close(Some(&Reply::CLOSING)).await;
 }
 
 impl Session {

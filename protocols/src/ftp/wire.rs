@@ -1,13 +1,15 @@
 //! A connection of either kind, control or data: as it is, or inside TLS (RFC 4217).
 
 use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use provost_core::NoIdentity;
 use provost_core::proof::CertificateIdentity;
+use rustix::net::SendFlags;
 use rustls::pki_types::CertificateDer;
 use socket2::SockRef;
-use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use crate::front::Generation;
@@ -81,6 +83,22 @@ impl Wire {
         }
     }
 
+    /// Writes the last bytes and ends our direction, in one packet where they fit into one.
+    pub(super) async fn send_last(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let sent = match self {
+            // What could not be sent at once is sent as usual.
+            Self::Plain(stream) => {
+                stream.try_io(Interest::WRITABLE, || send_with_more(&*stream, bytes)).unwrap_or_default()
+            }
+            Self::Tls(_) => 0,
+        };
+        let rest = bytes.get(sent..).unwrap_or_default();
+        if !rest.is_empty() {
+            self.send(rest).await?;
+        }
+        self.finish().await
+    }
+
     /// Ends our direction; TLS says so before (RFC 5246 section 7.2.1), without which the peer could not tell the end from
     /// a cut.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
@@ -95,4 +113,9 @@ impl Wire {
         // An error means that the connection is gone already.
         let _ = SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO));
     }
+}
+
+/// Sends what can be sent at once, and lets the system wait with it for what follows: more bytes, or the end.
+pub(super) fn send_with_more(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(socket, bytes, SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
 }

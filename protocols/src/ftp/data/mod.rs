@@ -171,9 +171,22 @@ impl Data {
     ///
     /// # Errors
     /// - [`DataError::Broken`], [`DataError::Stalled`]
-    pub(super) async fn send(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
+    pub(super) async fn send(&mut self, bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
+        self.send_part(bytes, false, progress).await
+    }
+
+    /// Sends the last bytes and ends the stream, as [`Data::finish`] does.
+    ///
+    /// # Errors
+    /// - [`DataError::Broken`], [`DataError::Stalled`]
+    pub(super) async fn send_last(mut self, bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
+        self.send_part(bytes, true, progress).await?;
+        self.finish().await
+    }
+
+    async fn send_part(&mut self, mut bytes: &[u8], are_last: bool, progress: &Progress) -> Result<(), DataError> {
         self.front.pass(&mut self.flow, bytes.len()).await;
-        let sent = self.stream.write_fresh(bytes).map_err(DataError::Broken)?;
+        let sent = self.stream.write_fresh(bytes, are_last).map_err(DataError::Broken)?;
         progress.add(sent);
         self.rate.moved(sent);
         bytes = bytes.get(sent..).unwrap_or_default();

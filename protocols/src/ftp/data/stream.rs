@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use crate::ftp::wire::Wire;
+use crate::ftp::wire::{Wire, send_with_more};
 
 /// A stream.
 #[derive(Debug)]
@@ -68,11 +68,13 @@ impl Stream {
         }
     }
 
-    /// Writes what can be written at once to a stream that nothing has waited for; 0 to any other.
-    pub(super) fn write_fresh(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes what can be written at once to a stream that nothing has waited for; 0 to any other. The last bytes wait for the
+    /// end of the stream, which goes with them.
+    pub(super) fn write_fresh(&self, bytes: &[u8], are_last: bool) -> io::Result<usize> {
         let Self::Fresh(stream) = self else { return Ok(0) };
-        let mut stream = stream;
-        match stream.write(bytes) {
+        let mut socket = stream;
+        let written = if are_last { send_with_more(stream, bytes) } else { socket.write(bytes) };
+        match written {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
             written => written,
         }
