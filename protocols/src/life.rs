@@ -5,9 +5,11 @@
 //! for the end of its tenant between two chunks.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -15,7 +17,7 @@ use provost_core::Mac;
 use provost_tenants::network::Gone;
 use tokio::sync::{Notify, watch};
 
-use crate::listen::Shares;
+use crate::listen::{Seldom, Shares};
 use crate::record::Outcome;
 
 tokio::task_local! {
@@ -155,18 +157,22 @@ impl Life {
         async move {
             let ending = Arc::new(Ending::default());
             let mut over = self.over.subscribe();
-            let gone = async {
-                gone.await;
-                // Before the work is dropped, which says why it ends.
-                ending.note(Why::NetworkLost);
-            };
-            tokio::select! {
-                () = CONNECTION.scope(Arc::clone(&ending), work) => {}
-                () = ending.told.notified() => {}
-                () = gone => {}
-                // An error means that the life is gone, which `self` holds.
-                _ = over.wait_for(|over| *over) => {}
-            }
+            let mut end = pin!(async {
+                tokio::select! {
+                    () = ending.told.notified() => {}
+                    // Before the work is dropped, which says why it ends.
+                    () = gone => ending.note(Why::NetworkLost),
+                    // An error means that the life is gone, which `self` holds.
+                    _ = over.wait_for(|over| *over) => {}
+                }
+            });
+            let mut work = pin!(CONNECTION.scope(Arc::clone(&ending), work));
+            let mut seldom = Seldom::new();
+            poll_fn(|cx| match seldom.poll(cx, end.as_mut()) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => work.as_mut().poll(cx),
+            })
+            .await;
         }
     }
 
