@@ -169,6 +169,11 @@ impl Front {
         }
     }
 
+    /// How much of so many bytes of a download goes at a time: no more than others may wait for.
+    pub(crate) fn cut(&self, bytes: usize) -> usize {
+        piece(bytes, self.present.load().tenant.limits.bandwidth)
+    }
+
     /// Memory for the next piece of a transfer: `want` bytes, or less where the tenant's memory or bandwidth is short.
     pub(crate) fn piece(&self, want: usize) -> Held {
         let present = self.present.load();
@@ -201,9 +206,9 @@ impl Front {
             return Err(Turned::Away);
         }
         let shares = self.life.shares();
-        Slots::take(&shares.slots, client.ip(), &present.tenant.limits).ok_or_else(|| {
+        Slots::take(&shares.slots, client.ip(), &present.tenant.limits).map_err(|full| {
             // Whoever comes back finds a place, if one is held by a peer that may not be there.
-            shares.unanswered.end_one(client.source());
+            shares.make_room(client.source(), full);
             self.turn(client, asked, |exchange| exchange.end(Outcome::Refused, Some("busy")));
             Turned::Busy
         })

@@ -142,12 +142,23 @@ impl Exchange {
     /// # Errors
     /// - [`Refusal`]: what the peer is told
     pub fn list<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<T, Refusal> {
+        self.list_quietly(proofs, list).map_err(|denial| self.deny(&denial))
+    }
+
+    /// The same without a word in the record where the peer may not: what it asks for is another thing.
+    ///
+    /// # Errors
+    /// - [`Denial`]
+    pub(crate) fn list_quietly<T>(
+        &mut self,
+        proofs: &Proofs,
+        list: impl FnOnce(&ListPermit<'_>) -> T,
+    ) -> Result<T, Denial> {
         self.note_device(proofs);
         let generation = Arc::clone(&self.generation);
         // A list tells of no device but the one that is proven, so that the guard does not keep it back.
         let request = self.request(&generation, Operation::Read, proofs, Standing::Free);
-        let outcome = decide_listing(&request).map(|permit| list(&permit));
-        outcome.map_err(|denial| self.deny(&denial))
+        decide_listing(&request).map(|permit| list(&permit))
     }
 
     fn request<'a>(

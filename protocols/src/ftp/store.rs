@@ -91,19 +91,16 @@ impl Session {
         rest: Vec<u8>,
         target: Target,
     ) -> Result<Reply, End> {
-        // It was let in when it began, and what has arrived is not refused any more.
-        let apply = move || {
-            let stored = spool.write(&rest).and_then(|()| spool.apply(target));
-            (exchange, stored)
-        };
-        let (exchange, stored) = self.front.off_runtime(apply).await.map_err(|_| End::Failed)?;
-        match stored {
+        // It was let in when it began, and what has arrived is not refused any more. What is stored is so, whether anybody waits for
+        // it any more or not.
+        let apply = move || match spool.write(&rest).and_then(|()| spool.apply(target)) {
             Ok(Stored { note, .. }) => {
                 exchange.finish(Outcome::Stored, note);
                 Ok(Reply::COMPLETE)
             }
             Err(error) => Failure::Upload(error).conclude(exchange, Aim::Store),
-        }
+        };
+        self.front.off_runtime(apply).await.map_err(|_| End::Failed)?
     }
 }
 

@@ -3,9 +3,11 @@
 //! ABOR stops it, STAT tells how far it is, NOOP is answered; everything else waits for its end, and so do these two behind it,
 //! since replies come in the order of the commands. Past a bound of what waits the control connection is not read.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -88,7 +90,12 @@ impl Session {
                 Err(end) => Err(end),
             };
             match heard {
-                Ok(Heard::GoOn) => {}
+                // However much it says, the transfer goes on, and its time passes.
+                Ok(Heard::GoOn) => {
+                    if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+                        return Carried::Done(done);
+                    }
+                }
                 Ok(Heard::Stop) => return Carried::Aborted,
                 Err(end) => return Carried::Lost(end),
             }

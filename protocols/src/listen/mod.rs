@@ -25,7 +25,7 @@ pub(crate) use ports::{Lease, Ports};
 pub(crate) use rate::LeastRate;
 pub(crate) use seldom::Seldom;
 pub use shares::Shares;
-pub use slots::{Slot, Slots};
+pub use slots::{Full, Slot, Slots};
 pub(crate) use tally::Tally;
 pub(crate) use turning::tell;
 pub(crate) use yielding::{GiveWay, Yielding, Yields};

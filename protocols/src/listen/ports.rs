@@ -1,7 +1,7 @@
 //! The ports of a range at which one listener's peers are served beside the listening one: FTP's data connections, TFTP's
 //! transfers. Which of them are taken, and by whom.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -20,7 +20,7 @@ pub(crate) struct Ports(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
-    ports: HashSet<u16>,
+    ports: BTreeSet<u16>,
     by_source: Tally,
 }
 
@@ -42,10 +42,11 @@ impl Ports {
         range: &RangeInclusive<u16>,
     ) -> impl Iterator<Item = Lease> + use<> {
         let (ports, source, count) = (Arc::clone(self), Source::from(address), range.len());
-        from_anywhere(range, RandomState::new().hash_one(()))
+        let range = range.clone();
+        from_anywhere(&range, RandomState::new().hash_one(()))
             .map_while(move |port| {
                 let mut taken = ports.taken();
-                (taken.by_source.of(source) < count.saturating_sub(taken.ports.len())).then(|| {
+                (taken.by_source.of(source) < count.saturating_sub(taken.of(&range))).then(|| {
                     taken.ports.insert(port).then(|| {
                         taken.by_source.add(source);
                         Lease { ports: Arc::clone(&ports), source, port }
@@ -55,8 +56,21 @@ impl Ports {
             .flatten()
     }
 
+    /// Whether any port of `range` is free.
+    pub(crate) fn has_free(&self, range: &RangeInclusive<u16>) -> bool {
+        self.taken().of(range) < range.len()
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// How many of a range are taken. Others may be left of a wider one, as it was before a reload.
+    fn of(&self, range: &RangeInclusive<u16>) -> usize {
+        let are_all = [self.ports.first(), self.ports.last()].into_iter().flatten().all(|port| range.contains(port));
+        if are_all { self.ports.len() } else { self.ports.range(range.clone()).count() }
     }
 }
 
@@ -105,11 +119,25 @@ mod tests {
         assert_eq!(next.len(), 4);
         let first_come: Vec<Lease> = (3..7).filter_map(take).collect();
         assert_eq!(first_come.len(), 4, "all sixteen are taken");
+        assert!(!ports.has_free(&range));
         assert!(take(9).is_none());
         drop(greedy);
+        assert!(ports.has_free(&range));
         assert!(take(9).is_some());
         drop((next, first_come));
         assert!(ports.taken().ports.is_empty() && ports.taken().by_source.len() == 0);
+    }
+
+    #[test]
+    fn a_range_that_was_wider_before_has_all_of_its_ports() {
+        let ports = Arc::new(Ports::default());
+        let take = |last: u8, range: &RangeInclusive<u16>| ports.lease(IpAddr::from([10, 0, 0, last]), range).next();
+        let wide: Vec<Lease> = (1..=20).filter_map(|last| take(last, &(40000..=49999))).collect();
+        let narrow = 30000..=30003;
+        assert!(ports.has_free(&narrow));
+        let new: Vec<Lease> = (31..=34).filter_map(|last| take(last, &narrow)).collect();
+        assert_eq!((wide.len(), new.len()), (20, 4));
+        assert!(!ports.has_free(&narrow) && take(35, &narrow).is_none());
     }
 
     #[test]
@@ -120,6 +148,10 @@ mod tests {
         assert!(only.is_some());
         assert!(ports.lease(six(2), &(30000..=30000)).next().is_none());
         let two: Vec<Lease> = (1..9).filter_map(|last| ports.lease(six(last), &(30002..=30005)).next()).collect();
-        assert_eq!(two.len(), 1, "with the other one that this network holds it is half of four");
+        assert_eq!(
+            two.len(),
+            2,
+            "the one that this network holds elsewhere counts as its own, and is none of the four"
+        );
     }
 }

@@ -20,6 +20,15 @@ struct Taken {
     by_source: Tally,
 }
 
+/// Whose places are all taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The tenant's.
+    Tenant,
+    /// Those of the address.
+    Address,
+}
+
 /// One place. Dropped, it is free again.
 #[derive(Debug)]
 pub struct Slot {
@@ -28,21 +37,32 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// Takes a place, unless the tenant or the address has all of its own.
-    pub fn take(slots: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Slot> {
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// - [`Full`]: the tenant or the address has all of its own
+    pub fn take(slots: &Arc<Self>, address: IpAddr, limits: &Limits) -> Result<Slot, Full> {
         Self::take_within(slots, address, limits.connections, limits.connections_per_address)
     }
 
     /// Takes a place, unless so many are taken, or so many by the address.
-    pub(crate) fn take_within(slots: &Arc<Self>, address: IpAddr, total: usize, per_address: usize) -> Option<Slot> {
+    pub(crate) fn take_within(
+        slots: &Arc<Self>,
+        address: IpAddr,
+        total: usize,
+        per_address: usize,
+    ) -> Result<Slot, Full> {
         let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let source = Source::from(address);
-        if taken.total >= total || taken.by_source.of(source) >= per_address {
-            return None;
+        if taken.total >= total {
+            return Err(Full::Tenant);
+        }
+        if taken.by_source.of(source) >= per_address {
+            return Err(Full::Address);
         }
         taken.total += 1;
         taken.by_source.add(source);
-        Some(Slot { slots: Arc::clone(slots), source })
+        Ok(Slot { slots: Arc::clone(slots), source })
     }
 
     /// How many places are taken.
@@ -70,13 +90,13 @@ mod tests {
         let [a, b] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
         let first = Slots::take(&slots, a, &limits);
         let second = Slots::take(&slots, a, &limits);
-        assert!(first.is_some() && second.is_some());
-        assert!(Slots::take(&slots, a, &limits).is_none(), "the address has its two");
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(Slots::take(&slots, a, &limits).err(), Some(Full::Address), "it has its two");
         let third = Slots::take(&slots, b, &limits);
-        assert!(third.is_some());
-        assert!(Slots::take(&slots, b, &limits).is_none(), "the tenant has its three");
+        assert!(third.is_ok());
+        assert_eq!(Slots::take(&slots, b, &limits).err(), Some(Full::Tenant), "it has its three");
         drop(first);
-        assert!(Slots::take(&slots, b, &limits).is_some());
+        assert!(Slots::take(&slots, b, &limits).is_ok());
         drop((second, third));
         assert_eq!(slots.taken(), 0);
         assert!(slots.taken.lock().is_ok_and(|taken| taken.by_source.len() == 0));
@@ -88,8 +108,8 @@ mod tests {
         let limits = Limits { connections_per_address: 1, ..Limits::default() };
         let take = |address: &str| Slots::take(&slots, address.parse().unwrap_or_else(|e| panic!("{e}")), &limits);
         let first = take("fd00::1:2:3:4");
-        assert!(first.is_some());
-        assert!(take("fd00::9:8:7:6").is_none(), "the same /64");
-        assert!(take("fd00:0:0:1::1").is_some(), "another /64");
+        assert!(first.is_ok());
+        assert!(take("fd00::9:8:7:6").is_err(), "the same /64");
+        assert!(take("fd00:0:0:1::1").is_ok(), "another /64");
     }
 }

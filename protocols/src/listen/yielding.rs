@@ -54,15 +54,20 @@ impl Yielding {
         oldest.iter().for_each(tell);
     }
 
-    /// Ends the oldest of one source, or else of any.
-    pub(crate) fn end_one(&self, source: Source) {
+    /// Ends the oldest of one source, or else of any. Whether there was one.
+    pub(crate) fn end_one(&self, source: Source) -> bool {
         let mut state = self.state();
-        let ended = match state.oldest_of(source) {
-            Some(number) => state.take(number),
-            None => state.take_oldest(),
-        };
+        let ended = state.take_oldest_of(source).or_else(|| state.take_oldest());
         drop(state);
         ended.iter().for_each(tell);
+        ended.is_some()
+    }
+
+    /// Ends the oldest of one source and of no other. Whether there was one.
+    pub(crate) fn end_one_of(&self, source: Source) -> bool {
+        let ended = self.state().take_oldest_of(source);
+        ended.iter().for_each(tell);
+        ended.is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -71,8 +76,9 @@ impl Yielding {
 }
 
 impl State {
-    fn oldest_of(&self, source: Source) -> Option<u64> {
-        self.by_source.range((source, 0)..=(source, u64::MAX)).next().map(|(_, number)| *number)
+    fn take_oldest_of(&mut self, source: Source) -> Option<Weak<dyn GiveWay>> {
+        let (_, number) = *self.by_source.range((source, 0)..=(source, u64::MAX)).next()?;
+        self.take(number)
     }
 
     fn take(&mut self, number: u64) -> Option<Weak<dyn GiveWay>> {
@@ -168,6 +174,17 @@ mod tests {
         assert_eq!(bench.ended(), [1]);
         bench.yielding.end_one(source(3));
         assert_eq!(bench.ended(), [0, 1]);
+    }
+
+    #[test]
+    fn who_has_none_ends_none_of_another_source_where_that_would_not_help() {
+        let bench = Bench::new(&[1, 2, 1]);
+        let source = |last: u8| Source::from(IpAddr::from([10, 0, 0, last]));
+        assert!(!bench.yielding.end_one_of(source(3)));
+        assert_eq!(bench.ended(), [0; 0]);
+        assert!(bench.yielding.end_one_of(source(2)));
+        assert_eq!(bench.ended(), [1]);
+        assert!(!bench.yielding.end_one_of(source(2)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod alarm;
 mod cache;
+mod ended;
 mod image;
 mod inbox;
 mod listening;
@@ -49,7 +50,7 @@ use self::packet::{NoRequest, Packet, Request};
 use self::table::{Arrival, Entry, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
-use crate::listen::{Begins, Ports, Room, Slot, Yielding};
+use crate::listen::{Begins, Full, Ports, Room, Slot};
 use crate::record::{Flood, Outcome};
 
 /// How long receiving rests after an error that lies in this machine's resources.
@@ -70,8 +71,6 @@ struct Shared {
     outlet: Arc<Outlet>,
     /// Those of a range that transfers have.
     ports: Arc<Ports>,
-    /// Transfers that only dally.
-    dallying: Arc<Yielding>,
     /// Answers to packets that belong to no transfer: their source may be forged.
     strays: Flood,
 }
@@ -89,7 +88,6 @@ pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
         table: Arc::default(),
         outlet: Arc::clone(listening.outlet()),
         ports: Arc::default(),
-        dallying: Arc::default(),
         strays: Flood::default(),
     }));
     let Serving(shared) = &serving;
@@ -202,11 +200,35 @@ struct Asked {
 
 impl Asked {
     fn enter(&self, slot: Slot) -> Entry {
-        let [_, peer] = self.ends;
-        let by_listening = self.shared.front.listener().tftp.transfer_ports == TransferPorts::Listening;
-        let entry = Table::enter(&self.shared.table, peer, &self.datagram, slot, by_listening.then(Inbox::default));
-        entry.shared().yields_to_others(&self.shared.front.shares().unanswered, peer);
+        self.yielding(Table::enter(&self.shared.table, self.peer(), &self.datagram, slot, self.inbox()))
+    }
+
+    fn enter_again(&self, slot: Slot) -> Option<Entry> {
+        let entry = Table::enter_again(&self.shared.table, self.peer(), &self.datagram, slot, self.inbox());
+        entry.map(|entry| self.yielding(entry))
+    }
+
+    fn yielding(&self, entry: Entry) -> Entry {
+        entry.shared().yields_to_others(&self.shared.front.shares().unanswered, self.peer());
         entry
+    }
+
+    fn peer(&self) -> SocketAddr {
+        let [_, peer] = self.ends;
+        peer
+    }
+
+    /// What the peer sends comes by the listener where the transfer answers from the listening port.
+    fn inbox(&self) -> Option<Inbox> {
+        let by_listening = self.shared.front.listener().tftp.transfer_ports == TransferPorts::Listening;
+        by_listening.then(Inbox::default)
+    }
+
+    /// No port of a range was left for it, or the source has its share of them.
+    fn make_room(&self) {
+        let TransferPorts::Among(range) = &self.shared.front.listener().tftp.transfer_ports else { return };
+        let full = if self.shared.ports.has_free(range) { Full::Address } else { Full::Tenant };
+        self.shared.front.shares().make_room(self.client.source(), full);
     }
 
     /// Serves the request, and once more where it came again so late that the transfer had ended before it heard of it: a phone
@@ -219,8 +241,9 @@ impl Asked {
             if !running.was_asked_again() || self.shared.outlet.is_closed() {
                 return;
             }
-            let Some(slot) = slot(&self.shared, self.client, &self.request) else { return };
-            entry = self.enter(slot);
+            let slot = slot(&self.shared, self.client, &self.request);
+            let Some(again) = slot.and_then(|slot| self.enter_again(slot)) else { return };
+            entry = again;
         }
     }
 
@@ -231,13 +254,17 @@ impl Asked {
                 Operation::Read => read::read(front, self.client, request, transfer).await,
                 Operation::Write => Box::pin(write::write(front, self.client, request, transfer)).await,
             },
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                self.make_room();
+                if let Some(mut exchange) = front.refused(self.client, request.method(), &request.name) {
+                    exchange.detail(&error);
+                    exchange.finish(Outcome::Refused, Some("transfer_ports"));
+                }
+            }
             Err(error) => {
                 let mut exchange = front.exchange(self.client, request.method(), &request.name);
                 exchange.detail(&error);
-                match error.kind() {
-                    io::ErrorKind::AddrInUse => exchange.finish(Outcome::Refused, Some("transfer_ports")),
-                    _ => exchange.finish(Outcome::Error, Some("socket")),
-                }
+                exchange.finish(Outcome::Error, Some("socket"));
             }
         }
     }

@@ -26,7 +26,7 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     let mut exchange = front.exchange(client, request.method(), &request.name);
     let Some(mode) = request.mode else {
         exchange.finish(Outcome::Rejected, Some("mode"));
-        return transfer.send(&refuse::ILLEGAL_OPERATION).await;
+        return transfer.refuse(&refuse::ILLEGAL_OPERATION).await;
     };
     match transfer.unless_wanted(exchange.may_be_answered()).await {
         Some(true) => {}
@@ -43,7 +43,7 @@ pub(super) async fn read(front: Arc<Front>, client: ClientAddr, request: Request
     };
     match opened {
         Ok(opened) => Box::new(Reading::new(&front, transfer, opened)).run().await,
-        Err(Some(error)) => transfer.send(&error).await,
+        Err(Some(error)) => transfer.refuse(&error).await,
         Err(None) => {}
     }
 }
@@ -212,7 +212,7 @@ impl Reading {
             }
             Err(Failure::Source(error)) => {
                 let answer = failed(&mut self.exchange, &error);
-                self.transfer.send(&answer).await;
+                self.transfer.refuse(&answer).await;
             }
         }
     }

@@ -6,15 +6,16 @@
 //! it has ended, so that the table is bounded as places are, and a peer that begins anew all the time is, too. Where transfers
 //! answer from the listening port, what their peers send comes to them through here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use provost_core::Source;
 
+use super::ended::Ended;
 use super::inbox::Inbox;
 use crate::listen::{GiveWay, Slot, Yielding, Yields};
 
@@ -22,6 +23,7 @@ use crate::listen::{GiveWay, Slot, Yielding, Yields};
 #[derive(Debug, Default)]
 pub(super) struct Table {
     running: Mutex<HashMap<SocketAddr, Arc<Running>>>,
+    ended: Mutex<Ended>,
 }
 
 /// What the listener and a transfer know together.
@@ -32,14 +34,8 @@ pub(super) struct Running {
     answered: AtomicBool,
     /// When the first answer to it was sent, since 1970.
     served: OnceLock<Duration>,
-    /// The request came again.
-    again: AtomicBool,
-    /// Another request took this one's place.
-    replaced: AtomicBool,
-    /// The listening socket is closed.
-    closed: AtomicBool,
-    /// Its place is wanted.
-    gives_way: AtomicBool,
+    /// Each [`Signal`] that has been told and not heard.
+    told: AtomicU8,
     /// What makes it give way: that it has not been answered, later that it only dallies.
     yields: Mutex<Option<Yields>>,
     /// Who waits to be told.
@@ -48,17 +44,18 @@ pub(super) struct Running {
     inbox: Option<Inbox>,
 }
 
-/// What a transfer is told.
+/// What a transfer is told, each a bit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Signal {
-    /// The request came again.
-    Again,
-    /// Another request took this one's place.
-    Replaced,
     /// The listening socket, from which the transfer answers, is closed.
-    Closed,
+    Closed = 1,
     /// Its place is wanted for another one.
-    GiveWay,
+    GiveWay = 1 << 1,
+    /// Another request took this one's place.
+    Replaced = 1 << 2,
+    /// The request came again.
+    Again = 1 << 3,
 }
 
 /// A transfer's entry in the table. Dropped, it is gone, and so is its place.
@@ -75,15 +72,18 @@ pub(super) struct Entry {
 pub(super) enum Arrival {
     /// The peer has no transfer, or began anew: then its former transfer has been told to end.
     New,
-    /// The request is the one that is being answered: its transfer has been told.
+    /// The request is the one that is being answered, and its transfer has been told; or the one that was answered.
     Repeated,
 }
 
 impl Table {
     /// What a request of this peer means.
     pub(super) fn arrive(&self, peer: SocketAddr, datagram: &[u8], arrived: Option<Duration>) -> Arrival {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(former) = running.get(&peer) else { return Arrival::New };
+        let mut running = self.running();
+        let Some(former) = running.get(&peer) else {
+            let was_served = arrived.is_some_and(|arrived| self.ended().has_served(peer, datagram, arrived));
+            return if was_served { Arrival::Repeated } else { Arrival::New };
+        };
         if !former.answered.load(Ordering::Relaxed) && *former.datagram == *datagram {
             former.tell(Signal::Again);
             return Arrival::Repeated;
@@ -99,7 +99,7 @@ impl Table {
 
     /// Gives a packet to the peer's transfer, where that answers from the listening port; `false` where there is none.
     pub(super) fn deliver(&self, peer: SocketAddr, datagram: &[u8]) -> bool {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).map(Arc::clone);
+        let running = self.running().get(&peer).map(Arc::clone);
         let Some(inbox) = running.as_ref().and_then(|running| running.inbox()) else { return false };
         inbox.put(datagram);
         true
@@ -107,7 +107,7 @@ impl Table {
 
     /// The listening socket is about to be closed: transfers that answer from it end.
     pub(super) fn close(&self) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running();
         running.values().filter(|running| running.inbox.is_some()).for_each(|running| running.tell(Signal::Closed));
     }
 
@@ -119,20 +119,36 @@ impl Table {
         slot: Slot,
         inbox: Option<Inbox>,
     ) -> Entry {
-        let running = Arc::new(Running {
-            datagram: datagram.into(),
-            answered: AtomicBool::new(false),
-            served: OnceLock::new(),
-            again: AtomicBool::new(false),
-            replaced: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            gives_way: AtomicBool::new(false),
-            yields: Mutex::default(),
-            waker: Mutex::default(),
-            inbox,
-        });
-        table.running.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Arc::clone(&running));
+        let running = Arc::new(Running::new(datagram, inbox));
+        let former = table.running().insert(peer, Arc::clone(&running));
+        // A transfer that ended and was asked again came back meanwhile.
+        if let Some(former) = former {
+            former.tell(Signal::Replaced);
+        }
         Entry { table: Arc::clone(table), peer, running, _slot: slot }
+    }
+
+    /// The same for a transfer that ended and was asked again, unless another request of the peer is being answered by now.
+    pub(super) fn enter_again(
+        table: &Arc<Self>,
+        peer: SocketAddr,
+        datagram: &[u8],
+        slot: Slot,
+        inbox: Option<Inbox>,
+    ) -> Option<Entry> {
+        let mut all = table.running();
+        let hash_map::Entry::Vacant(vacant) = all.entry(peer) else { return None };
+        let running = Arc::clone(vacant.insert(Arc::new(Running::new(datagram, inbox))));
+        drop(all);
+        Some(Entry { table: Arc::clone(table), peer, running, _slot: slot })
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Ended> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Running>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,33 +165,45 @@ impl Entry {
 }
 
 impl Running {
+    fn new(datagram: &[u8], inbox: Option<Inbox>) -> Self {
+        Self {
+            datagram: datagram.into(),
+            answered: AtomicBool::new(false),
+            served: OnceLock::new(),
+            told: AtomicU8::new(0),
+            yields: Mutex::default(),
+            waker: Mutex::default(),
+            inbox,
+        }
+    }
+
     fn tell(&self, signal: Signal) {
-        self.flag(signal).store(true, Ordering::Release);
+        self.told.fetch_or(signal as u8, Ordering::AcqRel);
         if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
             waker.wake();
         }
     }
 
-    fn flag(&self, signal: Signal) -> &AtomicBool {
-        match signal {
-            Signal::Again => &self.again,
-            Signal::Replaced => &self.replaced,
-            Signal::Closed => &self.closed,
-            Signal::GiveWay => &self.gives_way,
-        }
+    fn is_told(&self, signal: Signal) -> bool {
+        self.told.load(Ordering::Acquire) & signal as u8 != 0
+    }
+
+    /// Whether it has been told, which counts as heard.
+    fn was_told(&self, signal: Signal) -> bool {
+        self.is_told(signal) && self.told.fetch_and(!(signal as u8), Ordering::AcqRel) & signal as u8 != 0
     }
 
     /// What the transfer has been told and has not heard yet; where there is nothing, its task is woken when there is.
     pub(super) fn hear(&self, cx: &Context<'_>) -> Option<Signal> {
         self.listen(cx);
-        let told = |signal: &Signal| self.flag(*signal).swap(false, Ordering::Acquire);
-        [Signal::Closed, Signal::GiveWay, Signal::Replaced, Signal::Again].into_iter().find(told)
+        let signals = [Signal::Closed, Signal::GiveWay, Signal::Replaced, Signal::Again];
+        signals.into_iter().find(|signal| self.was_told(*signal))
     }
 
     /// Is ready once the place is wanted for another one.
     pub(super) fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
         self.listen(cx);
-        if self.gives_way.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_told(Signal::GiveWay) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn listen(&self, cx: &Context<'_>) {
@@ -187,13 +215,13 @@ impl Running {
 
     /// Whether the request came again and the transfer ended before it heard of it. It is settled once the entry is dropped.
     pub(super) fn was_asked_again(&self) -> bool {
-        self.again.swap(false, Ordering::AcqRel)
+        self.was_told(Signal::Again)
     }
 
     /// Forgets that the request came again: the answer to it is about to be sent.
     pub(super) fn forget_repeats(&self) {
         self.served.get_or_init(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-        self.again.store(false, Ordering::Release);
+        self.was_told(Signal::Again);
     }
 
     /// What the peer sends, where the transfer answers from the listening port.
@@ -203,7 +231,7 @@ impl Running {
 
     /// Whether another request took this one's place, and the transfer has not heard of it.
     pub(super) fn is_replaced(&self) -> bool {
-        self.replaced.load(Ordering::Acquire)
+        self.is_told(Signal::Replaced)
     }
 
     /// The peer has answered: from now on its request, sent again, is another one.
@@ -238,9 +266,14 @@ impl GiveWay for Running {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut running = self.table.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // Its task may go on for a moment, with nothing that could give way.
+        self.running.yields().take();
+        let mut running = self.table.running();
         if running.get(&self.peer).is_some_and(|held| Arc::ptr_eq(held, &self.running)) {
             running.remove(&self.peer);
+            if let Some(served) = self.running.served.get() {
+                self.table.ended().add(self.peer, &self.running.datagram, *served);
+            }
         }
     }
 }
@@ -256,7 +289,7 @@ mod tests {
     fn a_request_is_repeated_until_the_peer_answers_and_then_another_one() {
         let slots = Arc::new(Slots::default());
         let peer = SocketAddr::from(([10, 0, 0, 2], 69));
-        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|| panic!("no place"));
+        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
         let table = Arc::new(Table::default());
 
         assert!(matches!(table.arrive(peer, b"a", None), Arrival::New));
@@ -281,7 +314,7 @@ mod tests {
     fn a_request_that_came_before_its_answer_and_was_read_late_restarts_nothing() {
         let slots = Arc::new(Slots::default());
         let peer = SocketAddr::from(([10, 0, 0, 2], 69));
-        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|| panic!("no place"));
+        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
         let table = Arc::new(Table::default());
         let entry = Table::enter(&table, peer, b"a", place(), None);
         entry.running().forget_repeats();
@@ -298,5 +331,38 @@ mod tests {
             matches!(table.arrive(peer, b"a", Some(late + Duration::from_hours(1))), Arrival::New),
             "it began anew"
         );
+    }
+
+    #[test]
+    fn nor_does_one_that_is_read_when_the_transfer_has_ended() {
+        let slots = Arc::new(Slots::default());
+        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
+        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
+        let table = Arc::new(Table::default());
+        let entry = Table::enter(&table, peer, b"a", place(), None);
+        entry.running().forget_repeats();
+        let served = *entry.running().served.get().unwrap_or_else(|| panic!("it was served"));
+        drop(entry);
+        let [early, late] = [served.saturating_sub(Duration::from_millis(1)), served + Duration::from_millis(1)];
+        assert!(matches!(table.arrive(peer, b"a", Some(early)), Arrival::Repeated));
+        assert!(matches!(table.arrive(peer, b"a", Some(late)), Arrival::New));
+        assert!(matches!(table.arrive(peer, b"b", Some(early)), Arrival::New));
+        assert!(matches!(table.arrive(peer, b"a", None), Arrival::New), "nobody knows when it came");
+    }
+
+    #[test]
+    fn a_transfer_that_comes_back_takes_no_others_place() {
+        let slots = Arc::new(Slots::default());
+        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
+        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
+        let table = Arc::new(Table::default());
+        let back = Table::enter_again(&table, peer, b"a", place(), None);
+        let Some(back) = back else { panic!("the place is free") };
+        assert!(Table::enter_again(&table, peer, b"a", place(), None).is_none());
+        let next = Table::enter(&table, peer, b"b", place(), None);
+        assert!(back.running().is_replaced());
+        drop(back);
+        assert!(matches!(table.arrive(peer, b"b", None), Arrival::Repeated), "it is the next one's still");
+        drop(next);
     }
 }

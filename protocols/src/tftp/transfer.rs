@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use provost_core::ClientAddr;
 use provost_core::decision::admit;
-use provost_core::{ClientAddr, Source};
 use provost_tenants::{Limits, TransferPorts};
 
 use super::Shared;
@@ -19,12 +19,12 @@ use super::alarm::Alarm;
 use super::listening::canonical;
 use super::options::Granted;
 use super::packet::{DATA_HEADER_BYTES, Packet};
-use super::refuse;
+use super::refuse::{self, TftpError};
 use super::socket::Socket;
 use super::source::Source as FileSource;
 use super::table::{Entry, Running, Signal};
 use crate::front::Front;
-use crate::listen::{Flow, Yielding};
+use crate::listen::Flow;
 use crate::record::text_of;
 
 /// Room for what a reader sends: ACKs, padded ones too, and ERROR texts.
@@ -57,8 +57,6 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Transfer {
     front: Arc<Front>,
-    /// Those of the listener that only dally.
-    dallying: Arc<Yielding>,
     socket: Socket,
     peer: SocketAddr,
     entry: Entry,
@@ -119,7 +117,6 @@ impl Transfer {
         let received = vec![0; if socket.is_listening() { 0 } else { SMALL_PACKET_BYTES }];
         Ok(Self {
             front: Arc::clone(&shared.front),
-            dallying: Arc::clone(&shared.dallying),
             socket,
             peer,
             entry,
@@ -176,10 +173,10 @@ impl Transfer {
         self.only_dallies || !self.running().is_answered()
     }
 
-    /// The file is stored: what follows is for the case that the last ACK was lost, and ends where its port is wanted.
+    /// The file is stored: what follows is for the case that the last ACK was lost, and ends where its place is wanted.
     pub(super) fn dallies(&mut self) {
         self.only_dallies = true;
-        self.entry.shared().yields_to_others(&self.dallying, self.peer);
+        self.entry.shared().yields_to_others(&self.front.shares().dallying, self.peer);
     }
 
     /// Says which ACK acknowledges everything that was sent.
@@ -299,11 +296,18 @@ impl Transfer {
         self.send_packets(usize::MAX, |buffer| packet.append(buffer)).await;
     }
 
+    /// Sends an ERROR, which ends the transfer. A request that came twice is answered by one.
+    pub(super) async fn refuse(&mut self, error: &TftpError) {
+        self.running().forget_repeats();
+        self.send(error).await;
+    }
+
     /// Sends blocks, as many at a time as may be: all packets of a window go through here.
     pub(super) async fn send_blocks(&mut self, mut blocks: Range<u64>, source: &FileSource) {
         let packet_bytes = DATA_HEADER_BYTES + source.block_bytes();
         while blocks.start < blocks.end {
-            let joined = u64::try_from(self.socket.joined(packet_bytes)).unwrap_or(1);
+            let joined = self.front.cut(self.socket.joined(packet_bytes) * packet_bytes) / packet_bytes;
+            let joined = u64::try_from(joined.max(1)).unwrap_or(1);
             let together = blocks.start..blocks.end.min(blocks.start + joined);
             let bytes = usize::try_from(source.bytes_in(&together)).unwrap_or_default();
             self.front.pass(&mut self.flow, bytes).await;
@@ -359,11 +363,7 @@ fn own_socket(shared: &Shared, local: SocketAddr, peer: SocketAddr) -> io::Resul
                 lease.as_ref().map(|lease| lease.port)
             });
             network.datagram_socket_among(local, ports).map_err(|error| match error.kind() {
-                io::ErrorKind::AddrNotAvailable => {
-                    // The peer asks again in a moment.
-                    shared.dallying.end_one(Source::from(peer.ip()));
-                    io::Error::new(io::ErrorKind::AddrInUse, NO_PORT)
-                }
+                io::ErrorKind::AddrNotAvailable => io::Error::new(io::ErrorKind::AddrInUse, NO_PORT),
                 _ => error,
             })?
         }
@@ -390,7 +390,7 @@ impl Over {
             Self::Restarted => "the peer sent another request from the same port",
             Self::Timeout => "the peer did not answer any more",
             Self::Closed => "the listener ended, and the transfer answered from its port",
-            Self::GaveWay => "the peer had not answered, and too many others had not either",
+            Self::GaveWay => "the peer had not answered, and others wanted its place",
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
     let mut exchange = front.exchange(client, request.method(), &request.name);
     let Some(mode) = request.mode else {
         exchange.finish(Outcome::Rejected, Some("mode"));
-        return transfer.send(&refuse::ILLEGAL_OPERATION).await;
+        return transfer.refuse(&refuse::ILLEGAL_OPERATION).await;
     };
     match transfer.unless_wanted(exchange.may_be_answered()).await {
         Some(true) => {}
@@ -42,7 +42,7 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
     let begun = front.off_runtime(move || begin(exchange, request.asked, expected)).await;
     let (exchange, upload, asked) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
         Ok(begun) => begun,
-        Err(Some(error)) => return transfer.send(&error).await,
+        Err(Some(error)) => return transfer.refuse(&error).await,
         Err(None) => return,
     };
     let (window, limits) = within_memory(&front, &transfer.limits(), &asked, Operation::Write);
@@ -106,23 +106,25 @@ enum Failure {
 impl Writing {
     async fn run(mut self, mut exchange: Exchange) {
         match self.receive_file(&mut exchange).await {
-            Ok(stored) => {
-                exchange.finish(Outcome::Stored, stored.note);
-                self.acknowledge().await;
-                self.dally().await;
-            }
+            Ok(()) => match self.body.finish(exchange).await {
+                Ok(()) => {
+                    self.acknowledge().await;
+                    self.dally().await;
+                }
+                Err(answer) => self.transfer.refuse(&answer).await,
+            },
             Err(Failure::Over(over)) => {
                 exchange.detail(over.detail());
                 exchange.finish(Outcome::Aborted, Some(over.code()));
             }
             Err(Failure::Upload(error)) => {
                 let answer = refused(&mut exchange, &error);
-                self.transfer.send(&answer).await;
+                self.transfer.refuse(&answer).await;
             }
         }
     }
 
-    async fn receive_file(&mut self, exchange: &mut Exchange) -> Result<Stored, Failure> {
+    async fn receive_file(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
         self.transfer.running().forget_repeats();
         self.acknowledge().await;
         self.pace.sent(Instant::now());
@@ -130,7 +132,7 @@ impl Writing {
             match self.transfer.next(self.pace.due()).await {
                 Event::Data(number) => {
                     if self.received(number, exchange).await? == Taken::Last {
-                        return self.body.finish().await.map_err(Failure::Upload);
+                        return Ok(());
                     }
                 }
                 Event::Again if !self.transfer.running().is_answered() && self.pace.may_repeat() => self.repeat().await,
@@ -257,38 +259,44 @@ impl Body {
         if self.pending.len() < self.piece.bytes() {
             return Ok(());
         }
-        let spool = self.with_spool(|mut spool, pending| spool.write(pending).map(|()| spool)).await?;
-        self.upload = Some(Upload::Begun(spool));
+        let upload = self.upload.take().ok_or_else(gone)?;
+        let mut pending = std::mem::take(&mut self.pending);
+        let spool = move || {
+            let mut spool = upload.begun()?;
+            spool.write(&pending)?;
+            pending.clear();
+            Ok((spool, pending))
+        };
+        let (spool, pending) = self.front.off_runtime(spool).await.map_err(|_| gone())??;
+        (self.upload, self.pending) = (Some(Upload::Begun(spool)), pending);
         Ok(())
     }
 
-    /// Stores the file. One that is shorter than announced has broken off; a log may have grown meanwhile.
-    async fn finish(&mut self) -> Result<Stored, UploadError> {
+    /// Stores the file, and ends its record: what is stored is so, whether anybody waits for it any more or not. One that is shorter
+    /// than announced has broken off; a log may have grown meanwhile.
+    async fn finish(&mut self, mut exchange: Exchange) -> Result<(), TftpError> {
         if self.announced.is_some_and(|announced| self.received < announced) {
-            return Err(UploadError::BodyLength);
+            return Err(refused(&mut exchange, &UploadError::BodyLength));
         }
         self.decoder.finish(&mut self.pending);
-        self.with_spool(|mut spool, pending| {
-            spool.write(pending)?;
-            spool.apply(Target::Whole)
-        })
-        .await
-    }
-
-    async fn with_spool<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(Spool, &[u8]) -> Result<T, UploadError> + Send + 'static,
-    ) -> Result<T, UploadError> {
-        let gone = || UploadError::Io { operation: "write the spool", source: std::io::ErrorKind::BrokenPipe.into() };
-        let upload = self.upload.take().ok_or_else(gone)?;
-        let mut pending = std::mem::take(&mut self.pending);
-        let work = move || {
-            let result = upload.begun().and_then(|spool| work(spool, &pending));
-            pending.clear();
-            (result, pending)
+        let upload = self.upload.take();
+        let pending = std::mem::take(&mut self.pending);
+        let store = move || {
+            let spool = upload.ok_or_else(gone).and_then(Upload::begun);
+            let stored = spool.and_then(|mut spool| spool.write(&pending).and_then(|()| spool.apply(Target::Whole)));
+            match stored {
+                Ok(Stored { note, .. }) => {
+                    exchange.finish(Outcome::Stored, note);
+                    Ok(())
+                }
+                Err(error) => Err(refused(&mut exchange, &error)),
+            }
         };
-        let (result, pending) = self.front.off_runtime(work).await.map_err(|_| gone())?;
-        self.pending = pending;
-        result
+        // It ends early only if it panics, and then the exchange has written its record.
+        self.front.off_runtime(store).await.unwrap_or(Err(refuse::SERVER_ERROR))
     }
+}
+
+fn gone() -> UploadError {
+    UploadError::Io { operation: "write the spool", source: std::io::ErrorKind::BrokenPipe.into() }
 }

@@ -48,15 +48,21 @@ impl Data {
             return Err(broken(io::ErrorKind::Unsupported.into()));
         };
         let socket = Arc::new(stream.as_fd().try_clone_to_owned().map_err(broken)?);
+        // What the tenant's bandwidth has let pass and the socket has not taken yet.
+        let mut passed = 0;
         while offset < end {
             let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
             let held = self.front.piece(left.min(PIECE_BYTES));
-            let most = held.bytes();
-            self.front.pass(&mut self.flow, most).await;
+            if passed == 0 {
+                passed = held.bytes();
+                self.front.pass(&mut self.flow, passed).await;
+            }
+            let most = held.bytes().min(passed);
             let (file, socket) = (Arc::clone(file), Arc::clone(&socket));
             let moved = self.front.off_runtime(move || push(&socket, &file, offset, most)).await;
             let Moved { bytes, is_full } = moved.map_err(io::Error::other).map_err(Failure::Read)??;
             offset = offset.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+            passed -= bytes;
             progress.add(bytes);
             self.rate.moved(bytes);
             if is_full {

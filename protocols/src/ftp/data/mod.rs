@@ -185,20 +185,31 @@ impl Data {
     }
 
     async fn send_part(&mut self, mut bytes: &[u8], are_last: bool, progress: &Progress) -> Result<(), DataError> {
-        self.front.pass(&mut self.flow, bytes.len()).await;
-        let sent = self.stream.write_fresh(bytes, are_last).map_err(DataError::Broken)?;
-        progress.add(sent);
-        self.rate.moved(sent);
-        bytes = bytes.get(sent..).unwrap_or_default();
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at(self.front.cut(bytes.len()));
+            self.front.pass(&mut self.flow, piece.len()).await;
+            let sent = self.stream.write_fresh(piece, are_last && rest.is_empty()).map_err(DataError::Broken)?;
+            self.moved(sent, progress);
+            self.write(piece.get(sent..).unwrap_or_default(), progress).await?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, mut bytes: &[u8], progress: &Progress) -> Result<(), DataError> {
         while !bytes.is_empty() {
             let wire = self.stream.watched().map_err(DataError::Broken)?;
             let sent = self.rate.wait(wire.write(bytes)).await.map_err(|_| DataError::Stalled)?;
             let sent = sent.map_err(DataError::Broken)?;
-            progress.add(sent);
-            self.rate.moved(sent);
+            self.moved(sent, progress);
             bytes = bytes.get(sent..).unwrap_or_default();
         }
         Ok(())
+    }
+
+    fn moved(&mut self, bytes: usize, progress: &Progress) {
+        progress.add(bytes);
+        self.rate.moved(bytes);
     }
 
     /// Adds what comes next to `buffer`, as far as it has room; 0 bytes at the end of the stream.
@@ -209,8 +220,7 @@ impl Data {
         let wire = self.stream.watched().map_err(DataError::Broken)?;
         let received = self.rate.wait(wire.read(buffer)).await.map_err(|_| DataError::Stalled)?;
         let received = received.map_err(DataError::Broken)?;
-        progress.add(received);
-        self.rate.moved(received);
+        self.moved(received, progress);
         Ok(received)
     }
 

@@ -360,3 +360,32 @@ async fn long_lists_that_an_address_does_not_take_leave_places_to_others() {
     assert_eq!(read_to_end(data).await.unwrap(), list);
     assert_eq!(late.next_code().await, 226);
 }
+
+#[tokio::test]
+async fn what_mlst_tells_of_a_file_for_anyone_is_recorded_without_another_reason() {
+    let server = Server::with(Options { require: "password", open: Some("/pub.cfg"), ..Options::default() });
+    server.provide("pub.cfg", b"open");
+    let mut client = server.session_of("nobody", "wrong").await;
+    assert_eq!(client.code("MLST pub.cfg").await, 250);
+    let records = server.records().await;
+    let record = records.lines().find(|record| record.contains("method=MLST")).unwrap();
+    assert!(record.contains("outcome=listed") && !record.contains("reason="), "{record}");
+}
+
+#[tokio::test]
+async fn what_goes_over_one_data_connection_holds_up_no_other_for_long() {
+    let limits = Limits { bandwidth: Some(64 << 10), ..Limits::default() };
+    let server = Server::with(Options { limits, ..Options::default() });
+    server.provide("large.cfg", &vec![b'x'; 512 << 10]);
+    server.provide("small.cfg", b"small");
+    for (representation, large) in [("TYPE A", "RETR large.cfg"), ("TYPE I", "RETR large.cfg")] {
+        let mut takes = server.session().await;
+        assert_eq!(takes.code(representation).await, 200);
+        let _data = takes.data().await;
+        assert_eq!(takes.code(large).await, 150);
+        let mut asks = server.session().await;
+        // As one piece, what the other one takes would be four to eight seconds of the tenant's bandwidth.
+        let small = tokio::time::timeout(Duration::from_secs(3), asks.fetch("RETR small.cfg")).await;
+        assert_eq!(small.ok(), Some((226, b"small".to_vec())), "{representation}");
+    }
+}

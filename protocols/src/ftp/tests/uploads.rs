@@ -197,3 +197,20 @@ async fn a_stranger_s_log_makes_no_folder_in_the_way_of_settings() {
     let mut device = server.session_of(OWN, "own-secret").await;
     assert_eq!(device.store(&format!("STOR {OWN}-phone.cfg"), b"settings").await, 226);
 }
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_given_up_however_much_the_peer_says_meanwhile() {
+    let limits = Limits { stall: Duration::from_millis(300), commands_per_second: 20, ..Limits::default() };
+    let server = Server::with(Options { limits, ..Options::default() });
+    let mut client = server.session().await;
+    let _data = client.begin_store(&format!("{OWN}-app.log"), b"a part").await;
+    // There is always a line more to be heard.
+    client.flood(&b"NOOP\r\n".repeat(400)).await.unwrap();
+    loop {
+        match client.next_code().await {
+            200 => {}
+            code => break assert_eq!(code, 426),
+        }
+    }
+    assert!(server.records().await.contains("reason=data_stalled"));
+}

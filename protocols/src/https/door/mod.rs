@@ -117,7 +117,7 @@ impl Door {
         let Arrivals { connections, connections_per_address, client_hello: _ } = **arrivals;
         // All of a proxy's connections have its address.
         let of_address = if is_proxied { connections } else { connections_per_address };
-        let Some(slot) = Slots::take_within(&self.slots, client.ip(), connections, of_address) else {
+        let Ok(slot) = Slots::take_within(&self.slots, client.ip(), connections, of_address) else {
             self.turn(&fronts, client, Some("busy"));
             return false;
         };

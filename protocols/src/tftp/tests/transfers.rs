@@ -355,11 +355,11 @@ async fn transfers_answer_from_the_ports_that_they_may_take() {
     let (mut holds, mut waits) = (Phone::of(site.address).await, Phone::of(site.address).await);
     holds.ask("RRQ a.cfg octet").await;
     holds.get().await;
+    holds.send(Packet::Ack(1)).await;
+    holds.get().await;
     waits.ask("RRQ a.cfg octet").await;
     site.recorded(1, "outcome=refused reason=transfer_ports").await;
     assert!(waits.hears_nothing(), "a phone asks again");
-    holds.send(Packet::Ack(1)).await;
-    holds.get().await;
     holds.send(Packet::Ack(2)).await;
     site.ended().await;
     assert!(waits.fetch("RRQ a.cfg octet").await == content(600));
@@ -367,24 +367,44 @@ async fn transfers_answer_from_the_ports_that_they_may_take() {
 
 #[tokio::test]
 async fn one_address_leaves_ports_of_a_small_range_to_others() {
-    let (site, _) = site_with_ports(4, b"x");
+    let (site, _) = site_with_ports(4, &content(600));
     let mut greedy = Vec::new();
     for asked in 1..=4 {
         let mut phone = Phone::of(site.address).await;
         phone.ask("RRQ a.cfg octet").await;
         if asked <= 2 {
-            assert_eq!(phone.get().await, Got::Data(1, b"x".to_vec()));
+            assert!(matches!(phone.get().await, Got::Data(1, _)));
+            phone.send(Packet::Ack(1)).await;
+            assert!(matches!(phone.get().await, Got::Data(2, _)));
         } else {
             site.recorded(asked - 2, "outcome=refused reason=transfer_ports").await;
         }
         greedy.push(phone);
     }
-    assert_eq!(Phone::at("127.0.0.2:0", site.address).await.fetch("RRQ a.cfg octet").await, b"x");
+    assert_eq!(Phone::at("127.0.0.2:0", site.address).await.fetch("RRQ a.cfg octet").await, content(600));
     for phone in &greedy[..2] {
-        phone.send(Packet::Ack(1)).await;
+        phone.send(Packet::Ack(2)).await;
     }
     site.ended().await;
-    assert_eq!(greedy[2].fetch("RRQ a.cfg octet").await, b"x");
+    assert_eq!(greedy[2].fetch("RRQ a.cfg octet").await, content(600));
+}
+
+#[tokio::test]
+async fn who_asks_and_never_answers_leaves_its_port_to_who_asks_next() {
+    let (site, _) = site_with_ports(2, &content(600));
+    let mut silent = Vec::new();
+    for address in ["127.0.0.3:0", "127.0.0.4:0"] {
+        let mut phone = Phone::at(address, site.address).await;
+        phone.ask("RRQ a.cfg octet").await;
+        assert!(matches!(phone.get().await, Got::Data(1, _)));
+        silent.push(phone);
+    }
+    let mut asks = Phone::of(site.address).await;
+    asks.ask("RRQ a.cfg octet").await;
+    site.recorded(1, "outcome=refused reason=transfer_ports").await;
+    site.recorded(1, "reason=gave_way").await;
+    assert!(asks.fetch("RRQ a.cfg octet").await == content(600), "it asked again");
+    assert!(!site.records().iter().any(|record| record.contains("client=127.0.0.4") && record.contains("gave_way")));
 }
 
 #[tokio::test]
@@ -491,4 +511,20 @@ async fn a_missing_file_that_is_asked_for_again_and_again_is_answered_each_time(
         let answer = tokio::time::timeout(std::time::Duration::from_secs(5), phone.get()).await;
         assert_eq!(answer.ok(), Some(Got::Error(1)), "silence");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_comes_twice_before_it_is_refused_is_refused_once() {
+    let site = Site::with(&[("a.cfg", b"x")]);
+    for name in ["none.cfg", "../../etc/passwd"] {
+        let mut phone = Phone::of(site.address).await;
+        // Both stand there before the server looks.
+        phone.ask(&format!("RRQ {name} octet")).await;
+        phone.ask(&format!("RRQ {name} octet")).await;
+        assert!(matches!(phone.get().await, Got::Error(_)));
+        phone.ask("RRQ a.cfg octet").await;
+        assert_eq!(phone.get().await, Got::Data(1, b"x".to_vec()), "the second ERROR is no answer to this");
+        phone.send(Packet::Ack(1)).await;
+    }
+    assert_eq!(site.ended().await.len(), 4);
 }
