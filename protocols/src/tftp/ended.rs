@@ -50,11 +50,15 @@ impl Ended {
 
     /// Whether the request of a peer, which arrived then, came before the answer to the same one.
     pub(super) fn has_served(&self, peer: SocketAddr, datagram: &[u8], arrived: Duration) -> bool {
-        let Some(served) = self.by_peer.get(&peer) else { return false };
-        // It is longer where the clock was set back meanwhile.
-        let is_early = served.at.checked_sub(arrived).is_some_and(|early| !early.is_zero() && early < LONG);
-        is_early && served.hash == self.hasher.hash_one(datagram)
+        let served = self.by_peer.get(&peer);
+        served.is_some_and(|served| is_before(arrived, served.at) && served.hash == self.hasher.hash_one(datagram))
     }
+}
+
+/// Whether a request arrived before an answer was sent, both since 1970. It is none of this where the clock was set back between
+/// them: a phone that begins anew would not be heard.
+pub(super) fn is_before(arrived: Duration, served: Duration) -> bool {
+    served.checked_sub(arrived).is_some_and(|early| !early.is_zero() && early < LONG)
 }
 
 #[cfg(test)]

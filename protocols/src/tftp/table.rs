@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use provost_core::Source;
 
-use super::ended::Ended;
+use super::ended::{Ended, is_before};
 use super::inbox::Inbox;
 use crate::listen::{GiveWay, Slot, Yielding, Yields};
 
@@ -88,7 +88,8 @@ impl Table {
             former.tell(Signal::Again);
             return Arrival::Repeated;
         }
-        let before_its_answer = former.served.get().zip(arrived).is_some_and(|(served, arrived)| arrived < *served);
+        let before_its_answer =
+            former.served.get().zip(arrived).is_some_and(|(served, arrived)| is_before(arrived, *served));
         if before_its_answer && *former.datagram == *datagram {
             return Arrival::Repeated;
         }
@@ -323,6 +324,11 @@ mod tests {
         let [early, late] = [served.saturating_sub(Duration::from_millis(1)), served + Duration::from_millis(1)];
         assert!(matches!(table.arrive(peer, b"a", Some(early)), Arrival::Repeated));
         assert!(!entry.running().is_replaced());
+        let set_back = served.saturating_sub(Duration::from_hours(1));
+        assert!(matches!(table.arrive(peer, b"a", Some(set_back)), Arrival::New), "the clock was set back");
+        let entry = Table::enter(&table, peer, b"a", place(), None);
+        entry.running().forget_repeats();
+        entry.running().answered();
         assert!(matches!(table.arrive(peer, b"b", Some(early)), Arrival::New), "another request is never a repeat");
         let entry = Table::enter(&table, peer, b"a", place(), None);
         entry.running().forget_repeats();
