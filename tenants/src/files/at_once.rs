@@ -56,7 +56,13 @@ pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, pl
     let mut uploads = || in_uploads(files, path, device, &mut vain);
     let mut glance = match places {
         // What is described there is what the next upload goes on with.
-        Places::UploadsAlone => return stored(files, path, device).found(),
+        Places::UploadsAlone => {
+            let glance = stored(files, path, device);
+            if matches!(glance, Glance::Absent) {
+                feign_beyond_stored(files, path, device);
+            }
+            return glance.found();
+        }
         Places::InOrder(Prefer::Uploads) => uploads().or(|| in_root(&files.root, &mut names)),
         Places::InOrder(Prefer::Root) => in_root(&files.root, &mut names).or(uploads),
     };
@@ -80,8 +86,19 @@ pub(super) fn feign(files: &Files, path: &RequestPath) {
     if let Some(device) = device
         && let Some((dir, _)) = files.uploads.reading_at_once(path, Some(device))
     {
+        drop(open(&dir, &absent, Links::Refuse));
+    }
+    feign_beyond_stored(files, path, device);
+}
+
+/// The part of that which comes after the look for what a phone has stored, as [`super::lookup`] has it.
+fn feign_beyond_stored(files: &Files, path: &RequestPath, device: Option<Mac>) {
+    let absent = format!("{RESERVED_PREFIX}absent");
+    if let Some(device) = device
+        && let Some((dir, _)) = files.uploads.reading_at_once(path, Some(device))
+    {
         let _ = std::hint::black_box(Look::new(&dir, &absent, SystemTime::now()));
-        for _ in 0..=files.uploads.other_names(path, device).count() {
+        for _ in files.uploads.other_names(path, device) {
             drop(open(&dir, &absent, Links::Refuse));
         }
     }

@@ -29,7 +29,13 @@ pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, pl
     let wanted = Wanted { path, device, spellings: path.spellings(device) };
     match places {
         // What is described there is what the next upload goes on with.
-        Places::UploadsAlone => stored(files, &wanted),
+        Places::UploadsAlone => {
+            let found = stored(files, &wanted)?;
+            if found.is_none() {
+                feign_beyond_stored(files, path, device);
+            }
+            Ok(found)
+        }
         Places::InOrder(Prefer::Uploads) => {
             first([&|| in_uploads(files, &wanted), &|| in_root(files, &files.root, &wanted)], files, &wanted)
         }
@@ -104,7 +110,19 @@ pub(super) fn feign(files: &Files, path: &RequestPath) {
     if let Some(device) = device
         && let Some((uploads, _)) = files.uploads.reading(path, Some(device))
     {
-        for _ in 0..=files.uploads.other_names(path, device).count() {
+        let _ = open(&uploads, &absent, Links::Refuse);
+    }
+    feign_beyond_stored(files, path, device);
+}
+
+/// The part of that which comes after the look for what a phone has stored. Of a log there is no other look, and one that is missing
+/// must cost what a refusal costs: else the time tells which devices are listed.
+fn feign_beyond_stored(files: &Files, path: &RequestPath, device: Option<Mac>) {
+    let absent = format!("{RESERVED_PREFIX}absent");
+    if let Some(device) = device
+        && let Some((uploads, _)) = files.uploads.reading(path, Some(device))
+    {
+        for _ in files.uploads.other_names(path, device) {
             let _ = open(&uploads, &absent, Links::Refuse);
         }
     }

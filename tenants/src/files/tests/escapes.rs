@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::testing::parse;
@@ -146,5 +146,28 @@ fn a_refusal_looks_without_finding() {
             bench.files.feign(&parse(path));
         }
         assert_eq!(fs::read_dir(bench.folder.path().join("uploads")).map(Iterator::count).ok(), Some(0));
+    }
+}
+
+#[test]
+fn a_log_that_is_missing_costs_what_its_refusal_costs() {
+    for case in [Case::Exact, Case::Ignore] {
+        let bench = Bench::with_shared_roots(case, 100);
+        let log = "0004f2aabbcc-app.log";
+        let permit = bench.site.permit(DEVICE, Operation::Read, log);
+        let fastest = |work: &dyn Fn()| {
+            let times = (0..20).map(|_| {
+                let began = Instant::now();
+                work();
+                began.elapsed()
+            });
+            times.min().unwrap_or_default()
+        };
+        let described = fastest(&|| assert!(bench.files.describe(&permit).is_err()));
+        let refused = fastest(&|| bench.files.feign(&parse(log)));
+        assert!(described * 2 > refused && refused * 2 > described, "{case:?}: {described:?}, {refused:?}");
+        let described = fastest(&|| assert!(bench.files.describe_at_once(&permit).is_none()));
+        let refused = fastest(&|| bench.files.feign_at_once(&parse(log)));
+        assert!(described * 2 > refused && refused * 2 > described, "{case:?} at once: {described:?}, {refused:?}");
     }
 }

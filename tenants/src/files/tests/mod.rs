@@ -28,6 +28,11 @@ struct Bench {
 
 impl Bench {
     fn new(case: Case) -> Self {
+        Self::with_shared_roots(case, 1)
+    }
+
+    /// The same with so many shared roots, all in one folder.
+    fn with_shared_roots(case: Case, count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let at = |name: &str| folder.path().join(name);
         for name in ["root", "shared", "outside"] {
@@ -46,7 +51,7 @@ impl Bench {
             durability: Durability::Cache,
             rules: Site::new(case).rules(),
         }));
-        let settings = FilesSettings { root: at("root"), shared: vec![at("shared")], case };
+        let settings = FilesSettings { root: at("root"), shared: vec![at("shared"); count], case };
         let files = Files::open_roots(settings, Arc::clone(&uploads)).unwrap_or_else(|error| panic!("{error}"));
         Self { site: Site::new(case), folder, uploads, files }
     }
