@@ -64,7 +64,7 @@ enum Found {
 }
 
 impl NamedDevice {
-    pub(super) fn of(path: &str) -> Self {
+    pub(crate) fn of(path: &str) -> Self {
         let mut named = Self::None;
         for found in scan(path) {
             named = match (found, named) {

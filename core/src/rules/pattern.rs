@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use globset::{Glob, GlobBuilder};
 
-use crate::path::Case;
+use crate::mac::Mac;
+use crate::path::{Case, NamedDevice};
 
 /// Stands for `{mac}` while globs are matched. No path holds a control character, so nothing else can match it.
 pub(crate) const MARK: char = '\u{1}';
@@ -68,6 +69,21 @@ impl Pattern {
             Form::Glob(text) => text.contains("{mac}"),
             Form::AnyOfDevice => true,
             Form::Any => false,
+        }
+    }
+
+    /// The device that it spells out, where every path that it could match names one: then it matches nothing, as such a path matches
+    /// only patterns with `{mac}`.
+    pub fn spells_device(&self) -> Option<Mac> {
+        let Form::Glob(text) = &self.0 else { return None };
+        if text.contains(['{', '[', '\\']) {
+            return None;
+        }
+        // What stands for `*` and `?` may end the address, or make a longer number of it, such as a date.
+        let named = |wildcard| NamedDevice::of(&text.replace(['*', '?'], wildcard));
+        match (named("_"), named("0")) {
+            (NamedDevice::One(mac), NamedDevice::One(_) | NamedDevice::Ambiguous) => Some(mac),
+            (NamedDevice::None | NamedDevice::One(_) | NamedDevice::Ambiguous, _) => None,
         }
     }
 
@@ -193,5 +209,30 @@ mod tests {
         assert_eq!("**{mac}**".parse::<Pattern>(), Ok(Pattern::ANY_OF_DEVICE));
         assert!(matches!("a[".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
         assert!(matches!("{mac".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
+    }
+
+    #[test]
+    fn a_pattern_that_spells_a_device_out_is_told() {
+        for (text, device) in [
+            ("0004f2aabbcc.cfg", Some("0004f2aabbcc")),
+            ("/SEP0004F2AABBCC.cnf.xml", Some("0004f2aabbcc")),
+            ("*0004f2aabbcc*", Some("0004f2aabbcc")),
+            ("0004f2aabbcc/**", Some("0004f2aabbcc")),
+            ("00-04-f2-aa-bb-cc-*.xml", Some("0004f2aabbcc")),
+            // It matches paths that name nobody, too.
+            ("{site,0004f2aabbcc}.cfg", None),
+            ("[0004f2aabbcc].cfg", None),
+            ("*26-11-21-10-22-33.log", None),
+            ("000000000000.cfg", None),
+            ("sip.cfg", None),
+            ("**", None),
+            // A rule for it has its effect.
+            ("0004f2aabbcc/{mac}.cfg", None),
+            ("fw-20261121123456.bin", None),
+            ("0004f2aabbcc-0004f2ddeeff.cfg", None),
+        ] {
+            let pattern: Pattern = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(pattern.spells_device().map(|mac| mac.to_string()).as_deref(), device, "{text}");
+        }
     }
 }

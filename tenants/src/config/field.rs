@@ -228,11 +228,16 @@ impl<'a> Field<'a> {
 
     /// The items of a list.
     pub(super) fn items(&self) -> Vec<Self> {
+        self.items_or("a list, such as [\"…\"]")
+    }
+
+    /// The items of a list. Where it is something else, `expected` is said.
+    pub(super) fn items_or(&self, expected: &str) -> Vec<Self> {
         let item = |(index, node)| Self { key: format!("{}[{index}]", self.key), node, problems: self.problems };
         match &self.node.value {
             Value::List(nodes) => nodes.iter().enumerate().map(item).collect(),
             Value::Text(_) | Value::Integer(_) | Value::Float | Value::Flag(_) | Value::Date(_) | Value::Table(_) => {
-                self.refuse("expected a list, such as [\"…\"]");
+                self.refuse(format!("expected {expected}"));
                 Vec::new()
             }
         }

@@ -133,7 +133,7 @@ fn arrivals(mut section: Section<'_>) -> Arrivals {
         let span = field.span()?;
         let fits = (Duration::from_millis(1)..=LONGEST_HELLO).contains(&span);
         if !fits {
-            field.refuse("expected at most \"1m\"");
+            field.refuse("expected more than \"0s\" and not over \"1m\"");
         }
         fits.then_some(span)
     });

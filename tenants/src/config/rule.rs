@@ -45,6 +45,13 @@ fn rule(mut section: Section<'_>) -> Option<(Rule, Field<'_>)> {
         && !pattern.names_device()
     {
         path.refuse("`own` needs `{mac}` in the path: it says whose file it is");
+    } else if let Some(path) = &path
+        && let Some(device) = pattern.as_ref().and_then(Pattern::spells_device)
+    {
+        path.refuse(format!(
+            "is idle: a path that names a device, as {device}, matches only patterns with `{{mac}}`; `blocked` in \
+             `devices.file` shuts one out"
+        ));
     }
     let kind = section.take("kind").and_then(|field| field.choice(&KINDS)).unwrap_or_default();
     let prefer = section.take("prefer");
@@ -87,7 +94,8 @@ fn options(field: &Field<'_>) -> Vec<TftpOption> {
     if let Some(all) = field.maybe_flag() {
         return if all { TftpOption::ALL.to_vec() } else { Vec::new() };
     }
-    field.items().iter().filter_map(|item| item.choice(&OPTIONS)).collect()
+    let items = field.items_or("true, false or a list, such as [\"blksize\", \"tsize\"]");
+    items.iter().filter_map(|item| item.choice(&OPTIONS)).collect()
 }
 
 fn log(section: &mut Section<'_>) -> (Option<Gap>, Option<u64>) {

@@ -19,6 +19,9 @@ use super::section::Section;
 use super::sight::{Look, Sights};
 use crate::trust::{Legacy, TrustSet, spelled};
 
+/// What `anchors` holds.
+const GLOBS: &str = "globs of CA certificates, such as [\"trust/poly/*.pem\"]";
+
 /// The trust sets by name; `None` for one that has errors.
 pub(super) type TrustSets = HashMap<String, Option<Arc<TrustSet>>>;
 
@@ -89,8 +92,8 @@ fn set_read(name: &str, node: &Node, former: Option<&SetRead>, now: SystemTime) 
 fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet {
     let legacy = section.take("legacy").map(|field| legacy(&field)).unwrap_or_default();
     let mut anchors = Vec::new();
-    if let Some(field) = section.need("anchors", "globs of CA certificates, such as [\"trust/poly/*.pem\"]") {
-        for (item, path) in field.items().iter().flat_map(files_of) {
+    if let Some(field) = section.need("anchors", GLOBS) {
+        for (item, path) in field.some_items(GLOBS).iter().flat_map(files_of) {
             anchors.extend(authorities::anchors(&path, &legacy, &item, now));
         }
     }

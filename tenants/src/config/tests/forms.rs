@@ -128,7 +128,7 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
         ),
         (
             "[[rule]]\npath = \"a\"\nread = \"device\"\ntftp_options = \"no\"",
-            "8: rule[0].tftp_options = \"no\": expected a list, such as [\"…\"]",
+            "8: rule[0].tftp_options = \"no\": expected true, false or a list, such as [\"blksize\", \"tsize\"]",
         ),
         (
             "[[rule]]\npath = \"a\"\nread = \"all\"",
@@ -161,6 +161,10 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
         (
             "[[rule]]\npath = \"a\"\nread = \"device\"\n[[rule]]\npath = \"a\"\nread = \"nobody\"",
             "9: rule[1].path = \"a\": is idle: rule[0] has the same path, and the first that matches decides",
+        ),
+        (
+            "[[rule]]\npath = \"/SEP0004F2AABBCC.cnf.xml\"\nread = \"nobody\"",
+            "6: rule[0].path = \"/SEP0004F2AABBCC.cnf.xml\": is idle: a path that names a device, as 0004f2aabbcc, matches only patterns with `{mac}`; `blocked` in `devices.file` shuts one out",
         ),
     ] {
         assert_eq!(site.refused(&format!("{more}\n")), [expected], "{more}");

@@ -125,7 +125,14 @@ fn arrivals_have_bounds() {
     for (arrivals, expected) in [
         ("connections = 10\nclient_hello = \"2s\"\n", ""),
         ("connections = 0\n", "provost.toml:3: arrivals.connections = 0: expected a whole number from 1 to 1000000"),
-        ("client_hello = \"2m\"\n", "provost.toml:3: arrivals.client_hello = \"2m\": expected at most \"1m\""),
+        (
+            "client_hello = \"2m\"\n",
+            "provost.toml:3: arrivals.client_hello = \"2m\": expected more than \"0s\" and not over \"1m\"",
+        ),
+        (
+            "client_hello = \"0s\"\n",
+            "provost.toml:3: arrivals.client_hello = \"0s\": expected more than \"0s\" and not over \"1m\"",
+        ),
     ] {
         site.write("provost.toml", &format!("state = \"state\"\n[arrivals]\n{arrivals}"));
         site.acme("");

@@ -45,6 +45,12 @@ fn each_bad_form_is_refused() {
             ),
         ),
         (
+            format!("anchors = []\n{MAC}"),
+            Some(
+                "3: trust.poly.anchors: an empty list lets nobody in: expected globs of CA certificates, such as [\"trust/poly/*.pem\"]",
+            ),
+        ),
+        (
             format!("anchors = [\"trust/x*.pem\"]\n{MAC}"),
             Some("3: trust.poly.anchors[0] = \"trust/x*.pem\": no file is there"),
         ),
