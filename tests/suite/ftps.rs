@@ -1,9 +1,9 @@
 //! FTP over TLS with curl, lftp and Python's `FTP_TLS`: how it comes about, what a certificate proves there, and what must
 //! not cross from before TLS into it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
-use crate::harness::clients::{Curl, Run, Scratch, lftp_with, run, text};
+use crate::harness::clients::{Curl, Run, Scratch, lftp_with, run, run_with_input, text};
 use crate::harness::deployment::TLS;
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene, UNLISTED};
 use crate::harness::server::BINARY;
@@ -434,4 +434,16 @@ print(sock.recv(1000)[:1])
     assert!(run.stdout.starts_with("b''\n"), "{run:?}");
     scene.server.record(&[("listener", "ftp"), ("outcome", "handshake"), ("reason", "client_hello_timeout")]);
     scene.server.record(&[("listener", "ftp"), ("outcome", "handshake"), ("reason", "not_tls")]);
+}
+
+#[test]
+fn a_listener_that_turns_from_https_into_ftp_takes_clients_that_offer_ftp() {
+    let address = TcpListener::bind("127.85.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+    let tls = format!("{TLS}require = [\"password\"]\n");
+    let acme = scene::acme().listener_at("phones", "https", &address.to_string(), &tls);
+    let scene = Scene::of(&[acme.table("[[users]]\nname = \"PlcmSpIp\"\npassword = \"secret\"")]);
+    scene.deployment.replace("tenants.d/acme.toml", "protocol = \"https\"", "protocol = \"ftp\"");
+    run(BINARY, &["reload", "--config", &text(&scene.deployment.config())]).succeeded();
+    let offers = ["s_client", "-starttls", "ftp", "-alpn", "ftp", "-connect", &address.to_string()];
+    run_with_input("openssl", &offers, b"QUIT\r\n").succeeded();
 }

@@ -113,6 +113,19 @@ fn whoever_names_nobody_is_the_default_tenants() {
 }
 
 #[test]
+fn a_reload_says_whether_the_listener_takes_the_unnamed() {
+    let address = free(11);
+    let scene = Scene::of(&[at(scene::acme(), address, ACME)]);
+    let taken = format!("{ACME}default = true\n");
+    for (from, to, status) in [("", "", 0), (ACME, taken.as_str(), 200), (taken.as_str(), ACME, 0)] {
+        scene.deployment.replace("tenants.d/acme.toml", from, to);
+        provost(&scene, &["reload"]).succeeded();
+        let reply = get(&scene, address, POLY, "initech.prov.example.net", "sip.cfg");
+        assert_eq!(reply.status, status, "{to}: {reply:?}");
+    }
+}
+
+#[test]
 fn a_host_of_another_tenant_is_misdirected_on_a_connection_that_is_open() {
     let address = free(3);
     let scene = shared(address, "default = true\n", "");

@@ -167,7 +167,10 @@ fn tls(tenant: &Tenant, listener: &Listener, former: Option<&Serving>) -> Result
         let present = named.front.present();
         let (then, now) = (present.listener.tls.as_ref()?, listener.tls.as_ref()?);
         let tls = present.tls.as_ref()?;
-        let stays = then.is(now) && tls.client_auth() == client_auth(&tenant.policy, &listener.policy);
+        let stays = then.is(now)
+            && tls.client_auth() == client_auth(&tenant.policy, &listener.policy)
+            && present.listener.arrival.unnamed == listener.arrival.unnamed
+            && present.listener.policy.protocol == listener.policy.protocol;
         stays.then(|| (Arc::clone(tls), now))
     });
     match former {
