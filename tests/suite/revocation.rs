@@ -192,8 +192,13 @@ fn a_list_of_an_intermediate_that_phones_send_revokes_its_leaves_alone() {
     // The CA's own list names the intermediate: only the leaf is looked up.
     deployment.write("trust/root.crl", ca.crl("02", "sha256", ""));
     deployment.write("trust/issuing.crl", issuing.crl("1267", "sha256", ""));
-    for (name, serial) in [("revoked", "4711"), ("valid", "4712")] {
-        let mut pair = issuing.numbered(&format!("/CN={POLY}"), MODERN, serial);
+    // The issuer has moved its lists: the phones name the new address, and this one says that it is for the old one.
+    let old = "issuingDistributionPoint=critical,@old\n[old]\nfullname=URI:http://ca.example/old.crl";
+    deployment.write("trust/moved.crl", issuing.crl("1269", "sha256", old));
+    let moved = "basicConstraints=critical,CA:FALSE\ncrlDistributionPoints=URI:http://ca.example/new.crl";
+    let moved = Make { extensions: moved, ..MODERN };
+    for (name, make, serial) in [("revoked", MODERN, "4711"), ("valid", moved, "4712"), ("moved", moved, "4713")] {
+        let mut pair = issuing.numbered(&format!("/CN={POLY}"), make, serial);
         pair.certificate += issuing.pem();
         deployment.certificate(name, &pair);
     }
@@ -201,7 +206,9 @@ fn a_list_of_an_intermediate_that_phones_send_revokes_its_leaves_alone() {
     let scene = Scene::start(deployment);
     let own = format!("{POLY}.cfg");
     assert_eq!(scene.https("acme", "valid", &own).run().status, 200);
-    assert_eq!(scene.https("acme", "revoked", &own).run().status, 0);
+    for revoked in ["revoked", "moved"] {
+        assert_eq!(scene.https("acme", revoked, &own).run().status, 0, "{revoked}");
+    }
     let record = scene.server.record(&[("outcome", "handshake")]).to_string();
     assert!(record.contains("it is revoked"), "{record}");
 }

@@ -131,6 +131,7 @@ impl Set {
                     if list.signer != Signer::Other => {}
                 Err(error) => return Err(error),
             }
+            self.check_serial(list, leaf, parsed)?;
         }
         Ok(())
     }
@@ -141,18 +142,34 @@ impl Set {
         leaf: &CertificateDer<'_>,
         parsed: &X509Certificate<'_>,
     ) -> Result<(), rustls::Error> {
-        let issuer = parsed.issuer().as_raw();
-        let signed = Signed::of(leaf).ok_or(CertificateError::BadEncoding)?;
-        let signers = self.chains.signers(issuer, &signed).map_err(other)?;
-        for list in self.lists.iter().filter(|list| list.issuer == issuer) {
-            let Signer::Anchors(keys) = &list.signer else { return Err(CertRevocationListError::BadSignature.into()) };
-            let is_of_list =
-                signers.iter().any(|signer| keys.iter().any(|key| **key == *signer.subject_public_key_info));
-            let found = list.revoked.find_serial(parsed.raw_serial()).map_err(other)?;
-            if is_of_list && found.is_some() {
-                return Err(CertificateError::Revoked.into());
+        for list in self.lists.iter().filter(|list| list.issuer == parsed.issuer().as_raw()) {
+            if list.signer == Signer::Other {
+                return Err(CertRevocationListError::BadSignature.into());
             }
+            self.check_serial(list, leaf, parsed)?;
         }
         Ok(())
+    }
+
+    /// Refuses a leaf that its issuer's list names, whatever distribution points the list says that it is for (RFC 5280 section
+    /// 5.2.5): webpki passes over one for others than the leaf's, as after a CA has moved its lists to another address.
+    fn check_serial(
+        &self,
+        list: &List,
+        leaf: &CertificateDer<'_>,
+        parsed: &X509Certificate<'_>,
+    ) -> Result<(), rustls::Error> {
+        if list.revoked.find_serial(parsed.raw_serial()).map_err(other)?.is_none() {
+            return Ok(());
+        }
+        let signed = Signed::of(leaf).ok_or(CertificateError::BadEncoding)?;
+        let is_of_list = match &list.signer {
+            Signer::Anchors(keys) => self.chains.signers(parsed.issuer().as_raw(), &signed).is_ok_and(|signers| {
+                signers.iter().any(|signer| keys.iter().any(|key| **key == *signer.subject_public_key_info))
+            }),
+            // One that the leaf's issuer did not sign would refuse the leaf, too.
+            Signer::Other => true,
+        };
+        if is_of_list { Err(CertificateError::Revoked.into()) } else { Ok(()) }
     }
 }

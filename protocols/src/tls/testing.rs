@@ -15,9 +15,9 @@ use provost_core::{ListenerPolicy, Protocol, Require, TenantPolicy};
 use provost_tenants::trust::TrustSet;
 use provost_tenants::{Arrival, FtpSettings, Limits, Listener, ServerCertificate, TlsSettings};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams,
-    SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, DistinguishedName, DnType, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -59,6 +59,15 @@ impl Ca {
 
     /// A list that revokes these serial numbers and was overdue long ago.
     pub(super) fn overdue_crl(&self, serials: &[u64]) -> CertificateRevocationListDer<'static> {
+        self.overdue_crl_at(serials, None)
+    }
+
+    /// The same, which says that it is for the certificates that name this address.
+    pub(super) fn overdue_crl_at(
+        &self,
+        serials: &[u64],
+        address: Option<&str>,
+    ) -> CertificateRevocationListDer<'static> {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -69,7 +78,10 @@ impl Ca {
             this_update: date_time_ymd(2020, 1, 1),
             next_update: date_time_ymd(2021, 1, 1),
             crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
+            issuing_distribution_point: address.map(|address| CrlIssuingDistributionPoint {
+                distribution_point: CrlDistributionPoint { uris: vec![address.to_owned()] },
+                scope: None,
+            }),
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };

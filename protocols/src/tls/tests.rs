@@ -7,7 +7,7 @@ use std::time::Duration;
 use provost_core::NoIdentity;
 use provost_core::proof::Attribute;
 use provost_tenants::Limits;
-use rcgen::{CertificateParams, DnType, SerialNumber};
+use rcgen::{CertificateParams, CrlDistributionPoint, DnType, SerialNumber};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -242,6 +242,28 @@ fn every_revocation_list_of_an_issuer_counts() {
             let leaf = poly.leaf("0004F2AABBCC", |leaf| leaf.serial_number = Some(SerialNumber::from(number)));
             assert_eq!(identity_of(&settings, &leaf.cert).is_ok(), valid, "{number}");
         }
+    }
+}
+
+#[test]
+fn a_revocation_list_for_another_address_than_the_leaf_names_revokes_what_it_lists() {
+    let (former, renewed) = (Ca::new("Vendor"), Ca::new("Vendor"));
+    let moved = renewed.overdue_crl_at(&[7], Some("http://ca.example/old.crl"));
+    let settings = settings(vec![trust_set("vendor", &[&former, &renewed], vec![moved])]);
+    let leaf = |ca: &Ca, number: u64, address: &str| {
+        ca.leaf("0004F2AABBCC", |leaf| {
+            leaf.serial_number = Some(SerialNumber::from(number));
+            leaf.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![address.to_owned()] }];
+        })
+    };
+    for (ca, number, address, valid) in [
+        (&renewed, 7, "http://ca.example/old.crl", false),
+        (&renewed, 7, "http://ca.example/new.crl", false),
+        (&renewed, 8, "http://ca.example/new.crl", true),
+        (&former, 7, "http://ca.example/new.crl", true),
+    ] {
+        let identity = identity_of(&settings, &leaf(ca, number, address).cert);
+        assert_eq!(identity.is_ok(), valid, "{number} {address}: {identity:?}");
     }
 }
 
