@@ -127,6 +127,28 @@ impl Chains {
     }
 }
 
+/// Intermediates that a peer may send. A path is looked for among all of them: webpki bounds that by 200,000 steps, each of which
+/// reads every one anew, so that 535 that lead nowhere kept a thread of the runtime for two minutes. Phones send one to three.
+const MOST_INTERMEDIATES: usize = 4;
+
+/// What a chain may have, in bytes: each trust set reads it anew.
+const MOST_BYTES: usize = 16 * 1024;
+
+/// Refuses a chain before any trust set looks at it that is more work than an honest one.
+pub(super) fn check_extent(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> Result<(), rustls::Error> {
+    let bytes = intermediates.iter().fold(leaf.len(), |sum, certificate| sum.saturating_add(certificate.len()));
+    if intermediates.len() > MOST_INTERMEDIATES {
+        return Err(other(Broken::TooMany(intermediates.len())));
+    }
+    if bytes > MOST_BYTES {
+        return Err(other(Broken::TooLarge(bytes)));
+    }
+    Ok(())
+}
+
 /// Whether the name, a `SEQUENCE` in DER, is the anchor's, which is kept without tag and length.
 fn is_name(name: &[u8], anchor: &TrustAnchor<'_>) -> bool {
     DistinguishedName::in_sequence(&anchor.subject).as_ref() == name
@@ -156,6 +178,10 @@ enum Broken {
     UnknownExtension,
     #[error("its chain takes more work than any honest one")]
     TooMuchWork,
+    #[error("it comes with {0} other certificates, and {MOST_INTERMEDIATES} are looked at")]
+    TooMany(usize),
+    #[error("its chain has {0} bytes, and {MOST_BYTES} are read")]
+    TooLarge(usize),
 }
 
 /// Anything that the library has no word for.

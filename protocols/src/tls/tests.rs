@@ -123,6 +123,19 @@ async fn an_optional_certificate_that_does_not_verify_counts_as_none_with_its_re
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_too_large_ends_the_handshake_even_where_none_is_needed() {
+    let poly = Ca::new("Poly");
+    let site = Site::new(OPTIONAL, vec![trust_set("poly", &[&poly], vec![])]);
+    let large =
+        poly.leaf("0004F2AABBCC", |leaf| leaf.distinguished_name.push(DnType::LocalityName, "x".repeat(16_384)));
+    for version in VERSIONS {
+        let (server, client) = site.meet(&site.phone(version, Some(large.clone()))).await;
+        assert_eq!(code(&server), "certificate_refused", "{version:?}");
+        assert!(client.is_err(), "{version:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_resumed_session_keeps_the_identity_as_long_as_it_is_valid() {
     let poly = Ca::new("Poly");
     for alternatives in [REQUIRED, OPTIONAL] {

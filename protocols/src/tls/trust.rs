@@ -13,6 +13,7 @@ use provost_tenants::trust::{Legacy, TrustSet, describe, device_of, legacy_of, s
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, DistinguishedName, OtherError};
 
+use super::chain::check_extent;
 use super::error::TlsError;
 use super::set::Set;
 use crate::record::text_of;
@@ -80,6 +81,9 @@ impl TrustSets {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Judgement {
+        if let Err(error) = check_extent(leaf, intermediates) {
+            return Judgement::Unverified { why: NoIdentity::NotVerified(reason(&error)), error };
+        }
         let mut verified = None;
         let mut failure: Option<(&Set, rustls::Error)> = None;
         for set in &self.0 {
@@ -218,9 +222,9 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_a_strangers_certificate_is_small() {
-        let (poly, other) = (Ca::new("Poly"), Ca::new(&"Other".repeat(8_000)));
+        let (poly, other) = (Ca::new("Poly"), Ca::new(&"Other".repeat(2_000)));
         let sets = TrustSets::new(&[trust_set("poly", &[&poly], vec![])]).unwrap();
-        let many = (0..5_000).map(|number| ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, number])).collect();
+        let many = (0..1_000).map(|number| ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, number])).collect();
         for leaf in
             [other.leaf("0004F2AABBCC", |_| ()), poly.leaf("0004F2AABBCC", |leaf| leaf.extended_key_usages = many)]
         {
@@ -229,6 +233,26 @@ mod tests {
             let NoIdentity::NotVerified(why) = why else { panic!("{why}") };
             assert!(why.len() < 1_000, "{} bytes: {}", why.len(), why.chars().take(200).collect::<String>());
             assert!(format!("{error:?}").len() < 200);
+        }
+    }
+
+    #[test]
+    fn a_chain_that_is_more_work_than_an_honest_one_is_not_looked_at() {
+        let poly = Ca::new("Poly");
+        let sets = TrustSets::new(&[trust_set("poly", &[&poly], vec![])]).unwrap();
+        let leaf = poly.leaf("0004F2AABBCC", |_| ());
+        let fat = poly.leaf("0004F2AABBCC", |leaf| {
+            leaf.distinguished_name.push(rcgen::DnType::OrganizationName, "x".repeat(16 * 1024));
+        });
+        for (leaf, others, expected) in [
+            (&leaf, 4, "ok"),
+            (&leaf, 5, "it comes with 5 other certificates, and 4 are looked at"),
+            (&fat, 0, "bytes, and 16384 are read"),
+        ] {
+            let others = vec![poly.der(); others];
+            let identity = sets.judge(leaf.end_entity_cert().unwrap(), &others, UnixTime::now()).identity();
+            let said = identity.map_or_else(|why| why.to_string(), |_| "ok".to_owned());
+            assert!(said.contains(expected), "{said}");
         }
     }
 }

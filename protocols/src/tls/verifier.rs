@@ -2,7 +2,8 @@
 //!
 //! Where a certificate is optional, the handshake goes on with one that does not verify, and it counts as none: what
 //! the library calls verified here means "goes on" and never "is somebody". Who somebody is, [`Verifier::judge`]
-//! says. That the peer holds the certificate's key is verified in every case.
+//! says. That the peer holds the certificate's key is verified in every case, and a chain that is too much to look at is
+//! refused in every case.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
 use super::cache::{ChainHash, Judgements};
+use super::chain::check_extent;
 use super::client_auth::ClientAuth;
 use super::possession::Possession;
 use super::trust::{Judgement, TrustSets};
@@ -86,9 +88,12 @@ impl ClientCertVerifier for Verifier {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let chain = ChainHash::with_leaf(leaf, intermediates);
         match (self.judge(chain, leaf, intermediates, now), self.client_auth) {
-            (Judgement::Named(_) | Judgement::Nameless(_), _)
-            | (Judgement::Unverified { .. }, ClientAuth::Optional) => Ok(ClientCertVerified::assertion()),
-            (Judgement::Unverified { why, error }, ClientAuth::Required) => {
+            (Judgement::Named(_) | Judgement::Nameless(_), _) => Ok(ClientCertVerified::assertion()),
+            // The library keeps what a peer shows as long as the connection, and the session: not what is too much to look at.
+            (Judgement::Unverified { .. }, ClientAuth::Optional) if check_extent(leaf, intermediates).is_ok() => {
+                Ok(ClientCertVerified::assertion())
+            }
+            (Judgement::Unverified { why, error }, ClientAuth::Required | ClientAuth::Optional) => {
                 // Outside a handshake that we drive there is nobody to tell.
                 let _ = REFUSAL.try_with(|refusal| refusal.replace(Some(why)));
                 Err(error)
