@@ -160,6 +160,26 @@ fn from_anywhere_else_a_header_is_no_header() {
 }
 
 #[test]
+fn a_header_of_a_proxy_that_a_reload_took_away_meanwhile_is_not_believed() {
+    let deployment = Deployment::with_settings("[arrivals]\nclient_hello = \"30s\"");
+    scene::write_files(&deployment);
+    deployment.add(&scene::acme().listener("http", "proxy = [\"127.0.0.1\"]\n"));
+    let scene = Scene::start(deployment);
+    let claim = from("127.0.0.9:4711");
+    let mut early = begin(&scene, "http", &claim[..20]);
+    // Whoever came before another one that was served has been taken as a proxy.
+    let close = REQUEST.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let answer = send(begin(&scene, "http", &claim), close.as_bytes());
+    assert!(answer.ends_with("acme sip.cfg\n"), "{answer}");
+    scene.deployment.replace("tenants.d/acme.toml", "proxy = [\"127.0.0.1\"]\n", "");
+    run(BINARY, &["reload", "--config", &text(&scene.deployment.config())]).succeeded();
+    early.write_all(&[&claim[20..], close.as_bytes()].concat()).unwrap();
+    assert_eq!(early.read(&mut [0; 8]).unwrap_or(0), 0);
+    let client = early.local_addr().unwrap().to_string();
+    scene.server.record(&[("client", &client), ("reason", "proxy_withdrawn"), ("method", "PROXY")]);
+}
+
+#[test]
 fn behind_a_proxy_an_address_is_shared_all_the_same() {
     let listener = TcpListener::bind("127.84.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

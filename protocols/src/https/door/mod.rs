@@ -103,10 +103,7 @@ impl Door {
         let fronts = self.fronts();
         let began = Instant::now();
         let arrivals = self.arrivals.load();
-        let is_proxy = |front: &Arc<Front>| {
-            front.listener().arrival.proxies.as_ref().is_some_and(|proxies| proxies.contains(client.ip()))
-        };
-        let is_proxied = fronts.iter().any(is_proxy);
+        let is_proxied = is_proxy(&fronts, client);
         if let ([front], false) = (fronts.as_slice(), is_proxied) {
             return direct(front, network, stream, client);
         }
@@ -151,6 +148,8 @@ impl Door {
         let patience = self.arrivals.load().client_hello;
         let read = timeout(patience, proxy::read(&mut stream)).await.unwrap_or(Err(ProxyError::Slow(patience)));
         let fronts = self.fronts();
+        // A reload may have taken the proxy away meanwhile, or given the address to another tenant.
+        let read = if is_proxy(&fronts, proxy) { read } else { read.and(Err(ProxyError::Withdrawn)) };
         let client = match read {
             Ok(Origin::Peer(address)) => ClientAddr::from(address),
             Ok(Origin::Proxy) => proxy,
@@ -224,6 +223,13 @@ impl Door {
             }
         }
     }
+}
+
+/// Whether what the address says of whose connection it passes on is believed.
+fn is_proxy(fronts: &[Arc<Front>], address: ClientAddr) -> bool {
+    fronts
+        .iter()
+        .any(|front| front.listener().arrival.proxies.as_ref().is_some_and(|proxies| proxies.contains(address.ip())))
 }
 
 /// Whether some tenant lets the address in.

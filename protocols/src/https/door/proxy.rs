@@ -40,6 +40,8 @@ pub(super) enum ProxyError {
     Family(u8),
     #[error("the PROXY header says that {0} bytes follow")]
     Length(usize),
+    #[error("the address was a proxy's when the connection began, and is none of this listener's now")]
+    Withdrawn,
 }
 
 impl ProxyError {
@@ -50,6 +52,7 @@ impl ProxyError {
             Self::Io(_) => "proxy_incomplete",
             Self::Missing => "proxy_missing",
             Self::Command(_) | Self::Family(_) | Self::Length(_) => "proxy_malformed",
+            Self::Withdrawn => "proxy_withdrawn",
         }
     }
 }
