@@ -73,7 +73,8 @@ fn server_names(field: &Field<'_>) -> Vec<String> {
     let name = |item: Field<'_>| {
         let expected = "a host name, such as \"acme.prov.example.net\", or \"*.\" and one";
         let text = item.text(expected)?;
-        if DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)).is_err() {
+        // No peer asks for a name with a dot at its end (RFC 6066 section 3).
+        if text.ends_with('.') || DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)).is_err() {
             item.refuse(format!("expected {expected}"));
             return None;
         }

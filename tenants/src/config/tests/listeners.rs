@@ -172,6 +172,10 @@ fn each_bad_form_of_an_https_listener_is_refused() {
             "11: listener[0].server_names[0] = \"a b\": expected a host name, such as \"acme.prov.example.net\", or \"*.\" and one",
         ),
         (
+            format!("{HTTPS}trust = [\"poly\"]\nserver_names = [\"a.example.net.\"]\n"),
+            "11: listener[0].server_names[0] = \"a.example.net.\": expected a host name, such as \"acme.prov.example.net\", or \"*.\" and one",
+        ),
+        (
             format!("{HTTPS}trust = [\"poly\"]\nserver_names = [\"a.*.net\"]\n"),
             "11: listener[0].server_names[0] = \"a.*.net\": expected a host name, such as \"acme.prov.example.net\", or \"*.\" and one",
         ),
