@@ -42,7 +42,7 @@ pub(super) fn apply(
 ) -> Result<Stored, UploadError> {
     let state = Arc::clone(&spool.upload.state);
     let root = state.root_now()?;
-    if !Arc::ptr_eq(&root, &spool.root) {
+    if !Arc::ptr_eq(&root, &spool.body.root) {
         // It lies in a folder that nobody reads any more.
         return Err(failed("put the body in place")(io::ErrorKind::NotFound.into()));
     }

@@ -19,6 +19,7 @@ pub(super) const PLAIN: i32 = (rustix::fs::OFlags::NOFOLLOW.bits() | rustix::fs:
 pub(super) struct Temporary {
     pub(super) file: File,
     name: String,
+    is_placed: bool,
 }
 
 impl Temporary {
@@ -29,16 +30,19 @@ impl Temporary {
         let file = root.open_with(&name, &options).map_err(failed("create a temporary file"))?.into_std();
         // For a server that begins on the same folder: it leaves alone what is locked. A file system without locks is none's fault.
         let _ = file.try_lock();
-        Ok(Self { file, name })
+        Ok(Self { file, name, is_placed: false })
     }
 
-    pub(super) fn remove(&self, root: &Dir) {
-        // What cannot be removed now is removed at the next start.
-        let _ = root.remove_file(&self.name);
+    /// Ends it, where it was not put in place.
+    pub(super) fn remove(self, root: &Dir) {
+        if !self.is_placed {
+            // What cannot be removed now is removed at the next start.
+            let _ = root.remove_file(&self.name);
+        }
     }
 
     /// Puts the file in place of the one at `path`, whole and at once.
-    pub(super) fn install(&self, root: &Dir, path: &str, durability: Durability) -> Result<(), UploadError> {
+    pub(super) fn install(&mut self, root: &Dir, path: &str, durability: Durability) -> Result<(), UploadError> {
         self.sync(durability)?;
         self.place(root, path, durability)
     }
@@ -51,8 +55,9 @@ impl Temporary {
     }
 
     /// The same with a file that is on the disk.
-    pub(super) fn place(&self, root: &Dir, path: &str, durability: Durability) -> Result<(), UploadError> {
+    pub(super) fn place(&mut self, root: &Dir, path: &str, durability: Durability) -> Result<(), UploadError> {
         root.rename(&self.name, root, path).map_err(failed("put the body in place"))?;
+        self.is_placed = true;
         sync_folder(root, parent(path), durability)
     }
 }
@@ -117,9 +122,7 @@ pub(super) fn overlay(
     let laid = overlay_copy(root, path, offset, body, &mut copy.file)
         .map_err(failed("overwrite the upload"))
         .and_then(|()| copy.install(root, path, durability));
-    if laid.is_err() {
-        copy.remove(root);
-    }
+    copy.remove(root);
     laid
 }
 

@@ -9,6 +9,7 @@
 //! seconds later.
 
 mod apply;
+mod body;
 mod directory;
 mod disk;
 mod ledger;

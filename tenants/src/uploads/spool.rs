@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use provost_core::{Mac, Permit};
 
-use super::disk::{Temporary, failed};
+use super::body::Body;
+use super::disk::failed;
 use super::ledger::{Allowance, Coming};
 use super::promised::Promise;
-use super::root::Root;
 use super::settings::UploadsSettings;
 use super::state::State;
 use super::{Stored, Target, UploadError, apply};
@@ -21,9 +21,7 @@ use crate::sha256::Sha256;
 #[derive(Debug)]
 pub struct Spool {
     pub(super) upload: Announced,
-    /// Where the body is.
-    pub(super) root: Arc<Root>,
-    pub(super) body: Temporary,
+    pub(super) body: Body,
     length: u64,
     reserved: u64,
 }
@@ -64,8 +62,8 @@ impl Announced {
         let root = state.counted(&self.settings)?;
         let opened = state.ledger().open_spool(device, self.allowance());
         opened.map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
-        let body = Temporary::create(&root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
-        Ok(Spool { upload: self, root, body, length: 0, reserved: 0 })
+        let body = Body::create(root, Arc::clone(state)).inspect_err(|_| state.ledger().close_spool(device, 0))?;
+        Ok(Spool { upload: self, body, length: 0, reserved: 0 })
     }
 
     pub(super) fn allowance(&self) -> Allowance {
@@ -138,7 +136,9 @@ impl Spool {
         target: Target,
         holds: impl Fn(Option<&FileFacts>) -> bool,
     ) -> Result<Stored, UploadError> {
-        apply::apply(&mut self, target, holds)
+        let applied = apply::apply(&mut self, target, holds);
+        self.body.remove();
+        applied
     }
 
     /// The SHA-256 of what was written. It is read back, since of most bodies nobody asks: it would be two fifths of the work of
@@ -174,13 +174,13 @@ impl Spool {
         let Announced { settings, state, device, path, .. } = &self.upload;
         let allowance = self.upload.allowance();
         let coming = Coming { reserved: self.reserved, more };
-        state.check_room(&self.root, *device, settings, |ledger, spare| {
+        state.check_room(&self.body.root, *device, settings, |ledger, spare| {
             ledger.reserve(*device, path, coming, spare, allowance)
         })?;
         self.reserved += more;
         // Each time: others write beside it.
-        let promise = state.promised.promise(self.root.disk(), more);
-        state.check_free(&self.root, *device, settings, self.upload.needed(0))?;
+        let promise = state.promised.promise(self.body.root.disk(), more);
+        state.check_free(&self.body.root, *device, settings, self.upload.needed(0))?;
         Ok(promise)
     }
 }
@@ -189,7 +189,5 @@ impl Drop for Spool {
     fn drop(&mut self) {
         let Announced { state, device, .. } = &self.upload;
         state.ledger().close_spool(*device, self.reserved);
-        // Where the body was put in place, its temporary name is gone.
-        self.body.remove(&self.root);
     }
 }

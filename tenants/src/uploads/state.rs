@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use cap_std::fs::Dir;
 use provost_core::Mac;
 
+use super::body::Leftovers;
 use super::directory::{clean, walk};
 use super::disk::{failed, size};
 use super::ledger::{Change, Ledger, Shortage, Spare};
@@ -41,6 +42,7 @@ pub(super) struct State {
     ledger: Mutex<Ledger>,
     recounted: Mutex<Option<Instant>>,
     pub(super) recent: Recent,
+    pub(super) leftovers: Leftovers,
     pub(super) free: fn(&Dir) -> io::Result<u64>,
     pub(super) promised: &'static Promised,
 }
@@ -81,6 +83,7 @@ impl State {
             ledger: Mutex::default(),
             recounted: Mutex::default(),
             recent: Recent::new(),
+            leftovers: Leftovers::default(),
             free: free_bytes,
             promised: &PROMISED,
         }

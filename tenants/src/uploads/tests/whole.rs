@@ -49,6 +49,26 @@ fn a_body_that_breaks_off_leaves_nothing_and_touches_nothing() {
 }
 
 #[test]
+fn a_body_that_breaks_off_keeps_no_runtime_waiting_for_the_disk() {
+    let bench = Bench::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+    let begin = || bench.uploads.begin(bench.site.permit(DEVICE, Operation::Write, LOG), None);
+    let bodies = [(); 3].map(|()| begin().unwrap_or_else(|error| panic!("{}", word(&Err(error)))));
+    let (release, hang) = std::sync::mpsc::channel::<()>();
+    let hangs = runtime.spawn_blocking(move || hang.recv());
+    runtime.block_on(async { drop(bodies) });
+    assert_eq!(bench.names().len(), 3, "the one thread that may remove them hangs");
+    assert!(bench.uploads.state.ledger().devices().is_empty(), "and nothing counts them any more");
+    drop(begin());
+    assert_eq!(bench.names().len(), 3, "whoever begins another removes one");
+    drop(release);
+    assert!(runtime.block_on(hangs).is_ok());
+    drop(runtime);
+    assert!(bench.names().is_empty(), "{:?}", bench.names());
+}
+
+#[test]
 fn all_spellings_of_a_device_are_one_upload() {
     let bench = Bench::new();
     assert_eq!(word(&bench.send("0004F2AABBCC-app.log", b"a", Target::Whole)), "created");
