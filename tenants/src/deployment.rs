@@ -12,7 +12,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Basis, Folder, Memory, Sights};
+use crate::config::{Basis, Folder, Holds, Memory, Sights};
 use crate::devices::Devices;
 use crate::files::Files;
 use crate::guard::Guard;
@@ -146,6 +146,8 @@ pub struct Source {
     pub(crate) sets: Vec<Arc<Sights>>,
     /// Whether its devices are of a former configuration, so that the present one is to be asked again.
     pub(crate) has_former_devices: bool,
+    /// What no other tenant may have as long as it is served.
+    pub(crate) holds: Holds,
 }
 
 /// One protocol on one address.

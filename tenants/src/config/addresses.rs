@@ -57,7 +57,7 @@ struct Addresses<'t, K> {
 }
 
 /// Notes every address that an earlier listener has, at the newcomer.
-pub(super) fn check(tenants: &[Newcomer]) {
+pub(super) fn check(tenants: &[&Newcomer]) {
     let mut index = Index::default();
     let mut shared: HashMap<(&NetworkStack, SocketAddr), Sharing<'_>> = HashMap::new();
     for (tenant, newcomer) in tenants.iter().enumerate() {
@@ -83,12 +83,12 @@ pub(super) fn check(tenants: &[Newcomer]) {
     }
 }
 
-fn refuse(tenants: &[Newcomer], newcomer: &Newcomer, (held, claim): (&Held<'_>, &Claim), holder: Held<'_>) {
+fn refuse(tenants: &[&Newcomer], newcomer: &Newcomer, (held, claim): (&Held<'_>, &Claim), holder: Held<'_>) {
     let message = if holder.tenant == held.tenant {
         let theirs = newcomer.claims().addresses.get(holder.listener).map(|claim| claim.spot.key());
         format!("{} of this tenant has this address", theirs.unwrap_or_default())
     } else {
-        let name = tenants.get(holder.tenant).map(name_of).unwrap_or_default();
+        let name = tenants.get(holder.tenant).map(|tenant| name_of(tenant)).unwrap_or_default();
         format!("a listener of the tenant {name} has this address")
     };
     claim.spot.refuse(&newcomer.problems, message);

@@ -66,6 +66,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     warn_of_none(&devices, policy.devices, newcomer);
     warn_of_plain(&devices, newcomer);
     source.has_former_devices = !devices.is_of(&settings);
+    source.holds = newcomer.holds();
     let is_same = |former: &&Arc<Tenant>| former.source.is(&source) && Arc::ptr_eq(&devices, &former.devices);
     if let Some(former) = former.filter(is_same) {
         return Some(Arc::clone(former));

@@ -1,14 +1,16 @@
 //! Tenants beside each other: what one holds, no other may have. The newcomer is refused; the order is that of the
 //! files' names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::addresses;
 use super::l3mdev;
 use super::nesting::{Folders, Holder};
 use super::newcomer::Newcomer;
 use super::spot::{Named, Spot};
+use crate::deployment::Tenant;
 use crate::network::{NamespaceName, NetworkStack};
 
 /// What is held beside the tenants; all of it canonical.
@@ -23,18 +25,53 @@ const ROOT: usize = 0;
 
 /// Notes every conflict, at the newcomer.
 pub(super) fn check(tenants: &[Newcomer], held: &Held<'_>) {
+    let tenants: Vec<&Newcomer> = tenants.iter().collect();
+    conflicts(&tenants, held);
+    unbound(&tenants);
+    l3mdev::check(&tenants);
+}
+
+/// Notes what newcomers without errors would have of tenants that are served on, since their own have some. A newcomer that is refused
+/// for that may be served on itself.
+pub(super) fn check_served(newcomers: &[Newcomer], served: &[Arc<Tenant>], held: &Held<'_>) {
+    loop {
+        let (wrong, right): (Vec<_>, Vec<_>) = newcomers.iter().partition(|newcomer| newcomer.has_errors());
+        let stay = stay(&wrong, &right, served);
+        if stay.is_empty() {
+            return;
+        }
+        conflicts(&stay.iter().chain(right.iter().copied()).collect::<Vec<_>>(), held);
+        if !right.iter().any(|newcomer| newcomer.has_errors()) {
+            return;
+        }
+    }
+}
+
+/// The tenants that are served on: whose file has errors, or whose name one has that nobody else took.
+fn stay(wrong: &[&Newcomer], right: &[&Newcomer], served: &[Arc<Tenant>]) -> Vec<Newcomer> {
+    let names = |newcomers: &[&Newcomer]| -> HashSet<String> {
+        newcomers.iter().filter_map(|newcomer| Some(newcomer.claims().name.as_ref()?.0.clone())).collect()
+    };
+    let files: HashSet<&Path> = wrong.iter().map(|newcomer| newcomer.file.as_path()).collect();
+    let (names, taken) = (names(wrong), names(right));
+    let stays = |tenant: &&Arc<Tenant>| {
+        let name = &tenant.policy.name;
+        files.contains(tenant.source.file.as_path()) || names.contains(name) && !taken.contains(name)
+    };
+    served.iter().filter(stays).map(|tenant| Newcomer::served(&tenant.source)).collect()
+}
+
+fn conflicts(tenants: &[&Newcomer], held: &Held<'_>) {
     names(tenants);
     folders(tenants, held);
     addresses::check(tenants);
-    unbound(tenants);
-    l3mdev::check(tenants);
 }
 
 pub(super) fn name_of(tenant: &Newcomer) -> String {
     tenant.claims().name.as_ref().map_or_else(|| "another".to_owned(), |(name, _)| format!("`{name}`"))
 }
 
-fn names(tenants: &[Newcomer]) {
+fn names(tenants: &[&Newcomer]) {
     let mut holders: HashMap<&str, &Spot> = HashMap::new();
     for newcomer in tenants {
         let Some((name, spot)) = &newcomer.claims().name else { continue };
@@ -48,7 +85,7 @@ fn names(tenants: &[Newcomer]) {
 }
 
 /// What phones of one tenant read must not be read by phones of another, and by none what no phone may read.
-fn folders(tenants: &[Newcomer], held: &Held<'_>) {
+fn folders(tenants: &[&Newcomer], held: &Held<'_>) {
     let (mut roots, mut shared) = (Folders::default(), Folders::default());
     for (index, tenant) in tenants.iter().enumerate() {
         let (claims, places) = (tenant.claims(), &tenant.places);
@@ -80,7 +117,7 @@ fn folders(tenants: &[Newcomer], held: &Held<'_>) {
     }
 }
 
-fn refuse_nested(tenants: &[Newcomer], newcomer: &Newcomer, folder: &Named, holder: Holder) {
+fn refuse_nested(tenants: &[&Newcomer], newcomer: &Newcomer, folder: &Named, holder: Holder) {
     let Some(tenant) = tenants.get(holder.tenant) else { return };
     let Some(theirs) = folder_of(tenant, holder) else { return };
     let message = format!("nests with {} of the tenant {}", theirs.path.display(), name_of(tenant));
@@ -103,7 +140,7 @@ fn state_folder(tenant: &Newcomer, folder: &Path, named: &Named, held: &Held<'_>
 
 /// Passwords may stand in any of the configuration's files.
 fn configuration_files(
-    tenants: &[Newcomer],
+    tenants: &[&Newcomer],
     files: &Folders,
     (tenant, folder, named): (&Newcomer, &Path, &Named),
     held: &Held<'_>,
@@ -118,11 +155,15 @@ fn configuration_files(
 }
 
 /// A key, a password or an inventory in a folder that phones read would be given to phones.
-fn secrets(tenants: &[Newcomer], tenant: &Newcomer, folders: [&Folders; 2]) {
+fn secrets(tenants: &[&Newcomer], tenant: &Newcomer, folders: [&Folders; 2]) {
     for (path, secret) in tenant.places.secrets.iter().zip(&tenant.claims().secrets) {
         let Some(holder) = folders.into_iter().filter_map(|folders| folders.around(path)).min() else { continue };
-        let exposed = tenants.get(holder.tenant).and_then(|tenant| folder_of(tenant, holder));
-        if let Some(folder) = exposed {
+        let Some(exposing) = tenants.get(holder.tenant) else { continue };
+        let Some(folder) = folder_of(exposing, holder) else { continue };
+        if tenant.is_served {
+            let message = format!("holds {} of the tenant {}", secret.path.display(), name_of(tenant));
+            folder.spot.refuse(&exposing.problems, format!("{message}, which phones could read"));
+        } else {
             let message = format!("lies in {}, where phones could read it", folder.path.display());
             secret.spot.refuse(&tenant.problems, message);
         }
@@ -131,7 +172,7 @@ fn secrets(tenants: &[Newcomer], tenant: &Newcomer, folders: [&Folders; 2]) {
 
 /// Linux answers on any interface for any of its addresses, so within one network a phone of one tenant may reach the
 /// listener of another. A device that is named keeps others' packets out.
-fn unbound(tenants: &[Newcomer]) {
+fn unbound(tenants: &[&Newcomer]) {
     let mut reachable: HashMap<Shared<'_>, Vec<usize>> = HashMap::new();
     for (index, tenant) in tenants.iter().enumerate() {
         let Some(shared) = tenant.claims().network.as_ref().and_then(shared) else { continue };

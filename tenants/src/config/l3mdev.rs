@@ -12,7 +12,7 @@ use crate::network::NetworkStack;
 const SETTINGS: &str = "/proc/sys/net/ipv4";
 
 /// Warns of listeners that would answer in a tenant's VRF and are another tenant's.
-pub(super) fn check(tenants: &[Newcomer]) {
+pub(super) fn check(tenants: &[&Newcomer]) {
     if !tenants.iter().any(|tenant| matches!(tenant.claims().network, Some(NetworkStack::Vrf(_)))) {
         return;
     }

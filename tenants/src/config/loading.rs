@@ -87,7 +87,8 @@ impl<'a> Loading<'a> {
         let settings = &self.context.basis.settings;
         let mut canonical = Canonical::default();
         let (state_canonical, main_file) = (canonical.of(&settings.state), canonical.of(self.main_file));
-        beside::check(&newcomers, &Held { state: &settings.state, state_canonical, main_file });
+        let held = Held { state: &settings.state, state_canonical, main_file };
+        beside::check(&newcomers, &held);
         let around = Around {
             context: &self.context,
             former: former.tenants.iter().map(|tenant| (tenant.policy.name.as_str(), tenant)).collect(),
@@ -95,7 +96,10 @@ impl<'a> Loading<'a> {
             devices: OfFormer::Read,
         };
         let tenants = side_by_side(&mut newcomers, |newcomer| assemble::tenant(newcomer, &around));
-        let tenants = tenants.into_iter().flatten().collect();
+        // Here, as what an inventory holds may be wrong, too.
+        beside::check_served(&newcomers, former.tenants, &held);
+        let tenants = tenants.into_iter().zip(&newcomers).filter(|(_, newcomer)| !newcomer.has_errors());
+        let tenants = tenants.filter_map(|(tenant, _)| tenant).collect();
         let refreshed = newcomers.iter_mut().filter_map(|newcomer| {
             let refresh = newcomer.refresh.take()?;
             Some((newcomer.claims().name.as_ref()?.0.clone(), refresh))

@@ -53,6 +53,7 @@ pub use listener::is_name;
 pub(crate) use material::Basis;
 pub use material::{Reread, Rereading, Seen, reread};
 pub use memory::Memory;
+pub(crate) use newcomer::Holds;
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 pub use sight::Look;
 pub(crate) use sight::{Folder, Sights};

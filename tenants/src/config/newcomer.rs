@@ -38,7 +38,9 @@ pub(super) struct Newcomer {
     pub(super) reading: Arc<Reading>,
     /// Absent where the reading is of an earlier load, or where the file is not TOML: then there is nothing more to say of it.
     pub(super) fresh: Option<Fresh>,
-    pub(super) places: Places,
+    /// Whether it is what is served, and not what comes.
+    pub(super) is_served: bool,
+    pub(super) places: Arc<Places>,
     /// What is wrong with it beside the others, or with what its folders hold.
     pub(super) problems: Collector,
     /// What is wrong with its inventory.
@@ -68,6 +70,13 @@ pub(super) struct Fresh {
     pub(super) source: Source,
 }
 
+/// What a tenant that is served claimed when it loaded.
+#[derive(Clone, Default)]
+pub(crate) struct Holds {
+    claims: Arc<Claims>,
+    places: Arc<Places>,
+}
+
 /// What the tenant claims, as the system names it.
 #[derive(Debug, Default)]
 pub(super) struct Places {
@@ -93,7 +102,7 @@ impl Newcomer {
             let (reading, fresh) = read(file, context);
             (Arc::new(reading), fresh)
         };
-        let places = Places::of(file, &reading.claims, canonical);
+        let places = Arc::new(Places::of(file, &reading.claims, canonical));
         Self { places, ..Self::of(file, reading, fresh) }
     }
 
@@ -113,7 +122,14 @@ impl Newcomer {
     pub(super) fn again(served: &Source, context: &Context) -> Self {
         let (file, folders) = (&served.file, Some(&served.folders));
         let (reading, fresh) = read_text(file, Arc::clone(&served.text), Sight::of(file), folders, context);
-        Self::of(file, Arc::new(reading), fresh)
+        Self { places: Arc::clone(&served.holds.places), ..Self::of(file, Arc::new(reading), fresh) }
+    }
+
+    /// A tenant that is served, as it loaded, beside those that others have become since.
+    pub(super) fn served(served: &Source) -> Self {
+        let Holds { claims, places } = served.holds.clone();
+        let reading = Reading { claims, ..Reading::failed(Vec::new(), None) };
+        Self { is_served: true, places, ..Self::of(&served.file, Arc::new(reading), None) }
     }
 
     fn of(file: &Path, reading: Arc<Reading>, fresh: Option<Fresh>) -> Self {
@@ -122,7 +138,8 @@ impl Newcomer {
             file: file.to_path_buf(),
             reading,
             fresh,
-            places: Places::default(),
+            is_served: false,
+            places: Arc::default(),
             problems: Collector::for_tenant(Arc::clone(&origin)),
             of_devices: Collector::for_tenant(origin),
             refresh: None,
@@ -131,6 +148,10 @@ impl Newcomer {
 
     pub(super) fn claims(&self) -> &Claims {
         &self.reading.claims
+    }
+
+    pub(super) fn holds(&self) -> Holds {
+        Holds { claims: Arc::clone(&self.reading.claims), places: Arc::clone(&self.places) }
     }
 
     /// The folders that its phones read, as the system names them.
@@ -257,6 +278,7 @@ fn read_text(
         sights: Arc::clone(&sights),
         sets: sets.iter().filter_map(|name| context.trust.sights(name).cloned()).collect(),
         has_former_devices: false,
+        holds: Holds::default(),
     };
     let sets = sets.into_iter().map(|name| (context.sets.get(&name).cloned().flatten(), name));
     let sets = sets.map(|(set, name)| (name, set)).collect();

@@ -46,13 +46,13 @@ impl<'t> Sharing<'t> {
     }
 
     /// One more. What keeps it from sharing the address is noted at the newcomer.
-    pub(super) fn join(&mut self, tenants: &[Newcomer], (tenant, newcomer): (usize, &Newcomer), claim: &'t Claim) {
+    pub(super) fn join(&mut self, tenants: &[&Newcomer], (tenant, newcomer): (usize, &Newcomer), claim: &'t Claim) {
         if self.last.0 == tenant {
             let message = format!("{} of this tenant has this address", self.last.1.key());
             claim.spot.refuse(&newcomer.problems, message);
             return;
         }
-        let name_of = |tenant: usize| tenants.get(tenant).map(name_of).unwrap_or_default();
+        let name_of = |tenant: usize| tenants.get(tenant).map(|tenant| name_of(tenant)).unwrap_or_default();
         let standing = &claim.standing;
         if let Some(vague) = self.vague {
             claim.spot.refuse(&newcomer.problems, format!(

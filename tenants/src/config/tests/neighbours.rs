@@ -1,6 +1,7 @@
 //! Tenants beside each other.
 
-use super::Site;
+use super::{ACME, HTTPS, Site};
+use crate::config::{Former, reload};
 
 fn said_of(globex: &str) -> Vec<String> {
     let site = Site::new();
@@ -89,6 +90,85 @@ fn a_tenant_with_errors_still_holds_what_is_its_own() {
     );
     let loaded = site.load().unwrap();
     assert_eq!(loaded.deployment.tenants.len(), 0, "{}", loaded.problems);
+}
+
+#[test]
+fn what_a_tenant_holds_that_is_served_on_is_refused_to_the_newcomer() {
+    let tftp = |port: u16| format!("[[listener]]\nprotocol = \"tftp\"\naddress = \"127.0.0.1:{port}\"\n");
+    let https =
+        |more: &str| HTTPS.replace("127.0.0.1:0", "127.0.0.1:8443") + "require = [\"address\"]\nhints = false\n" + more;
+    let served = format!(
+        "devices.file = \"../devices.csv\"\n{}{}",
+        tftp(1069),
+        https("server_names = [\"acme.example.net\"]\ndefault = true\n")
+    );
+    let broken = "= broken\n".to_owned();
+    let moved = |more: &str| ACME.to_owned() + more + &tftp(1070);
+    let globex = |name: &str, root: &str, more: &str| {
+        format!("name = {name:?}\nallow = [\"10.0.0.0/8\"]\nfiles.root = {root:?}\ndevices.policy = \"any\"\n{more}")
+    };
+    let other = |more: &str| globex("globex", "../files/globex", more);
+    for (acme, globex, expected) in [
+        (&broken, other(&tftp(1070)), None),
+        (&broken, globex("globex", "../files/acme", ""), Some("3: files.root = \"../files/acme\": nests with")),
+        (&broken, globex("acme", "../files/globex", ""), Some("1: name = \"acme\": the tenant of")),
+        (
+            &broken,
+            other(&tftp(1069)),
+            Some("7: listener[0].address = \"127.0.0.1:1069\": a listener of the tenant `acme`"),
+        ),
+        (
+            &broken,
+            other(&https("")),
+            Some("7: listener[0].address = \"127.0.0.1:8443\": a listener of the tenant `acme`"),
+        ),
+        (
+            &broken,
+            other(&https("default = true\n")),
+            Some("12: listener[0].default = true: a listener of the tenant `acme`"),
+        ),
+        (&broken, globex("globex", "../files", ""), Some("3: files.root = \"../files\": nests with")),
+        // What it would have become does not count, and what it is does.
+        (&moved("nonsense = 1\n"), other(&tftp(1069)), Some("7: listener[0].address = \"127.0.0.1:1069\": a listener")),
+        (
+            &moved("devices.file = \"no.csv\"\n"),
+            other(&tftp(1069)),
+            Some("7: listener[0].address = \"127.0.0.1:1069\": a"),
+        ),
+        (&moved(""), other(&tftp(1069)), None),
+    ] {
+        let site = Site::new();
+        site.write("devices.csv", "mac\n0004f2aabbcc\n");
+        site.acme(&served);
+        let before = site.load().unwrap().deployment.tenants;
+        assert_eq!(before.len(), 1, "{}", site.load().unwrap().problems);
+        site.write("tenants.d/acme.toml", acme);
+        site.write("tenants.d/globex.toml", &globex);
+        let loaded = reload(&site.path("provost.toml"), [], Former { tenants: &before, ..Former::default() }).unwrap();
+        let said = site.lines(loaded.problems.errors());
+        let of_globex: Vec<_> = said.iter().filter_map(|line| line.strip_prefix("tenants.d/globex.toml:")).collect();
+        assert_eq!(of_globex.is_empty(), expected.is_none(), "{acme}{globex}{said:?}");
+        assert!(of_globex.iter().all(|line| line.starts_with(expected.unwrap_or_default())), "{of_globex:?}");
+        let is_served = loaded.deployment.tenants.iter().any(|tenant| tenant.source.file.ends_with("globex.toml"));
+        assert_eq!(is_served, expected.is_none(), "{acme}{globex}");
+    }
+}
+
+#[test]
+fn a_folder_that_holds_a_secret_of_a_tenant_that_is_served_on_is_no_newcomers() {
+    let site = Site::new();
+    site.write_secret("files/globex/password", "p\n");
+    site.acme("users = [{ name = \"a\", password_file = \"../files/globex/password\" }]\n");
+    let before = site.load().unwrap().deployment.tenants;
+    site.write("tenants.d/acme.toml", "= broken\n");
+    site.write(
+        "tenants.d/globex.toml",
+        "name = \"globex\"\nallow = [\"10.0.0.0/8\"]\nfiles.root = \"../files/globex\"\ndevices.policy = \"any\"\n",
+    );
+    let loaded = reload(&site.path("provost.toml"), [], Former { tenants: &before, ..Former::default() }).unwrap();
+    let said = site.lines(loaded.problems.errors()).join("\n").replace("tenants.d/../", "");
+    assert!(said.contains("holds files/globex/password of the tenant `acme`, which phones could read"), "{said}");
+    assert!(loaded.deployment.tenants.is_empty(), "{said}");
 }
 
 #[test]
