@@ -341,12 +341,15 @@ mod tests {
     fn asking_changes_nothing_on_the_disk() {
         let demo = tempfile::tempdir().unwrap();
         crate::demo::make(demo.path()).unwrap();
-        let (permitted, _) = ask(
-            demo.path(),
-            "--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc PUT /0004f2aabbcc-app.log",
-        )
-        .unwrap();
-        assert!(permitted);
-        assert!(!demo.path().join("state").exists());
+        for question in [
+            "--listener phones --mac 0004f2aabbcc PUT /0004f2aabbcc-app.log",
+            "--listener phones --mac 0004f2aabbcc GET /0004f2aabbcc.cfg",
+            "--listener tftp RRQ 001120aabb01.cfg",
+            "--listener ftp LIST /",
+        ] {
+            let (permitted, text) = ask(demo.path(), &format!("--tenant acme --from 127.0.0.1 {question}")).unwrap();
+            assert!(permitted, "{text}");
+            assert!(!demo.path().join("state").exists(), "{question}");
+        }
     }
 }

@@ -36,8 +36,6 @@ use provost_core::path::{Case, Strip};
 use provost_core::upload::ContentRange;
 use provost_core::{Kind, Mac, NamedDevice, Operation, Permit, RequestPath};
 
-use directory::found;
-use disk::failed;
 use root::Root;
 use state::State;
 
@@ -123,15 +121,13 @@ impl Uploads {
         Self { settings: Arc::new(settings), state }
     }
 
-    /// Removes what a former process left half done, and counts what each device holds, where there is anything yet. It happens once,
-    /// and with the first body if nobody calls it; who reads does not wait for it. It blocks.
+    /// Makes the directory where it is missing, removes what a former process left half done, and counts what each device holds. It
+    /// happens once, and with the first body if nobody calls it; who reads does not wait for it. It blocks.
     ///
     /// # Errors
-    /// - [`UploadError::Io`]: the directory cannot be read
+    /// - [`UploadError::Io`]: the directory cannot be made or read
     pub fn prepare(&self) -> Result<(), UploadError> {
-        let exists =
-            found(std::fs::metadata(self.state.directory())).map_err(failed("look for the uploads directory"))?;
-        exists.map_or(Ok(()), |_| self.state.counted(&self.settings).map(|_| ()))
+        self.state.counted(&self.settings).map(|_| ())
     }
 
     /// Begins a body. `expected` is its length in bytes where the peer said it, so that what cannot fit is refused before

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, MetadataExt as _};
 
-use super::directory::make;
+use super::directory::{make, open};
 use super::disk::failed;
 use super::{Durability, UploadError};
 use crate::files::is_local;
@@ -40,7 +40,15 @@ pub(crate) struct Root {
 impl Root {
     /// Makes the directory where it is missing, and opens it.
     pub(super) fn make(path: &Path) -> io::Result<Self> {
-        let dir = make(path)?;
+        Self::of(make(path)?)
+    }
+
+    /// Opens the directory.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Self::of(open(path)?)
+    }
+
+    fn of(dir: Dir) -> io::Result<Self> {
         let facts = dir.dir_metadata()?;
         let (is_local, which) = (is_local(&dir), (facts.dev(), facts.ino()));
         let looked = AtomicU64::new(now());

@@ -89,12 +89,12 @@ impl State {
         }
     }
 
-    /// The directory, made where it is missing. An operator may have put another one in its place: that is looked for every two
-    /// seconds. It blocks.
-    pub(super) fn root(&self) -> Result<Arc<Root>, UploadError> {
+    /// The directory, for whoever reads, and makes none: whoever asks what a phone would be told may be another user than the server's.
+    /// An operator may have put another one in its place: that is looked for every two seconds. It blocks.
+    pub(super) fn root(&self) -> io::Result<Arc<Root>> {
         match self.root.load_full().filter(|root| root.stood_lately_at(&self.directory)) {
             Some(root) => Ok(root),
-            None => self.root_now(),
+            None => self.opened(Root::open),
         }
     }
 
@@ -106,8 +106,12 @@ impl State {
         self.root.load().as_deref().is_some_and(|current| std::ptr::eq(current, root))
     }
 
-    /// The same, looked for now. It blocks.
+    /// The same, looked for now, and made where it is missing. It blocks.
     pub(super) fn root_now(&self) -> Result<Arc<Root>, UploadError> {
+        self.opened(Root::make).map_err(failed("make the uploads directory"))
+    }
+
+    fn opened(&self, open: fn(&Path) -> io::Result<Root>) -> io::Result<Arc<Root>> {
         let standing = || self.root.load_full().filter(|root| root.stands_at(&self.directory));
         if let Some(root) = standing() {
             return Ok(root);
@@ -116,11 +120,11 @@ impl State {
         if let Some(root) = standing() {
             return Ok(root);
         }
-        let root = Arc::new(Root::make(&self.directory).map_err(failed("make the uploads directory"))?);
-        if self.root.swap(Some(Arc::clone(&root))).is_some() {
+        let root = open(&self.directory).map(Arc::new);
+        if self.root.swap(root.as_ref().ok().map(Arc::clone)).is_some() {
             self.note_replaced();
         }
-        Ok(root)
+        root
     }
 
     /// The same, cleaned and counted, as whoever writes must have it. Who reads need not wait for that. It blocks.

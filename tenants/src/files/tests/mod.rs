@@ -52,6 +52,7 @@ impl Bench {
             rules: Site::new(case).rules(),
         }));
         let settings = FilesSettings { root: at("root"), shared: vec![at("shared"); count], case };
+        uploads.prepare().unwrap_or_else(|error| panic!("{error}"));
         let files = Files::open_roots(settings, Arc::clone(&uploads)).unwrap_or_else(|error| panic!("{error}"));
         Self { site: Site::new(case), folder, uploads, files }
     }

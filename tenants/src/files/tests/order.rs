@@ -153,7 +153,8 @@ fn a_permit_to_write_opens_nothing_and_describes_the_upload_alone() {
 #[test]
 fn phones_boot_where_the_uploads_cannot_be_had() {
     let bench = Bench::new(Case::Exact);
-    fs::write(bench.folder.path().join("uploads"), "in the way").unwrap_or_else(|error| panic!("{error}"));
+    let uploads = bench.folder.path().join("uploads");
+    fs::remove_dir(&uploads).and_then(|()| fs::write(uploads, "in the way")).unwrap_or_else(|error| panic!("{error}"));
     bench.write("root/0004f2aabbcc.cfg");
     assert_eq!(bench.read("0004f2aabbcc.cfg"), "root/0004f2aabbcc.cfg");
 }

@@ -232,7 +232,7 @@ fn who_looks_at_the_same_moment_has_not_the_same_room() {
         let permit = bench.site.permit(DEVICE, Operation::Write, LOG);
         bench.uploads.begin(permit, None).and_then(|mut spool| spool.write(&vec![0; bytes]))
     };
-    let root = bench.uploads.state.root().unwrap_or_else(|error| panic!("{error}"));
+    let root = bench.uploads.state.root_now().unwrap_or_else(|error| panic!("{error}"));
     let others = bench.uploads.state.promised.promise(root.disk(), 300);
     let elsewhere = bench.uploads.state.promised.promise(root.disk() + 1, 300);
     assert!(matches!(write(201), Err(UploadError::NoSpace(_))));

@@ -13,10 +13,9 @@ fn nothing_is_touched_before_the_first_use() {
     let bench = Bench::new();
     assert!(!bench.directory().exists());
     assert_eq!(bench.uploads.list().map(|entries| entries.len()).ok(), Some(0));
+    assert!(bench.uploads.reading(&parse(LOG), Some(DEVICE)).is_none(), "who reads makes nothing");
     assert!(!bench.directory().exists());
     assert!(bench.uploads.prepare().is_ok());
-    assert!(!bench.directory().exists());
-    assert!(bench.send(LOG, b"x", Target::Whole).is_ok());
     let mode = fs::metadata(bench.directory()).map(|facts| facts.permissions().mode() & 0o777);
     assert_eq!(mode.ok(), Some(0o700));
 }
