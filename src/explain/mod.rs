@@ -338,6 +338,24 @@ mod tests {
     }
 
     #[test]
+    fn an_upload_is_told_as_it_would_be_stored() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        let file = demo.path().join("tenants.d/acme.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replacen("[files]\n", "[files]\ncase = \"ignore\"\n", 1)).unwrap();
+        let folders = "f/".repeat(17);
+        for (path, says) in [
+            ("Logs/0004F2AABBCC-App.log", "logs/0004f2aabbcc-app.log, below the tenant's uploads"),
+            (&format!("{folders}0004f2aabbcc-app.log"), "not stored: the name cannot be stored, and the phone is told"),
+        ] {
+            let question = format!("--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc PUT /{path}");
+            let (_, text) = ask(demo.path(), &question).unwrap();
+            assert!(text.contains(&format!("  file    {says}")), "{text}");
+        }
+    }
+
+    #[test]
     fn asking_changes_nothing_on_the_disk() {
         let demo = tempfile::tempdir().unwrap();
         crate::demo::make(demo.path()).unwrap();

@@ -45,7 +45,7 @@ pub(super) fn permitted(
     }
     let lines = match permit.operation() {
         Operation::Read => what_is_read(method, tenant, permit),
-        Operation::Write => vec![what_is_written(permit)],
+        Operation::Write => vec![what_is_written(tenant, permit)],
     };
     for line in lines {
         writeln!(output, "  file    {line}")?;
@@ -107,11 +107,11 @@ fn place(file: &fs::File) -> String {
     fs::read_link(link).map_or_else(|_| "open".to_owned(), |path| path.display().to_string())
 }
 
-fn what_is_written(permit: &Permit) -> String {
-    let path = permit
-        .device()
-        .map_or_else(|| permit.path().as_str().to_owned(), |mac| permit.path().with_mac_in_lower_case(mac));
-    format!("{path}, below the tenant's uploads")
+fn what_is_written(tenant: &Tenant, permit: &Permit) -> String {
+    match tenant.uploads.stored_as(permit) {
+        Ok(path) => format!("{path}, below the tenant's uploads"),
+        Err(error) => format!("not stored: {error}, and the phone is told so"),
+    }
 }
 
 /// Prints a denial: why, and what the phone is told of it.

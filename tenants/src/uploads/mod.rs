@@ -146,6 +146,20 @@ impl Uploads {
     /// # Errors
     /// - as [`Uploads::begin`]
     pub fn announce(&self, permit: Permit, expected: Option<u64>) -> Result<Announced, UploadError> {
+        let (device, path) = self.name(&permit)?;
+        let (settings, state) = (Arc::clone(&self.settings), Arc::clone(&self.state));
+        Announced { settings, state, permit, device, path }.checked(expected.unwrap_or(0))
+    }
+
+    /// Under which name, below the tenant's uploads, such a body would be stored.
+    ///
+    /// # Errors
+    /// - [`UploadError::Unstorable`], as [`Uploads::begin`]
+    pub fn stored_as(&self, permit: &Permit) -> Result<String, UploadError> {
+        self.name(permit).map(|(_, name)| name)
+    }
+
+    fn name(&self, permit: &Permit) -> Result<(Mac, String), UploadError> {
         let Operation::Write = permit.operation() else { return Err(UploadError::Unstorable) };
         let device = permit.device().ok_or(UploadError::Unstorable)?;
         let path = stored_name(self.settings.case(), permit.path(), Some(device));
@@ -160,8 +174,7 @@ impl Uploads {
         if permit.proven().is_none() && folders(&path).any(may_be_a_file) {
             return Err(UploadError::Unstorable);
         }
-        let (settings, state) = (Arc::clone(&self.settings), Arc::clone(&self.state));
-        Announced { settings, state, permit, device, path }.checked(expected.unwrap_or(0))
+        Ok((device, path))
     }
 
     /// The directory and the name in it under which the upload at `path` is stored. It blocks.
