@@ -58,7 +58,8 @@ pub(super) fn clean(root: &Dir) -> io::Result<()> {
 /// Whether the process that writes it lives: the lock of a temporary goes with its process.
 fn is_held(root: &Dir, name: &str) -> bool {
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(PLAIN);
+    // To write, too: over NFS who only reads has no lock of its own.
+    options.read(true).write(true).custom_flags(PLAIN);
     let file = root.open_with(name, &options);
     file.is_ok_and(|file| matches!(file.into_std().try_lock(), Err(TryLockError::WouldBlock)))
 }
