@@ -230,8 +230,8 @@ fn devices(
     let (devices, became) = match former.devices.renewed(settings, removals) {
         Ok(Some((devices, refresh))) => (Arc::new(devices), Some(refresh)),
         Ok(None) => (kept, refresh(former, read.file.as_ref(), problems, removals)),
-        Err(Unrenewed::Removals { devices, removed }) => {
-            (kept, Some(Refresh::KeptForRemovals { devices, removed, blocked: 0 }))
+        Err(Unrenewed::Removals { devices, removed, blocked }) => {
+            (kept, Some(Refresh::KeptForRemovals { devices, removed, blocked }))
         }
         Err(Unrenewed::Errors(errors)) => {
             refused(errors);

@@ -77,13 +77,18 @@ pub(super) fn parse(path: &Path, settings: &DevicesSettings, content: impl Read)
     let mut lines = Lines::default();
     let mut others = Others::default();
     let mut record = csv::StringRecord::new();
-    while reading.errors.len() < MAX_ERRORS {
+    // To its end, whatever is wrong: what is blocked counts.
+    loop {
+        reading.errors.truncate(MAX_ERRORS);
         match csv.read_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
             Err(problem) => {
-                let line = problem.position().map_or(0, csv::Position::line);
+                let (line, is_last) = (problem.position().map_or(0, csv::Position::line), problem.is_io_error());
                 reading.errors.push(error(line, describe(problem)));
+                if is_last {
+                    break;
+                }
                 continue;
             }
         }

@@ -69,6 +69,8 @@ pub enum Unrenewed {
         devices: usize,
         /// How many would be missing.
         removed: usize,
+        /// How many devices are blocked all the same.
+        blocked: usize,
     },
 }
 
@@ -121,7 +123,8 @@ impl Devices {
         let former = self.set.load();
         let (devices, removed) = (fresh.len(), former.missing_in(&fresh.set.load()));
         if removals == Removals::Refuse && removed > former.len() / 10 {
-            return Err(Unrenewed::Removals { devices, removed });
+            let blocked = self.block(&former, &fresh.set.load().blocked());
+            return Err(Unrenewed::Removals { devices, removed, blocked });
         }
         Ok(Some((fresh, Refresh::Replaced { devices, removed })))
     }
@@ -273,6 +276,21 @@ mod tests {
         assert_eq!((bench.blocked(7), bench.blocked(8)), (Some(true), Some(false)));
         assert_eq!(bench.change(&rows(0..20)), Refresh::Replaced { devices: 21, removed: 0 });
         assert_eq!(bench.blocked(7), Some(false));
+        // Behind more bad rows than are told.
+        let bad = format!("mac,blocked\n{}{},yes\n", "nonsense,\n".repeat(1000), mac(7));
+        let Refresh::KeptForErrors { errors, blocked } = bench.change(&bad) else { panic!("taken") };
+        assert_eq!((errors.len(), blocked, bench.blocked(7)), (100, 1, Some(true)));
+    }
+
+    #[test]
+    fn another_file_that_is_not_taken_blocks_at_once() {
+        let bench = bench(&rows(0..20));
+        let other = bench.file.with_extension("other");
+        std::fs::write(&other, format!("mac,blocked\n{},yes\n", mac(7))).unwrap_or_else(|error| panic!("{error}"));
+        let settings = DevicesSettings { file: Some(other), ..bench.devices.settings.clone() };
+        let renewed = bench.devices.renewed(settings, Removals::Refuse);
+        assert_eq!(renewed.err(), Some(Unrenewed::Removals { devices: 2, removed: 19, blocked: 1 }));
+        assert_eq!((bench.blocked(7), bench.blocked(8)), (Some(true), Some(false)));
     }
 
     #[test]

@@ -140,6 +140,11 @@ impl DeviceSet {
         self.devices.keys().filter(|mac| !others.devices.contains_key(mac)).count()
     }
 
+    /// Those that are blocked.
+    pub(super) fn blocked(&self) -> Vec<Mac> {
+        self.devices.iter().filter(|(_, packed)| packed.0 & BLOCKED != 0).map(|(mac, _)| *mac).collect()
+    }
+
     /// The same set with these devices blocked, listed or not, and how many were not blocked before.
     pub(super) fn with_blocked(&self, blocked: &[Mac]) -> (Self, usize) {
         let mut set = self.clone();
