@@ -16,7 +16,7 @@ use crate::deployment::Tenant;
 use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Removals, Unrenewed};
 use crate::files::{Files, FilesSettings};
 use crate::guard::Guard;
-use crate::uploads::{Uploads, UploadsSettings};
+use crate::uploads::{Quota, Uploads, UploadsSettings};
 use crate::users::Users;
 
 /// What the quota of a tenant that serves any device counts with.
@@ -133,10 +133,10 @@ fn devices_settings(read: &TenantRead, newcomer: &Newcomer) -> DevicesSettings {
     DevicesSettings { list: read.devices.list.clone(), file, realm }
 }
 
-fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Devices, context: &Context) -> Arc<Uploads> {
-    let count = match policy.devices {
-        DevicePolicy::Listed => u64::try_from(devices.len()).unwrap_or(u64::MAX).max(1),
-        DevicePolicy::Any => DEVICES_OF_AN_OPEN_TENANT,
+fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Arc<Devices>, context: &Context) -> Arc<Uploads> {
+    let shares = |each: u64, least: u64| match policy.devices {
+        DevicePolicy::Listed => Quota::Shares { each, devices: Arc::clone(devices), least },
+        DevicePolicy::Any => Quota::Fixed(each.saturating_mul(DEVICES_OF_AN_OPEN_TENANT)),
     };
     let UploadsRead { device_quota, device_files, quota, max_upload, max_log, keep, min_free, durability } =
         read.uploads;
@@ -144,9 +144,8 @@ fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Devices, context:
         directory: context.basis.settings.state.join("uploads").join(&policy.name),
         device_quota,
         device_files,
-        quota: quota.unwrap_or(device_quota.saturating_mul(count)),
-        // Devices may be listed later, too.
-        files: u64::from(device_files).saturating_mul(count.max(DEVICES_OF_AN_OPEN_TENANT)),
+        quota: quota.map_or_else(|| shares(device_quota, 1), Quota::Fixed),
+        files: shares(device_files.into(), DEVICES_OF_AN_OPEN_TENANT),
         max_upload,
         max_log,
         keep,

@@ -26,7 +26,7 @@ mod state;
 mod tests;
 
 pub use operator::{Selection, UploadEntry};
-pub use settings::{Durability, UploadsSettings};
+pub use settings::{Durability, Quota, UploadsSettings};
 pub use spool::{Announced, Spool};
 
 use std::io;

@@ -1,11 +1,13 @@
 //! What the operator laid down for a tenant's uploads.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use provost_core::path::{Case, Strip};
 use provost_core::{Kind, Mac, NamedDevice, RequestPath, RuleSet};
 
 use super::ledger::Allowance;
+use crate::devices::Devices;
 
 /// Bodies that one device may have on their way at once, with the same reserve for settings as its quota: where anyone may
 /// send a phone's logs, logs that never end must not keep its settings out. Phones send two.
@@ -22,10 +24,10 @@ pub struct UploadsSettings {
     /// How many files one device may hold, rotated logs among them. Default 64, with the same reserve.
     pub device_files: u32,
     /// What all devices together may hold, in bytes. Default `device_quota` times the number of devices.
-    pub quota: u64,
+    pub quota: Quota,
     /// How many files all devices together may hold: empty ones take room on the disk, too. `device_files` times the number of devices,
     /// or 1,024.
-    pub files: u64,
+    pub files: Quota,
     /// The size of one body, in bytes. Default 32 MiB.
     pub max_upload: u64,
     /// The size past which a log rotates, in bytes, where its rule says nothing. Default 512 KiB.
@@ -38,6 +40,33 @@ pub struct UploadsSettings {
     pub durability: Durability,
     /// The tenant's rules: which uploads are logs that have rotated, and how names are compared.
     pub rules: RuleSet,
+}
+
+/// What all devices of a tenant may hold together.
+#[derive(Debug, Clone)]
+pub enum Quota {
+    /// So much.
+    Fixed(u64),
+    /// A share for each that is listed at the time: they come and go while the tenant stays what it is.
+    Shares {
+        /// The share.
+        each: u64,
+        /// Whose.
+        devices: Arc<Devices>,
+        /// How many there are at least.
+        least: u64,
+    },
+}
+
+impl Quota {
+    fn now(&self) -> u64 {
+        match self {
+            Self::Fixed(quota) => *quota,
+            Self::Shares { each, devices, least } => {
+                each.saturating_mul(u64::try_from(devices.len()).unwrap_or(u64::MAX).max(*least))
+            }
+        }
+    }
 }
 
 /// What an answered upload survives.
@@ -84,8 +113,8 @@ impl UploadsSettings {
             device_bytes: bytes,
             device_files: files,
             device_spools: spools,
-            tenant_bytes: self.quota,
-            tenant_files: self.files,
+            tenant_bytes: self.quota.now(),
+            tenant_files: self.files.now(),
         }
     }
 }

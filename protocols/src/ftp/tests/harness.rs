@@ -13,7 +13,7 @@ use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
 use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
-use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
+use provost_tenants::uploads::{Durability, Quota, Uploads, UploadsSettings};
 use provost_tenants::users::{Credential, Users};
 use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant};
 use tempfile::TempDir;
@@ -309,8 +309,8 @@ fn uploads_settings(directory: PathBuf, quota: u64) -> UploadsSettings {
         directory,
         device_quota: quota,
         device_files: 64,
-        quota: quota * 2,
-        files: 1 << 20,
+        quota: Quota::Fixed(quota * 2),
+        files: Quota::Fixed(1 << 20),
         max_upload: 1 << 25,
         max_log: 1 << 20,
         keep: 3,

@@ -15,7 +15,7 @@ use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
 use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
-use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
+use provost_tenants::uploads::{Durability, Quota, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
 use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant, TftpSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -207,8 +207,8 @@ fn tenant(directory: &std::path::Path, listener: Arc<Listener>, limits: Limits) 
         directory: directory.join("uploads"),
         device_quota: 4 << 20,
         device_files: 64,
-        quota: 4 << 20,
-        files: 1 << 20,
+        quota: Quota::Fixed(4 << 20),
+        files: Quota::Fixed(1 << 20),
         max_upload: 1 << 20,
         max_log: 512 << 10,
         keep: 3,

@@ -13,7 +13,7 @@ use provost_tenants::devices::{Devices, DevicesSettings};
 use provost_tenants::files::{Files, FilesSettings};
 use provost_tenants::guard::{Guard, GuardSettings};
 use provost_tenants::network::NetworkStack;
-use provost_tenants::uploads::{Durability, Uploads, UploadsSettings};
+use provost_tenants::uploads::{Durability, Quota, Uploads, UploadsSettings};
 use provost_tenants::users::Users;
 use provost_tenants::{Arrival, FtpSettings, Limits, Listener, LogFormat, Tenant, TftpSettings};
 
@@ -184,8 +184,8 @@ fn tenant(plan: &Plan, root: PathBuf, directory: PathBuf) -> Tenant {
         directory,
         device_quota: 16 << 20,
         device_files: 64,
-        quota: 64 << 20,
-        files: 1 << 20,
+        quota: Quota::Fixed(64 << 20),
+        files: Quota::Fixed(1 << 20),
         max_upload: plan.max_upload,
         max_log: 512 << 10,
         keep: 3,

@@ -5,9 +5,15 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use provost_core::path::Case;
+use provost_core::{Mac, Operation};
+
 use super::{ACME, HTTPS, Site, authority};
 use crate::config::{Former, Look, Reread, Rereading, reload, reread};
 use crate::deployment::Tenant;
+use crate::devices::{Refresh, Removals};
+use crate::testing::{self, DEVICE, NEIGHBOUR};
+use crate::uploads::Target;
 
 const GLOBEX: &str = "name = \"globex\"\nallow = [\"10.0.0.0/8\"]\nfiles.root = \"../files/globex\"\ndevices.list = [\"0004f2ddeeff\"]\n";
 
@@ -83,4 +89,26 @@ fn another_folder_is_taken_by_a_reload_alone_and_where_no_other_tenant_has_it() 
     points_to(&site, "next");
     let taken = reload(&again(&renewed));
     assert_eq!(reads(&taken.deployment.tenants[0]), "next");
+}
+
+#[test]
+fn devices_that_are_listed_later_bring_their_share_of_the_uploads() {
+    let site = Site::new();
+    site.write("devices.csv", "mac\n0004f2aabbcc\n");
+    let devices = "devices.file = \"../devices.csv\"\nuploads.device_quota = \"16KiB\"\nuploads.min_free = \"0B\"\n";
+    site.write("tenants.d/acme.toml", &ACME.replace("devices.list = [\"0004f2aabbcc\"]\n", devices));
+    let loaded = site.load().unwrap();
+    let acme = &loaded.deployment.tenants[0];
+    let permits = testing::Site::new(Case::Exact);
+    let send = |device: Mac| {
+        let permit = permits.permit(device, Operation::Write, &format!("{device}-any-1"));
+        let mut spool = acme.uploads.begin(permit, None)?;
+        spool.write(&[0; 12 << 10])?;
+        spool.apply(Target::Whole)
+    };
+    assert!(send(DEVICE).is_ok());
+    assert!(send(NEIGHBOUR).is_err(), "one device is listed");
+    site.write("devices.csv", "mac\n0004f2aabbcc\n0004f2ddeeff\n");
+    assert_eq!(acme.devices.refresh(Removals::Refuse), Refresh::Replaced { devices: 2, removed: 0 });
+    assert!(send(NEIGHBOUR).is_ok());
 }

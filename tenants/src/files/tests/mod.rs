@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{FileError, FileFacts, FileInMemory, Files, FilesSettings, OpenFile};
 use crate::testing::{DEVICE, Site};
-use crate::uploads::{Durability, Target, Uploads, UploadsSettings};
+use crate::uploads::{Durability, Quota, Target, Uploads, UploadsSettings};
 
 /// A tenant with a root, a shared root and uploads, in folders that vanish.
 struct Bench {
@@ -42,8 +42,8 @@ impl Bench {
             directory: at("uploads"),
             device_quota: 1 << 20,
             device_files: 64,
-            quota: 1 << 20,
-            files: 1 << 20,
+            quota: Quota::Fixed(1 << 20),
+            files: Quota::Fixed(1 << 20),
             max_upload: 1 << 20,
             max_log: 1 << 20,
             keep: 3,

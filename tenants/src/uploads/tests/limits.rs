@@ -138,7 +138,7 @@ fn a_log_that_begins_anew_where_no_room_is_for_both_takes_the_place_of_the_forme
 
 #[test]
 fn what_an_operator_put_there_and_took_away_does_not_count() {
-    let bench = Bench::with(|settings| settings.quota = 100);
+    let bench = Bench::with(|settings| settings.quota = Quota::Fixed(100));
     let notes = bench.directory().join("notes.txt");
     fs::create_dir_all(bench.directory()).unwrap_or_else(|error| panic!("{error}"));
     fs::write(&notes, [b'n'; 90]).unwrap_or_else(|error| panic!("{error}"));
@@ -150,7 +150,7 @@ fn what_an_operator_put_there_and_took_away_does_not_count() {
 
 #[test]
 fn a_tenant_holds_no_more_files_than_it_may() {
-    let bench = Bench::with(|settings| settings.files = 2);
+    let bench = Bench::with(|settings| settings.files = Quota::Fixed(2));
     for (name, expected) in [("0004f2aabbcc-any-1", "created"), (LOG, "created"), ("0004f2aabbcc-any-2", "no space")] {
         assert_eq!(word(&bench.send(name, b"", Target::Whole)), expected, "{name}");
     }
@@ -158,7 +158,7 @@ fn a_tenant_holds_no_more_files_than_it_may() {
 
 #[test]
 fn a_tenant_holds_no_more_than_its_quota() {
-    let bench = Bench::with(|settings| settings.quota = 100);
+    let bench = Bench::with(|settings| settings.quota = Quota::Fixed(100));
     assert_eq!(word(&bench.send(LOG, &[b'x'; 60], Target::Whole)), "created");
     let permit = bench.site.permit(NEIGHBOUR, Operation::Write, "0004f2ddeeff-app.log");
     assert!(matches!(bench.uploads.begin(permit, Some(41)), Err(UploadError::NoSpace(_))));

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::promised::Promised;
 use super::state::State;
-use super::{Durability, Stored, Target, UploadError, Uploads, UploadsSettings};
+use super::{Durability, Quota, Stored, Target, UploadError, Uploads, UploadsSettings};
 use crate::testing::{DEVICE, Site, parse};
 
 /// The uploads of a tenant in a folder that vanishes.
@@ -32,8 +32,8 @@ fn settings(directory: PathBuf) -> UploadsSettings {
         directory,
         device_quota: 16 << 20,
         device_files: 64,
-        quota: 64 << 20,
-        files: 1 << 20,
+        quota: Quota::Fixed(64 << 20),
+        files: Quota::Fixed(1 << 20),
         max_upload: 32 << 20,
         max_log: 512 << 10,
         keep: 3,
