@@ -24,6 +24,7 @@ use super::respond::{self, Answer, Stop};
 use super::runtime::off_runtime;
 use super::validators::{self, Access, Validators, Verdict};
 use crate::front::{Exchange, Front};
+use crate::listen::Held;
 use crate::record::Outcome;
 
 /// What is asked of a file.
@@ -146,15 +147,15 @@ impl Disk {
         }
     }
 
-    fn read(self, file: &File, span: Span) -> Option<io::Result<Bytes>> {
+    fn read(self, file: &File, span: Span) -> Option<io::Result<Vec<u8>>> {
         match self {
-            Self::AtOnce => read_at_once(file, span.first, span.length).map(|bytes| Ok(bytes.into())),
+            Self::AtOnce => read_at_once(file, span.first, span.length).map(Ok),
             Self::Waiting => Some(reply::read(file, span)),
         }
     }
 
     /// The body of pieces of a file: a little is read now, more as it is taken.
-    fn load(self, source: Source, mut pieces: VecDeque<Piece>) -> Option<io::Result<Reply>> {
+    fn load(self, front: &Front, source: Source, mut pieces: VecDeque<Piece>) -> Option<io::Result<Reply>> {
         let file = match source {
             Source::File(file) => file,
             Source::Bytes(bytes) => {
@@ -164,25 +165,18 @@ impl Disk {
                 return Some(Ok(Reply::of(pieces, None)));
             }
         };
-        let of_file = |piece: &Piece| match piece {
-            Piece::Part(span) => span.length,
-            Piece::Text(_) | Piece::Data(_) => 0,
-        };
-        if pieces.iter().map(of_file).fold(0, u64::saturating_add) > READ_BYTES {
-            return Some(Ok(Reply::of(pieces, Some(file))));
-        }
-        let mut loaded = VecDeque::with_capacity(pieces.len());
-        for piece in pieces {
-            loaded.push_back(match piece {
-                Piece::Part(span) => match self.read(&file, span)? {
-                    Ok(bytes) => Piece::Data(bytes),
-                    Err(error) => return Some(Err(error)),
-                },
-                Piece::Text(_) | Piece::Data(_) => piece,
-            });
-        }
-        Some(Ok(Reply::of(loaded, None)))
+        let Some((span, memory)) = little(front, &pieces) else { return Some(Ok(Reply::of(pieces, Some(file)))) };
+        let bytes = self.read(&file, span)?;
+        Some(bytes.map(|bytes| Reply::of(VecDeque::from([Piece::Data(memory.around(bytes))]), None)))
     }
+}
+
+/// The one part of a file that an answer is, where it is little, and the memory for it, where the tenant has so much left for one piece.
+fn little(front: &Front, pieces: &VecDeque<Piece>) -> Option<(Span, Held)> {
+    let (Some(Piece::Part(span)), 1) = (pieces.front(), pieces.len()) else { return None };
+    let length = usize::try_from(span.length).ok().filter(|_| span.length <= READ_BYTES)?;
+    let memory = front.piece(length);
+    (memory.bytes() == length).then_some((*span, memory))
 }
 
 impl Asked {
@@ -225,7 +219,7 @@ impl Asked {
                 (StatusCode::PARTIAL_CONTENT, pieces)
             }
         };
-        let body = match disk.load(source, pieces) {
+        let body = match disk.load(asked.exchange.front(), source, pieces) {
             Some(Ok(body)) => body,
             Some(Err(error)) => return Err(asked.failed(&error).into()),
             None => return Err(Without::NotNow(Box::new(asked))),

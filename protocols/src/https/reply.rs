@@ -55,8 +55,6 @@ pub(super) struct Reply {
     /// Bytes that wait for the tenant's bandwidth.
     held: Option<(Turn, Bytes)>,
     flow: Flow,
-    /// The memory of the piece that is read, and of the one before, which is sent.
-    memory: [Option<Held>; 2],
     // Before the exchange: a server that ends sees one of them until the last byte is sent.
     serving: Option<Serving>,
     exchange: Option<Exchange>,
@@ -71,9 +69,8 @@ impl Reply {
     /// A body of pieces. The parts are of `file`.
     pub(super) fn of(pieces: VecDeque<Piece>, file: Option<File>) -> Self {
         let left = pieces.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.length()));
-        let (flow, memory) = (Flow::default(), [None, None]);
         let (way, exchange, serving) = (Way::AtOnce, None, None);
-        Self { pieces, left, file, way, reading: None, held: None, flow, memory, serving, exchange }
+        Self { pieces, left, file, way, reading: None, held: None, flow: Flow::default(), serving, exchange }
     }
 
     /// Keeps the exchange until the last byte was taken; then it is `served`, and `aborted` where it does not come to that.
@@ -97,8 +94,8 @@ impl Reply {
         if self.way == Way::AtOnce || self.reading.is_some() {
             return;
         }
-        if let Some(span) = self.next_part() {
-            self.read_off_runtime(span);
+        if let Some((span, memory)) = self.next_part() {
+            self.read_off_runtime(span, memory);
         }
     }
 
@@ -108,17 +105,18 @@ impl Reply {
         if self.way == Way::Ahead {
             return None;
         }
-        let span = self.next_part()?;
+        let (span, memory) = self.next_part()?;
         let read = self.file.as_ref().and_then(|file| read_at_once(file, span.first, span.length));
-        if read.is_none() {
-            self.way = Way::Ahead;
-            self.read_off_runtime(span);
+        if let Some(bytes) = read {
+            return Some(memory.around(bytes));
         }
-        read.map(Bytes::from)
+        self.way = Way::Ahead;
+        self.read_off_runtime(span, memory);
+        None
     }
 
     /// Takes as much of the file's next part as is read at once, and the memory for it.
-    fn next_part(&mut self) -> Option<Span> {
+    fn next_part(&mut self) -> Option<(Span, Held)> {
         let Some(Piece::Part(span)) = self.pieces.front_mut() else { return None };
         let front = self.exchange.as_ref()?.front();
         let memory = front.piece(usize::try_from(span.length.min(READ_BYTES)).unwrap_or(usize::MAX));
@@ -128,15 +126,13 @@ impl Reply {
         if span.length == 0 {
             self.pieces.pop_front();
         }
-        self.memory.rotate_left(1);
-        self.memory[1] = Some(memory);
-        Some(now)
+        Some((now, memory))
     }
 
-    fn read_off_runtime(&mut self, span: Span) {
+    fn read_off_runtime(&mut self, span: Span, memory: Held) {
         let (Some(exchange), Some(file)) = (&self.exchange, self.file.take()) else { return };
         self.reading = Some(exchange.front().off_runtime(move || {
-            let bytes = read(&file, span);
+            let bytes = read(&file, span).map(|bytes| memory.around(bytes));
             (file, bytes)
         }));
     }
@@ -186,14 +182,14 @@ impl Reply {
 ///
 /// # Errors
 /// - what the system says, or `UnexpectedEof`: the file became shorter after its length was promised
-pub(super) fn read(mut file: &File, span: Span) -> io::Result<Bytes> {
+pub(super) fn read(mut file: &File, span: Span) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(span.length).unwrap_or_default());
     file.seek(SeekFrom::Start(span.first))?;
     file.take(span.length).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()) != Ok(span.length) {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was sent"));
     }
-    Ok(bytes.into())
+    Ok(bytes)
 }
 
 impl Piece {

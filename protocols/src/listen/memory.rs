@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 /// The piece that a transfer may always take, in bytes.
 pub(crate) const LEAST: usize = 16 * 1024;
 
@@ -18,6 +20,18 @@ pub(crate) struct Memory(Arc<AtomicUsize>);
 pub(crate) struct Held {
     memory: Memory,
     bytes: usize,
+}
+
+/// Bytes, and their memory.
+struct Holding {
+    bytes: Vec<u8>,
+    _memory: Held,
+}
+
+impl AsRef<[u8]> for Holding {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Memory {
@@ -43,6 +57,11 @@ impl Held {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Bytes of a file that hold this memory until the last of them is let go of, also by a library that sends them.
+    pub(crate) fn around(self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Holding { bytes, _memory: self })
+    }
 }
 
 impl Drop for Held {
@@ -66,5 +85,11 @@ mod tests {
         drop(held);
         assert_eq!(memory.held(), 0);
         assert_eq!(memory.take(250_000, 250_000).bytes(), 250_000);
+        let bytes = memory.take(6, 250_000).around(b"a file".to_vec());
+        let sent = bytes.slice(2..);
+        drop(bytes);
+        assert_eq!((&sent[..], memory.held()), (&b"file"[..], 6), "as long as any of it is there");
+        drop(sent);
+        assert_eq!(memory.held(), 0);
     }
 }

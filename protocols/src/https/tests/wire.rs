@@ -254,3 +254,29 @@ async fn a_request_is_under_way_until_the_peer_has_taken_its_last_byte() {
     served.await.unwrap();
     assert_eq!(site.front.life().underway(), 0);
 }
+
+#[tokio::test]
+async fn what_peers_that_read_nothing_are_sent_counts_as_the_tenants_memory_whatever_the_size_of_the_file() {
+    let share = 1 << 20;
+    let site = Site::new(Protocol::Http, &["address"], Limits { memory: share, ..Limits::default() });
+    site.file("sip.cfg", &vec![b'x'; 200 * 1024]);
+    let mut wires = Vec::new();
+    for _ in 0..8 {
+        let mut wire = site.connect(Who::Plain).await;
+        // More than the system's buffers take.
+        wire.write("GET /sip.cfg HTTP/1.1\r\nHost: acme\r\n\r\n".repeat(150)).await;
+        wires.push(wire);
+    }
+    let held = || site.front.shares().memory_held();
+    let fills = async {
+        while held() < share - 200 * 1024 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), fills).await.unwrap();
+    assert!(held() < share + 8 * 100 * 1024, "{} bytes", held());
+    for wire in wires {
+        wire.vanish().await;
+    }
+    assert_eq!(held(), 0);
+}
