@@ -46,15 +46,17 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     let former = name.and_then(|name| around.former.get(name.as_str()).copied());
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
     let former = former.filter(|former| !newcomer.has_errors() || former.source.file == newcomer.file);
+    // Of one that stays as it was none is removed.
+    let removals = if newcomer.has_errors() { Removals::Refuse } else { around.removals };
     if let (None, Some(former)) = (&newcomer.fresh, former.filter(|former| is_as_it_was(newcomer, former))) {
-        return known(newcomer, former, around.removals);
+        return known(newcomer, former, removals);
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
     let settings = devices_settings(&read, newcomer);
     let (devices, refresh) = match (around.devices, former) {
         (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
         (OfFormer::Kept | OfFormer::Read, _) => {
-            devices(&read.devices, settings.clone(), former, &newcomer.of_devices, around.removals)
+            devices(&read.devices, settings.clone(), former, &newcomer.of_devices, removals)
         }
     };
     newcomer.refresh = refresh;

@@ -149,7 +149,9 @@ pub fn reload(
 ) -> Result<Loaded, Problems> {
     let problems = Collector::default();
     let loading = Loading::begin(path, environment, former, &problems)?;
-    let found = loading.finish(former);
+    // Devices are served from when they are read: those of a load that comes to nothing may come, and none of them goes.
+    let removals = if problems.errors() > 0 { Removals::Refuse } else { former.removals };
+    let found = loading.finish(Former { removals, ..former });
     let Loading { context, pending, .. } = loading;
     let failed = found.newcomers.iter().filter(|newcomer| newcomer.has_errors());
     let failed = failed.map(|newcomer| Failed::of(newcomer, &context, former.tenants)).collect();

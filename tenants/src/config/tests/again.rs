@@ -112,3 +112,27 @@ fn devices_that_are_listed_later_bring_their_share_of_the_uploads() {
     assert_eq!(acme.devices.refresh(Removals::Refuse), Refresh::Replaced { devices: 2, removed: 0 });
     assert!(send(NEIGHBOUR).is_ok());
 }
+
+#[test]
+fn a_load_that_comes_to_nothing_removes_no_device() {
+    let site = Site::new();
+    let rows = |count: u8| (0..count).map(|number| format!("0004f2aabb{number:02x}\n")).collect::<Vec<_>>().concat();
+    site.write("devices.csv", &format!("mac\n{}", rows(20)));
+    let acme = ACME.replace("devices.list = [\"0004f2aabbcc\"]\n", "devices.file = \"../devices.csv\"\n");
+    site.write("tenants.d/acme.toml", &acme);
+    let main = fs::read_to_string(site.path("provost.toml")).unwrap();
+    let served = site.load().unwrap().deployment.tenants;
+    site.write("devices.csv", &format!("mac\n{}", rows(5)));
+    let accept = Former { tenants: &served, removals: Removals::Accept, ..Former::default() };
+    let reload = || reload(&site.path("provost.toml"), [], accept);
+    site.write("provost.toml", &format!("{main}nonsense = 1\n"));
+    assert!(reload().is_err());
+    assert_eq!(served[0].devices.len(), 20);
+    site.write("provost.toml", &main);
+    site.write("tenants.d/acme.toml", &format!("{acme}nonsense = 1\n"));
+    assert_eq!(reload().unwrap().failed.len(), 1);
+    assert_eq!(served[0].devices.len(), 20);
+    site.write("tenants.d/acme.toml", &acme);
+    assert_eq!(reload().unwrap().failed.len(), 0);
+    assert_eq!(served[0].devices.len(), 5);
+}
