@@ -7,20 +7,25 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use provost_core::{Mac, Source};
+use tokio::runtime::Handle;
 
 type Pair = (Source, Mac);
 
 /// Lines that the file may have beyond twice the pairs before it is written anew.
 const SPARE_LINES: usize = 4096;
 
-/// The pairs of one tenant. Dropped, they are saved.
+/// The pairs of one tenant. Dropped, they are saved, without waiting for the disk where the runtime would.
 #[derive(Debug)]
-pub(super) struct Pairs {
+pub(super) struct Pairs(Arc<Kept>);
+
+#[derive(Debug)]
+pub(super) struct Kept {
     known: Mutex<Known>,
     file: Mutex<PairsFile>,
 }
@@ -54,9 +59,20 @@ impl Pairs {
             }
         };
         known.fresh.clear();
-        Self { known: Mutex::new(known), file: Mutex::new(PairsFile { path: path.to_path_buf(), lines }) }
+        let file = Mutex::new(PairsFile { path: path.to_path_buf(), lines });
+        Self(Arc::new(Kept { known: Mutex::new(known), file }))
     }
+}
 
+impl Deref for Pairs {
+    type Target = Kept;
+
+    fn deref(&self) -> &Kept {
+        &self.0
+    }
+}
+
+impl Kept {
     pub(super) fn knows(&self, source: Source, device: Mac) -> bool {
         let known = &mut *self.known();
         match known.used.get_mut(&(source, device)) {
@@ -112,7 +128,14 @@ impl Pairs {
 
 impl Drop for Pairs {
     fn drop(&mut self) {
-        self.save();
+        if self.known().fresh.is_empty() {
+            return;
+        }
+        let kept = Arc::clone(&self.0);
+        match Handle::try_current() {
+            Ok(runtime) => _ = runtime.spawn_blocking(move || kept.save()),
+            Err(_) => kept.save(),
+        }
     }
 }
 

@@ -191,6 +191,24 @@ fn pairs_outlive_the_guard_and_a_line_that_was_cut_short() {
 }
 
 #[test]
+fn a_guard_that_goes_keeps_no_runtime_waiting_for_the_disk() {
+    let Place { settings, _folder } = place();
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+    let guard = Guard::new(settings.clone());
+    guard.learned(asker("10.0.0.1", Reach::Proven).client.source(), device(1));
+    let (release, hang) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || hang.recv());
+    runtime.block_on(async { drop(guard) });
+    assert!(!settings.file.exists(), "the one thread that may write them hangs");
+    let (saved, done) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || drop(saved));
+    drop(release);
+    assert!(done.recv().is_err());
+    assert!(settings.file.exists());
+}
+
+#[test]
 fn pairs_are_bounded_and_those_in_use_stay() {
     let Place { settings, _folder } = place();
     let guard = Guard::new(GuardSettings { pairs: 100, ..settings.clone() });
