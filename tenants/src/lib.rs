@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod devices;
 pub mod files;
 pub mod guard;
+mod leftovers;
 pub mod limits;
 pub mod network;
 pub mod passwords;

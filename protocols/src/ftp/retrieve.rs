@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use provost_core::{Operation, Proofs, Refusal};
 use provost_tenants::Tenant;
-use provost_tenants::files::{FileFacts, FileInMemory, OpenFile, read_at_once};
+use provost_tenants::files::{Descriptor, FileFacts, FileInMemory, OpenFile, read_at_once};
 
 use super::ascii::ToNetwork;
 use super::command::Verb;
@@ -34,7 +34,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 struct Body {
     /// `None` where all of it is in the first chunk.
-    file: Option<Arc<File>>,
+    file: Option<Arc<Descriptor>>,
     chunk: Vec<u8>,
     offset: u64,
     end: u64,

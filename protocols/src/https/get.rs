@@ -14,7 +14,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use provost_core::{Operation, PasswordProof, Permit, Refusal};
-use provost_tenants::files::{FileError, FileFacts, FileInMemory, OpenFile, read_at_once};
+use provost_tenants::files::{Descriptor, FileError, FileFacts, FileInMemory, OpenFile, read_at_once};
 
 use super::content_type;
 use super::peer::{Peer, Security, Shown};
@@ -47,7 +47,7 @@ enum Disk {
 
 /// Where the bytes of an answer come from.
 enum Source {
-    File(File),
+    File(Descriptor),
     Bytes(Bytes),
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use provost_tenants::files::read_at_once;
+use provost_tenants::files::{Descriptor, read_at_once};
 
 use super::pace::Serving;
 use super::range::Span;
@@ -49,9 +49,9 @@ enum Way {
 pub(super) struct Reply {
     pieces: VecDeque<Piece>,
     left: u64,
-    file: Option<File>,
+    file: Option<Descriptor>,
     way: Way,
-    reading: Option<Job<(File, io::Result<Bytes>)>>,
+    reading: Option<Job<(Descriptor, io::Result<Bytes>)>>,
     /// Bytes that wait for the tenant's bandwidth.
     held: Option<(Turn, Bytes)>,
     flow: Flow,
@@ -67,7 +67,7 @@ impl Reply {
     }
 
     /// A body of pieces. The parts are of `file`.
-    pub(super) fn of(pieces: VecDeque<Piece>, file: Option<File>) -> Self {
+    pub(super) fn of(pieces: VecDeque<Piece>, file: Option<Descriptor>) -> Self {
         let left = pieces.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.length()));
         let (way, exchange, serving) = (Way::AtOnce, None, None);
         Self { pieces, left, file, way, reading: None, held: None, flow: Flow::default(), serving, exchange }

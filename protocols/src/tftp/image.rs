@@ -1,12 +1,12 @@
 //! A file that is sent as it is: the stretches of it that the present window needs.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use provost_tenants::files::Descriptor;
 
 use super::cache::{Cache, Disk, Opened, ReadError, STRETCH_BYTES, Version};
 use super::source::append;
@@ -14,7 +14,7 @@ use super::source::append;
 /// An open file, and what is at hand of it.
 #[derive(Debug)]
 pub(super) struct Image {
-    file: File,
+    file: Descriptor,
     version: Version,
     disk: Disk,
     cache: Arc<Cache>,
@@ -28,7 +28,7 @@ impl Image {
     ///
     /// # Errors
     /// - what the system says
-    pub(super) fn new(file: File, disk: Disk, cache: Arc<Cache>) -> io::Result<Self> {
+    pub(super) fn new(file: Descriptor, disk: Disk, cache: Arc<Cache>) -> io::Result<Self> {
         let version = Version::of(&file)?;
         Ok(Self { file, version, disk, cache, first: 0, stretches: VecDeque::new() })
     }

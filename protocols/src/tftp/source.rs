@@ -1,11 +1,11 @@
 //! The file that is being read, as the blocks of a transfer.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use provost_tenants::files::Descriptor;
 
 use super::cache::{Cache, Disk, ReadError};
 use super::image::Image;
@@ -38,7 +38,13 @@ impl Source {
     ///
     /// # Errors
     /// - what the system says
-    pub(super) fn new(file: File, disk: Disk, mode: Mode, block_bytes: usize, cache: Arc<Cache>) -> io::Result<Self> {
+    pub(super) fn new(
+        file: Descriptor,
+        disk: Disk,
+        mode: Mode,
+        block_bytes: usize,
+        cache: Arc<Cache>,
+    ) -> io::Result<Self> {
         let content = match mode {
             Mode::Octet => Content::Image(Image::new(file, disk, cache)?),
             Mode::Netascii => Content::Text(Text::new(file)?),
@@ -152,7 +158,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         file.rewind().unwrap();
-        Source::new(file, Disk::Waits, mode, block, Arc::new(Cache::new(1 << 20))).unwrap()
+        Source::new(file.into(), Disk::Waits, mode, block, Arc::new(Cache::new(1 << 20))).unwrap()
     }
 
     /// All blocks, two at a time.

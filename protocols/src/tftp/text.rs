@@ -1,11 +1,11 @@
 //! A file that is translated to netascii on its way. Where a block begins depends on every byte before it, so it is read in
 //! order, by each transfer for itself.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::ops::Range;
 
 use bytes::Bytes;
+use provost_tenants::files::Descriptor;
 
 use super::cache::{ReadError, Version};
 use super::netascii;
@@ -33,7 +33,7 @@ struct Rest {
 /// Where it is read from.
 #[derive(Debug)]
 enum Input {
-    File(File, Version),
+    File(Descriptor, Version),
     /// What has not been read.
     Held(Bytes),
 }
@@ -50,7 +50,7 @@ impl Text {
     ///
     /// # Errors
     /// - what the system says
-    pub(super) fn new(file: File) -> std::io::Result<Self> {
+    pub(super) fn new(file: Descriptor) -> std::io::Result<Self> {
         let version = Version::of(&file)?;
         let unread = version.size();
         let rest = (unread > 0).then_some(Rest { input: Input::File(file, version), unread });
@@ -112,7 +112,7 @@ impl Rest {
         let piece = match &mut self.input {
             Input::File(file, version) => {
                 let mut piece = Vec::new();
-                let read = file.take(most).read_to_end(&mut piece)?;
+                let read = (&**file).take(most).read_to_end(&mut piece)?;
                 if read == 0 || !Version::of(file)?.has_bytes_of(version) {
                     return Err(ReadError::Changed);
                 }

@@ -11,21 +11,17 @@ use std::io::IoSliceMut;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use cap_std::fs::Dir;
 use provost_core::path::{Case, RESERVED_PREFIX};
 use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
-use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::absent::Look;
+use super::folder::Folder;
 use super::kept::Held;
 use super::lookup::Places;
 use super::root::{Links, Root, regular};
 use super::{Files, OpenFile};
-
-/// File systems whose open(2) and fstat(2) of a name in memory ask nobody: of ext4, XFS, btrfs, tmpfs, F2FS and ZFS. A network's
-/// would wait for its server; below an overlay may be anything.
-const LOCAL: [i64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1];
 
 /// A file that is had without waiting.
 pub(super) enum Had {
@@ -42,11 +38,6 @@ enum Glance {
     Absent,
     /// Only the long way tells.
     Unknown,
-}
-
-/// Whether names below a folder may be opened on the runtime's threads.
-pub(crate) fn is_local(dir: &Dir) -> bool {
-    fstatfs(dir).is_ok_and(|facts| LOCAL.contains(&facts.f_type))
 }
 
 /// The file at `path`, where all places before the one that has it are known not to.
@@ -103,9 +94,9 @@ fn feign_beyond_stored(files: &Files, path: &RequestPath, device: Option<Mac>) {
         }
     }
     let spellings = path.spellings(device).len();
-    for root in files.roots().filter(|root| root.is_local) {
+    for root in files.roots().filter(|root| root.folder.is_local) {
         for _ in 0..spellings {
-            drop(open(&root.dir, &absent, Links::Follow));
+            drop(open(&root.folder, &absent, Links::Follow));
         }
     }
 }
@@ -170,7 +161,7 @@ fn in_uploads(files: &Files, path: &RequestPath, device: Option<Mac>, vain: &mut
 }
 
 fn in_root(root: &Root, names: &mut Names<'_>) -> Glance {
-    if !root.is_local {
+    if !root.folder.is_local {
         return Glance::Unknown;
     }
     let mut glance = of_root(root, names.path.as_str());
@@ -187,10 +178,10 @@ fn in_root(root: &Root, names: &mut Names<'_>) -> Glance {
 }
 
 fn of_root(root: &Root, name: &str) -> Glance {
-    if let Some(held) = root.shelf.find(&root.dir, name) {
+    if let Some(held) = root.shelf.find(&root.folder, name) {
         return Glance::Found(Had::Held(held));
     }
-    match open(&root.dir, name, Links::Follow) {
+    match open(&root.folder, name, Links::Follow) {
         Glance::Found(Had::Open(file)) => {
             Glance::Found(root.shelf.hold(name, &file, SystemTime::now()).map_or(Had::Open(file), Had::Held))
         }
@@ -198,7 +189,7 @@ fn of_root(root: &Root, name: &str) -> Glance {
     }
 }
 
-fn open(dir: &Dir, path: &str, links: Links) -> Glance {
+fn open(folder: &Folder, path: &str, links: Links) -> Glance {
     let flags = match links {
         Links::Follow => OFlags::empty(),
         Links::Refuse => OFlags::NOFOLLOW,
@@ -208,13 +199,13 @@ fn open(dir: &Dir, path: &str, links: Links) -> Glance {
         | OFlags::NOCTTY;
     // Another file system may be mounted below: of that nothing is known.
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV | ResolveFlags::CACHED;
-    let file = match openat2(dir, path, flags, Mode::empty(), resolve) {
+    let file = match openat2(&**folder, path, flags, Mode::empty(), resolve) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Glance::Absent,
         Err(_) => return Glance::Unknown,
     };
     // The long way says what a folder or an error is.
-    regular(file).ok().flatten().map_or(Glance::Unknown, |file| Glance::Found(Had::Open(file)))
+    regular(folder, file).ok().flatten().map_or(Glance::Unknown, |file| Glance::Found(Had::Open(file)))
 }
 
 /// Reads `length` bytes from `first` on, if all of them are in memory.

@@ -9,7 +9,6 @@
 //! Each file is held open. Its name then stays in the kernel's memory, so that asking for it waits for no disk.
 
 use std::borrow::Borrow;
-use std::fs::File;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -21,6 +20,7 @@ use lru::LruCache;
 use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
 
 use super::at_once::read_at_once;
+use super::descriptor::Descriptor;
 use super::state::State;
 use super::{FileFacts, OpenFile};
 use crate::Settings;
@@ -53,7 +53,7 @@ pub(super) struct Held {
     pub(super) facts: FileFacts,
     state: State,
     /// It keeps the name in the kernel's memory.
-    _file: File,
+    _file: Descriptor,
 }
 
 struct Kept {
@@ -104,14 +104,14 @@ impl Shelf {
         if !fits || !SHARED.is_asked_again(&(self.0, name)) {
             return None;
         }
-        let state = state_of(&fstat(&open.file).ok()?)?;
+        let state = state_of(&fstat(&*open.file).ok()?)?;
         if !state.is_settled(now) || Ok(open.facts.size) != u64::try_from(state.size) {
             return None;
         }
         let bytes = Bytes::from(read_at_once(&open.file, 0, open.facts.size)?);
         let file = open.file.try_clone().ok()?;
         // It must not have changed while it was read.
-        if state_of(&fstat(&file).ok()?)? != state {
+        if state_of(&fstat(&*file).ok()?)? != state {
             return None;
         }
         let held = Arc::new(Held { bytes, facts: open.facts, state, _file: file });
@@ -233,19 +233,20 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::files::Folder;
     use crate::files::root::{Links, open};
 
     /// A root whose files count as old.
     struct Bench {
         folder: TempDir,
-        dir: Dir,
+        dir: Folder,
         shelf: Shelf,
     }
 
     impl Bench {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
+            let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).and_then(Folder::new).unwrap();
             Self { folder, dir, shelf: Shelf::new() }
         }
 

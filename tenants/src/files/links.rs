@@ -15,7 +15,9 @@ use super::root::{Root, leads_out, present};
 const MAX_NAMES: usize = 100_000;
 
 pub(super) fn that_lead_out<'r>(roots: impl Iterator<Item = &'r Root>) -> Result<Vec<PathBuf>, FileError> {
-    that(roots, |root, path, kind| kind.is_symlink() && root.dir.metadata(path).is_err_and(|error| leads_out(&error)))
+    that(roots, |root, path, kind| {
+        kind.is_symlink() && root.folder.metadata(path).is_err_and(|error| leads_out(&error))
+    })
 }
 
 /// Files whose base name would be a MAC without its separators, and that name no device: every device of the tenant may read them.
@@ -65,7 +67,7 @@ fn that<'r>(
         while let Some(folder) = folders.pop() {
             let here = if folder.is_empty() { "." } else { &folder };
             let failed = || FileError::io("look at the names in", here);
-            let Some(entries) = present(root.dir.read_dir(here)).map_err(failed())? else { continue };
+            let Some(entries) = present(root.folder.read_dir(here)).map_err(failed())? else { continue };
             for entry in entries.take(left) {
                 left -= 1;
                 let entry = entry.map_err(failed())?;

@@ -61,7 +61,7 @@ pub(super) fn list(files: &Files, permit: &ListPermit<'_>) -> Result<Vec<Entry>,
             Case::Ignore if folder.is_root() => None,
             Case::Ignore => root.spelled(name).map_err(FileError::io("look for", name))?,
         };
-        listing.read(Place::Root, &root.dir, spelled.as_deref().unwrap_or(name))?;
+        listing.read(Place::Root, &root.folder, spelled.as_deref().unwrap_or(name))?;
     }
     if let Some((uploads, name)) = files.uploads.reading(folder, device) {
         listing.read(Place::Uploads, &uploads, &name)?;

@@ -84,7 +84,7 @@ fn stored(files: &Files, wanted: &Wanted<'_>) -> Found {
 
 fn in_root(files: &Files, root: &Root, wanted: &Wanted<'_>) -> Found {
     for name in &wanted.spellings {
-        if let Some(file) = open(&root.dir, name, Links::Follow).map_err(FileError::io("open", name))? {
+        if let Some(file) = open(&root.folder, name, Links::Follow).map_err(FileError::io("open", name))? {
             return Ok(Some(file));
         }
     }
@@ -96,7 +96,7 @@ fn in_root(files: &Files, root: &Root, wanted: &Wanted<'_>) -> Found {
 
 fn without_case(root: &Root, path: &str) -> Found {
     let Some(name) = root.spelled(path).map_err(FileError::io("look for", path))? else { return Ok(None) };
-    open(&root.dir, &name, Links::Follow).map_err(FileError::io("open", &name))
+    open(&root.folder, &name, Links::Follow).map_err(FileError::io("open", &name))
 }
 
 /// Looks for a name that no root has, in as many places and spellings as for `path`. The name is the server's own, so that
@@ -129,7 +129,7 @@ fn feign_beyond_stored(files: &Files, path: &RequestPath, device: Option<Mac>) {
     let spellings = path.spellings(device).len();
     for root in files.roots() {
         for _ in 0..spellings {
-            let _ = open(&root.dir, &absent, Links::Follow);
+            let _ = open(&root.folder, &absent, Links::Follow);
         }
         match files.case {
             Case::Exact => {}

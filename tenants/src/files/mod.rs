@@ -5,7 +5,9 @@
 
 mod absent;
 mod at_once;
+mod descriptor;
 mod folded;
+mod folder;
 mod kept;
 mod links;
 mod listing;
@@ -15,7 +17,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,9 +29,10 @@ use provost_core::{Kind, ListPermit, Operation, Permit, RequestPath};
 use crate::uploads::Uploads;
 
 use at_once::Had;
-pub(crate) use at_once::is_local;
 pub use at_once::read_at_once;
 use bytes::Bytes;
+pub use descriptor::Descriptor;
+pub(crate) use folder::Folder;
 pub use kept::keep_at_most;
 use lookup::Places;
 use root::Root;
@@ -69,7 +71,7 @@ pub struct FilesError {
 #[derive(Debug)]
 pub struct OpenFile {
     /// The file, at its beginning. It may grow while it is read: serve `facts.size` bytes.
-    pub file: File,
+    pub file: Descriptor,
     /// What is known of it.
     pub facts: FileFacts,
 }

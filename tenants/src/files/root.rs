@@ -11,19 +11,19 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::at_once::is_local;
+use super::descriptor::Descriptor;
 use super::folded::FoldedNames;
+use super::folder::Folder;
 use super::kept::Shelf;
 use super::{FileFacts, FilesError, OpenFile};
 
 /// A folder that is held open, and its names without regard to case.
 #[derive(Debug)]
 pub(super) struct Root {
-    pub(super) dir: Dir,
+    pub(super) folder: Folder,
     path: PathBuf,
     folded: FoldedNames,
     pub(super) shelf: Shelf,
-    pub(super) is_local: bool,
 }
 
 /// Whether a link at the end of a path is followed.
@@ -37,10 +37,8 @@ pub(super) enum Links {
 
 impl Root {
     pub(super) fn open(path: PathBuf) -> Result<Self, FilesError> {
-        match Dir::open_ambient_dir(&path, ambient_authority()) {
-            Ok(dir) => {
-                Ok(Self { is_local: is_local(&dir), dir, path, folded: FoldedNames::default(), shelf: Shelf::new() })
-            }
+        match Dir::open_ambient_dir(&path, ambient_authority()).and_then(Folder::new) {
+            Ok(folder) => Ok(Self { folder, path, folded: FoldedNames::default(), shelf: Shelf::new() }),
             Err(source) => Err(FilesError { path, source }),
         }
     }
@@ -55,7 +53,7 @@ impl Root {
     pub(super) fn spelled(&self, path: &str) -> io::Result<Option<String>> {
         let mut found = String::new();
         for segment in path.split('/') {
-            let Some(name) = self.folded.find(&self.dir, &found, segment)? else { return Ok(None) };
+            let Some(name) = self.folded.find(&self.folder, &found, segment)? else { return Ok(None) };
             if !found.is_empty() {
                 found.push('/');
             }
@@ -66,7 +64,8 @@ impl Root {
 }
 
 /// Opens the regular file at `path`; `None` where there is none.
-pub(super) fn open(dir: &Dir, path: &str, links: Links) -> io::Result<Option<OpenFile>> {
+pub(super) fn open(folder: &Folder, path: &str, links: Links) -> io::Result<Option<OpenFile>> {
+    folder.leftovers.do_one();
     if path.is_empty() {
         return Ok(None);
     }
@@ -77,17 +76,18 @@ pub(super) fn open(dir: &Dir, path: &str, links: Links) -> io::Result<Option<Ope
     };
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags.bits().cast_signed());
-    let Some(file) = present(dir.open_with(path, &options))? else { return Ok(None) };
-    regular(file.into_std())
+    let Some(file) = present(folder.open_with(path, &options))? else { return Ok(None) };
+    regular(folder, file.into_std())
 }
 
 /// The file and its facts, if it is a regular one.
-pub(super) fn regular(file: File) -> io::Result<Option<OpenFile>> {
+pub(super) fn regular(folder: &Folder, file: File) -> io::Result<Option<OpenFile>> {
     let facts = file.metadata()?;
     if !facts.is_file() {
         return Ok(None);
     }
     let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let file = Descriptor::below(folder, file, facts.dev());
     Ok(Some(OpenFile { file, facts: FileFacts { size: facts.len(), modified, identity: (facts.dev(), facts.ino()) } }))
 }
 

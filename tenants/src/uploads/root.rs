@@ -9,12 +9,12 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cap_std::fs::{Dir, MetadataExt as _};
+use cap_std::fs::Dir;
 
 use super::directory::{make, open};
 use super::disk::failed;
 use super::{Durability, UploadError};
-use crate::files::is_local;
+use crate::files::Folder;
 
 /// How long it is used before it is looked whether another one stands in its place.
 const LOOK_EVERY: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(2) };
@@ -28,9 +28,7 @@ fn now() -> u64 {
 /// The open directory.
 #[derive(Debug)]
 pub(crate) struct Root {
-    dir: Dir,
-    pub(super) is_local: bool,
-    which: (u64, u64),
+    folder: Folder,
     /// When it was looked for, in milliseconds since [`BEGUN`].
     looked: AtomicU64,
     is_counted: AtomicBool,
@@ -49,15 +47,13 @@ impl Root {
     }
 
     fn of(dir: Dir) -> io::Result<Self> {
-        let facts = dir.dir_metadata()?;
-        let (is_local, which) = (is_local(&dir), (facts.dev(), facts.ino()));
-        let looked = AtomicU64::new(now());
-        Ok(Self { dir, is_local, which, looked, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
+        let (folder, looked) = (Folder::new(dir)?, AtomicU64::new(now()));
+        Ok(Self { folder, looked, is_counted: AtomicBool::default(), is_entered: AtomicBool::default() })
     }
 
     /// The device number of its file system.
     pub(super) fn disk(&self) -> u64 {
-        self.which.0
+        self.identity.0
     }
 
     /// Whether the accounts tell what it holds.
@@ -101,16 +97,16 @@ impl Root {
     /// Whether it is the one that stands at `path`. A path that cannot be looked at says nothing against it. It blocks.
     pub(super) fn stands_at(&self, path: &Path) -> bool {
         match std::fs::metadata(path) {
-            Ok(facts) => (facts.dev(), facts.ino()) == self.which,
+            Ok(facts) => (facts.dev(), facts.ino()) == self.identity,
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
     }
 }
 
 impl Deref for Root {
-    type Target = Dir;
+    type Target = Folder;
 
-    fn deref(&self) -> &Dir {
-        &self.dir
+    fn deref(&self) -> &Folder {
+        &self.folder
     }
 }

@@ -62,7 +62,7 @@ impl Announced {
         let root = state.counted(&self.settings)?;
         let opened = state.ledger().open_spool(device, self.allowance());
         opened.map_err(|shortage| UploadError::NoSpace(shortage.text()))?;
-        let body = Body::create(root, Arc::clone(state)).inspect_err(|_| state.ledger().close_spool(device, 0))?;
+        let body = Body::create(root).inspect_err(|_| state.ledger().close_spool(device, 0))?;
         Ok(Spool { upload: self, body, length: 0, reserved: 0 })
     }
 

@@ -10,7 +10,6 @@ use arc_swap::ArcSwapOption;
 use cap_std::fs::Dir;
 use provost_core::Mac;
 
-use super::body::Leftovers;
 use super::directory::{clean, walk};
 use super::disk::{failed, size};
 use super::ledger::{Change, Ledger, Shortage, Spare};
@@ -42,7 +41,6 @@ pub(super) struct State {
     ledger: Mutex<Ledger>,
     recounted: Mutex<Option<Instant>>,
     pub(super) recent: Recent,
-    pub(super) leftovers: Leftovers,
     pub(super) free: fn(&Dir) -> io::Result<u64>,
     pub(super) promised: &'static Promised,
 }
@@ -83,7 +81,6 @@ impl State {
             ledger: Mutex::default(),
             recounted: Mutex::default(),
             recent: Recent::new(),
-            leftovers: Leftovers::default(),
             free: free_bytes,
             promised: &PROMISED,
         }

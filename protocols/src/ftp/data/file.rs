@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use provost_tenants::files::Descriptor;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -35,7 +36,7 @@ impl Data {
     /// - [`Failure::Data`]: broken, stalled, or the connection does not take files
     pub(in crate::ftp) async fn send_rest(
         &mut self,
-        file: &Arc<File>,
+        file: &Arc<Descriptor>,
         mut offset: u64,
         end: u64,
         progress: &Progress,

@@ -83,7 +83,7 @@ impl Bench {
         assert!(at_once.is_none() || at_once == facts, "{path}: {at_once:?}, {facts:?}");
         match outcome {
             Ok(open) => {
-                let text = read_to_string(open.file).unwrap_or_else(|error| panic!("{error}"));
+                let text = read_to_string(&*open.file).unwrap_or_else(|error| panic!("{error}"));
                 assert_eq!(open.facts.size, text.len() as u64);
                 text
             }
