@@ -155,6 +155,8 @@ fn a_log_that_is_missing_costs_what_its_refusal_costs() {
         let bench = Bench::with_shared_roots(case, 100);
         let log = "0004f2aabbcc-app.log";
         let permit = bench.site.permit(DEVICE, Operation::Read, log);
+        // Who leaves the shared roots out has a hundredth of the work.
+        let are_alike = |one: Duration, other: Duration| one * 8 > other && other * 8 > one;
         let fastest = |work: &dyn Fn()| {
             let times = (0..20).map(|_| {
                 let began = Instant::now();
@@ -165,9 +167,9 @@ fn a_log_that_is_missing_costs_what_its_refusal_costs() {
         };
         let described = fastest(&|| assert!(bench.files.describe(&permit).is_err()));
         let refused = fastest(&|| bench.files.feign(&parse(log)));
-        assert!(described * 2 > refused && refused * 2 > described, "{case:?}: {described:?}, {refused:?}");
+        assert!(are_alike(described, refused), "{case:?}: {described:?}, {refused:?}");
         let described = fastest(&|| assert!(bench.files.describe_at_once(&permit).is_none()));
         let refused = fastest(&|| bench.files.feign_at_once(&parse(log)));
-        assert!(described * 2 > refused && refused * 2 > described, "{case:?} at once: {described:?}, {refused:?}");
+        assert!(are_alike(described, refused), "{case:?} at once: {described:?}, {refused:?}");
     }
 }
