@@ -70,6 +70,13 @@ fn a_tenant_that_is_not_served_counts_as_errors_until_it_is() {
     told(&["provost_tenant_errors{tenant=\"globex\"} 1"]);
     scene.deployment.add(&scene::globex().listener("http", ""));
     std::fs::remove_file(scene.deployment.path("tenants.d/acme2.toml")).unwrap();
+    // Without a name it is told by its file.
+    let odd = "tenants.d/a\"b\\c.toml";
+    scene.deployment.write(odd, "= broken\n");
+    assert_eq!(reload().code, 1);
+    let escaped = text(&scene.deployment.path("tenants.d/a")) + "\\\"b\\\\c.toml";
+    told(&[&format!("provost_tenant_errors{{tenant=\"{escaped}\"}} 2")]);
+    std::fs::remove_file(scene.deployment.path(odd)).unwrap();
     reload().succeeded();
     told(&["provost_tenant_errors{tenant=\"globex\"} 0", "provost_configuration_errors 0"]);
 }

@@ -1,5 +1,6 @@
 //! From a status to metrics, one family after the other.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -58,6 +59,7 @@ impl<'e> Family<'e> {
     }
 
     fn put<const LABELS: usize>(&mut self, labels: [(&str, &str); LABELS], value: u64) -> fmt::Result {
+        let labels = labels.map(|(key, value)| (key, escaped(value)));
         let mut family = self.encoder.encode_family(&labels)?;
         match self.form {
             MetricType::Counter => family.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None),
@@ -152,6 +154,16 @@ fn of_listeners(tenants: &[TenantStatus], encoder: &mut DescriptorEncoder<'_>) -
 
 fn labels<'s>(tenant: &'s TenantStatus, listener: &'s ListenerStatus) -> [(&'static str, &'s str); 3] {
     [("tenant", &tenant.name), ("listener", &listener.name), ("protocol", &listener.protocol)]
+}
+
+/// A value as the text of `OpenMetrics` has it (section "ABNF", escaped-string): a tenant that has no name is told by its file, and one
+/// quote in a name would spoil all.
+fn escaped(value: &str) -> Cow<'_, str> {
+    if value.contains(['\\', '"', '\n']) {
+        Cow::Owned(value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+    } else {
+        Cow::Borrowed(value)
+    }
 }
 
 fn count(length: usize) -> u64 {
