@@ -194,9 +194,21 @@ fn is_file(named: Option<&Named>, problems: &Collector) -> bool {
     false
 }
 
+/// Whether the device file that is looked at while it is served hangs: then it is not tried, as that would keep all tenants waiting.
+fn hangs(former: &Tenant, named: Option<&Named>, problems: &Collector) -> bool {
+    let hanging = named.filter(|_| former.devices.hangs());
+    if let Some(named) = hanging {
+        named.spot.refuse(problems, "hangs: its disk does not answer");
+    }
+    hanging.is_some()
+}
+
 /// Looks at the device file of a tenant that is as it was. Of one that is not there the devices that are served find so, too, and tell
 /// it until it is.
 fn refresh(former: &Tenant, named: Option<&Named>, problems: &Collector, removals: Removals) -> Option<Refresh> {
+    if hangs(former, named, problems) {
+        return None;
+    }
     let refresh = former.devices.refresh(removals);
     match &refresh {
         Refresh::Unchanged => return None,
@@ -221,8 +233,12 @@ fn devices(
     problems: &Collector,
     removals: Removals,
 ) -> (Option<Arc<Devices>>, Option<Refresh>) {
+    let same = former.filter(|former| former.devices.is_of(&settings));
+    if same.is_some_and(|former| hangs(former, read.file.as_ref(), problems)) {
+        return (None, None);
+    }
     if !is_file(read.file.as_ref(), problems) {
-        let former = former.filter(|former| former.devices.is_of(&settings));
+        let former = same;
         return (None, former.map(|former| former.devices.refresh(Removals::Refuse)));
     }
     let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, problems));

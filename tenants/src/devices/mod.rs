@@ -17,7 +17,7 @@ pub use file::DeviceFileError;
 pub use refresh::{Refresh, Removals, Unrenewed};
 
 use crate::passwords::{Algorithm, Costs, Stored};
-use refresh::LastRead;
+use refresh::{LastRead, Looking};
 use set::DeviceSet;
 pub use set::PasswordForms;
 
@@ -28,6 +28,7 @@ pub struct Devices {
     set: ArcSwap<DeviceSet>,
     /// Whoever refreshes holds the lock.
     read: Mutex<LastRead>,
+    looking: Looking,
     /// Why the former set is served, for whoever does not wait for a file.
     kept: ArcSwapOption<Refresh>,
 }
@@ -69,6 +70,7 @@ impl Devices {
             settings,
             set: ArcSwap::from_pointee(set),
             read: Mutex::new(LastRead { fingerprint, kept: None }),
+            looking: Looking::default(),
             kept: ArcSwapOption::empty(),
         })
     }

@@ -7,8 +7,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use provost_core::Mac;
 use rustix::fs::{Mode, OFlags, open};
@@ -17,6 +17,9 @@ use super::file::{DeviceFileError, Reading, parse};
 use super::set::DeviceSet;
 use super::{Devices, DevicesSettings};
 use crate::settled::is_settled;
+
+/// How long a look at the device file may take before it is said to hang. A million devices take a second.
+const HANGS: Duration = Duration::from_secs(5);
 
 /// What became of a change of the device file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,12 +94,57 @@ pub(super) struct LastRead {
     pub(super) kept: Option<Refresh>,
 }
 
+/// Since when somebody looks at the device file.
+#[derive(Debug, Default)]
+pub(super) struct Looking {
+    since: Mutex<Option<Instant>>,
+    ended: Condvar,
+}
+
+/// A look that is under way.
+struct Look<'l>(&'l Looking);
+
+impl Looking {
+    fn begin(&self) -> Look<'_> {
+        *self.since() = Some(Instant::now());
+        Look(self)
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        *self.0.since() = None;
+        self.0.ended.notify_all();
+    }
+}
+
 impl Devices {
+    /// Whether somebody's look at the device file hangs. One that has just begun is waited for. It blocks, for five seconds at most.
+    pub(crate) fn hangs(&self) -> bool {
+        let since = self.looking.since();
+        let Some(began) = *since else { return false };
+        let goes_on = |since: &mut Option<Instant>| *since == Some(began);
+        let left = HANGS.saturating_sub(began.elapsed());
+        let waited = self.looking.ended.wait_timeout_while(since, left, goes_on);
+        waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// As if somebody looked at the file and it hung.
+    #[cfg(test)]
+    pub(crate) fn hang(&self) {
+        *self.looking.since() = Instant::now().checked_sub(HANGS);
+    }
+
     /// Reads the device file again where it has changed. Where it is as it was and the former set is served for what is wrong
     /// with it, that is told again. It blocks.
     pub fn refresh(&self, removals: Removals) -> Refresh {
         let Some(path) = &self.settings.file else { return Refresh::Unchanged };
         let mut last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let _look = self.looking.begin();
         let now = std::fs::metadata(path).ok().map(|facts| Fingerprint::of(&facts));
         if removals == Removals::Refuse && now.is_some() && now == last.fingerprint {
             return last.kept.clone().unwrap_or(Refresh::Unchanged);

@@ -136,3 +136,24 @@ fn a_load_that_comes_to_nothing_removes_no_device() {
     assert_eq!(reload().unwrap().failed.len(), 0);
     assert_eq!(served[0].devices.len(), 5);
 }
+
+#[test]
+fn a_device_file_that_hangs_keeps_no_other_tenant_waiting() {
+    let site = Site::new();
+    site.write("devices.csv", "mac\n0004f2aabbcc\n");
+    let devices = "devices.file = \"../devices.csv\"\n";
+    let acme = ACME.replace("devices.list = [\"0004f2aabbcc\"]\n", devices);
+    site.write("tenants.d/acme.toml", &acme);
+    site.write("tenants.d/globex.toml", GLOBEX);
+    let served = site.load().unwrap().deployment.tenants;
+    served[0].devices.hang();
+    for text in [&acme, &format!("{acme}uploads.keep = 2\n")] {
+        site.write("tenants.d/acme.toml", text);
+        let former = Former { tenants: &served, ..Former::default() };
+        let loaded = reload(&site.path("provost.toml"), [], former).unwrap();
+        assert!(loaded.failed[0].errors[0].ends_with("hangs: its disk does not answer"), "{:?}", loaded.failed);
+        assert_eq!(loaded.deployment.tenants.len(), 1, "globex");
+    }
+    served[0].devices.refresh(Removals::Refuse);
+    assert!(!served[0].devices.hangs());
+}
