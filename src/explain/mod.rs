@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use provost_core::path::PathError;
-use provost_core::{AccessRequest, ClientAddr, LinkProof, Proofs, RequestPath, Standing, walk};
+use provost_core::{AccessRequest, ClientAddr, LinkProof, Operation, Proofs, RequestPath, Standing, walk};
 use provost_protocols::front::Generation;
 use provost_protocols::front::without_link;
 use provost_tenants::{Listener, Tenant};
@@ -66,6 +66,19 @@ impl Served<'_> {
         match self {
             Self::OnDisk { .. } => AskedGuard::No,
             Self::Live(_) => AskedGuard::Yes,
+        }
+    }
+
+    /// What is to be said where the disk does not show all that the server reads.
+    fn unseen(&self, operation: Operation) -> Option<String> {
+        match (self, operation) {
+            (Self::OnDisk { tenant, .. }, Operation::Read) => {
+                let error = anyhow::Error::from(tenant.uploads.look().err()?);
+                Some(format!(
+                    "supposed: no phone has stored anything, as that cannot be looked at ({error:#}): ask with --live"
+                ))
+            }
+            (Self::OnDisk { .. }, Operation::Write) | (Self::Live(_), _) => None,
         }
     }
 
@@ -118,7 +131,8 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
         standing: served.standing(client, path, &supposed.proofs),
     };
     let slash = proofs::supposed_slash(asked.path, protocol).map(str::to_owned);
-    for note in slash.iter().chain(&supposed.notes).chain(&arrival::notes(listener)) {
+    let unseen = served.unseen(request.operation);
+    for note in slash.iter().chain(&supposed.notes).chain(&arrival::notes(listener)).chain(&unseen) {
         writeln!(output, "  {note}")?;
     }
     if asked.method.lists() {
@@ -352,6 +366,22 @@ mod tests {
             let question = format!("--tenant acme --listener phones --from 127.0.0.1 --mac 0004f2aabbcc PUT /{path}");
             let (_, text) = ask(demo.path(), &question).unwrap();
             assert!(text.contains(&format!("  file    {says}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn uploads_that_cannot_be_looked_at_are_told_of() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        std::fs::create_dir(demo.path().join("state")).unwrap();
+        std::fs::write(demo.path().join("state/uploads"), "").unwrap();
+        for (question, told) in [
+            ("--listener phones --mac 0004f2aabbcc GET /0004f2aabbcc.cfg", true),
+            ("--listener ftp LIST /", true),
+            ("--listener phones --mac 0004f2aabbcc PUT /0004f2aabbcc-app.log", false),
+        ] {
+            let (permitted, text) = ask(demo.path(), &format!("--tenant acme --from 127.0.0.1 {question}")).unwrap();
+            assert!(permitted && text.contains("as that cannot be looked at (") == told, "{question}\n{text}");
         }
     }
 

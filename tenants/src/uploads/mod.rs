@@ -36,6 +36,8 @@ use provost_core::path::{Case, Strip};
 use provost_core::upload::ContentRange;
 use provost_core::{Kind, Mac, NamedDevice, Operation, Permit, RequestPath};
 
+use directory::found;
+use disk::failed;
 use root::Root;
 use state::State;
 
@@ -175,6 +177,14 @@ impl Uploads {
             return Err(UploadError::Unstorable);
         }
         Ok((device, path))
+    }
+
+    /// Whether what is stored can be looked at; it can where nothing is stored yet. Where it cannot, reads count it as nothing. It blocks.
+    ///
+    /// # Errors
+    /// - [`UploadError::Io`]: the directory cannot be opened
+    pub fn look(&self) -> Result<(), UploadError> {
+        found(self.state.root()).map(|_| ()).map_err(failed("open the uploads directory"))
     }
 
     /// The directory and the name in it under which the upload at `path` is stored. It blocks.
