@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context as _, bail};
 use provost_core::Mac;
+use provost_core::text::escaped;
 use provost_tenants::uploads::{Selection, UploadEntry};
 
 use crate::cli::{UploadsCommand, UploadsSelection};
@@ -25,7 +26,7 @@ fn list(args: &UploadsSelection, output: &mut impl Write) -> anyhow::Result<()> 
     let entries = tenant.uploads.list().with_context(|| format!("cannot list the uploads of {}", args.tenant))?;
     let rows = entries.iter().filter(|entry| is_chosen(entry, args.mac, args.path.as_deref())).map(|entry| {
         let label = entry.device.and_then(|mac| tenant.devices.label(mac)).unwrap_or_default();
-        [entry.path.clone(), entry.size.to_string(), time(entry), label]
+        [escaped(&entry.path), entry.size.to_string(), time(entry), label]
     });
     writeln!(output, "{}", table(["path", "bytes", "changed", "device"], rows))?;
     Ok(())
@@ -52,7 +53,7 @@ fn show(args: &UploadsSelection) -> anyhow::Result<()> {
         [] => bail!("there is no such upload; `provost uploads list` shows them"),
         [one] => &one.path,
         [..] => {
-            let paths: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+            let paths: Vec<String> = entries.iter().map(|entry| escaped(&entry.path)).collect();
             bail!("there are several, name one: {}", paths.join(", "))
         }
     };
@@ -75,6 +76,6 @@ fn discard(args: &UploadsSelection, output: &mut impl Write) -> anyhow::Result<(
     if discarded.is_empty() {
         bail!("there is no such upload; `provost uploads list` shows them");
     }
-    discarded.iter().try_for_each(|entry| writeln!(output, "discarded {}", entry.path))?;
+    discarded.iter().try_for_each(|entry| writeln!(output, "discarded {}", escaped(&entry.path)))?;
     Ok(())
 }

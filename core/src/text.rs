@@ -1,5 +1,10 @@
 //! Texts of strangers, where operators read them.
 
+/// The text, with what is hidden in it escaped as in Rust: `\u{202e}`.
+pub fn escaped(text: &str) -> String {
+    text.chars().flat_map(|c| if is_hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
 /// Whether a character is not seen, or turns the direction of what follows (Unicode, general categories Cc and Cf), so that one text
 /// looks like another. It is to be escaped.
 pub fn is_hidden(c: char) -> bool {

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context as _;
+use provost_core::text::escaped;
 use provost_core::{AccessRequest, Denial, ListPermit, Standing, decide_listing};
 use provost_tenants::Tenant;
 
@@ -29,7 +30,7 @@ fn shown(output: &mut impl Write, tenant: &Tenant, permit: &ListPermit<'_>) -> a
     let entries = tenant.files.list(permit).context("cannot list the folder")?;
     writeln!(output, "{} a list of /{}", paint(GOOD, "permitted:"), permit.folder().as_str())?;
     for entry in entries.iter().take(MAX_NAMES) {
-        writeln!(output, "  shows   {}{}", entry.name, if entry.facts.is_none() { "/" } else { "" })?;
+        writeln!(output, "  shows   {}{}", escaped(&entry.name), if entry.facts.is_none() { "/" } else { "" })?;
     }
     if let Some(more @ 1..) = entries.len().checked_sub(MAX_NAMES) {
         writeln!(output, "  shows   {more} more")?;

@@ -318,12 +318,14 @@ mod tests {
     fn ftp_is_told_in_its_own_words_and_lists_name_by_name() {
         let demo = tempfile::tempdir().unwrap();
         crate::demo::make(demo.path()).unwrap();
+        std::fs::write(demo.path().join("acme/a\u{202e}b.cfg"), "").unwrap();
         for (question, permitted, says) in [
             ("127.0.0.1 STOR 001120aabb01-phone.cfg", false, "told: 553 Permission denied\n"),
             ("127.0.0.1 STOR ../x", false, "told: 553 Name not allowed\n"),
             ("127.0.0.1 RETR ../x", false, "told: 550 Name not allowed\n"),
             ("127.0.0.1 RETR 001120aabb99.cfg", false, "told: 550 No such file"),
             ("127.0.0.1 LIST /", true, "  shows   site.cfg\n"),
+            ("127.0.0.1 LIST /", true, "  shows   a\\u{202e}b.cfg\n"),
             ("127.0.0.1 STAT /nowhere", true, "  shows   nothing"),
             ("127.0.0.1 MLSD ../x", false, "  3 path        DENIED the path leaves"),
             ("10.1.1.1 NLST /", false, "(outside_tenant)"),

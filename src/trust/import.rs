@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::bail;
+use provost_core::text::escaped;
 use provost_tenants::trust::{self, ImportReport, Sort, Written, spelled};
 
 use crate::terminal::{self, FAINT};
@@ -11,7 +12,7 @@ use crate::terminal::{self, FAINT};
 pub(super) fn import(dir: &Path, into: &Path, output: &mut impl Write) -> anyhow::Result<()> {
     let report = trust::import(dir, into)?;
     let mut line = |style, verb: &str, path: &Path, rest: String| {
-        writeln!(output, "{} {}: {rest}", terminal::paint(style, format_args!("{verb:<10}")), path.display())
+        writeln!(output, "{} {}: {rest}", terminal::paint(style, format_args!("{verb:<10}")), shown(path))
     };
     for file in &report.imported {
         let sort = match file.sort {
@@ -28,7 +29,7 @@ pub(super) fn import(dir: &Path, into: &Path, output: &mut impl Write) -> anyhow
             legacy => format!(", which needs {}", spelled(legacy)),
         };
         let subject = &file.description.subject;
-        line(style, verb, &file.source, format!("{sort} {subject} -> {}{needs}", file.target.display()))?;
+        line(style, verb, &file.source, format!("{sort} {subject} -> {}{needs}", shown(&file.target)))?;
     }
     for (path, description) in &report.leaves {
         let needs = match &description.legacy {
@@ -42,7 +43,7 @@ pub(super) fn import(dir: &Path, into: &Path, output: &mut impl Write) -> anyhow
         line(terminal::BAD, "refused", &refused.source, refused.why.to_string())?;
     }
     for (path, first) in &report.duplicates {
-        line(FAINT, "duplicate", path, format!("stands in {} already", first.display()))?;
+        line(FAINT, "duplicate", path, format!("stands in {} already", shown(first)))?;
     }
     for (path, why) in &report.unreadable {
         line(terminal::CARE, "skipped", path, why.to_string())?;
@@ -51,6 +52,11 @@ pub(super) fn import(dir: &Path, into: &Path, output: &mut impl Write) -> anyhow
         bail!("no certificate of an authority was found in {}", dir.display());
     }
     advise(&report, into, output)
+}
+
+/// A path of a pack, whose names are its vendor's.
+fn shown(path: &Path) -> String {
+    escaped(&path.display().to_string())
 }
 
 /// What a trust set says to use what was imported.

@@ -45,6 +45,12 @@ fn uploads_are_listed_shown_and_discarded_by_path_and_by_device() {
     assert_eq!(scene.phone("sip.cfg").run().status, 200);
     // The running server takes the next upload as ever.
     put(POLY, "web.cfg");
+    // A phone chose this name, which would turn the line around.
+    put(NEIGHBOUR, "%E2%80%AEgol.log");
+    let escaped = format!("{NEIGHBOUR}-\\u{{202e}}gol.log");
+    assert!(listed(&[]).contains(&escaped), "{}", listed(&[]));
+    assert!(uploads(&["show", "--mac", NEIGHBOUR]).stderr.contains(&escaped));
+    assert!(uploads(&["discard", "--mac", NEIGHBOUR]).succeeded().stdout.contains(&escaped));
 }
 
 #[test]
@@ -56,13 +62,13 @@ fn a_vendors_pack_is_sorted_and_can_be_trusted_as_it_stands() {
         ("pack/again/poly.crt", deployment.poly.pem().to_owned()),
         ("pack/both.pem", format!("{}{}", deployment.cisco.pem(), deployment.stranger.pem())),
         ("pack/leaf.pem", deployment.poly.common_name(POLY).certificate),
-        ("pack/readme.txt", "Read me.".into()),
+        ("pack/read\u{1b}me.txt", "Read me.".into()),
     ] {
         deployment.write(name, content);
     }
     let [pack, into] = ["pack", "imported"].map(|name| text(&deployment.path(name)));
     let said = run(BINARY, &["trust", "import", &pack, "--into", &into]).succeeded().stdout;
-    for word in ["written", "duplicate", "leaf", "skipped", "anchors"] {
+    for word in ["written", "duplicate", "leaf", "skipped", "read\\u{1b}me.txt", "anchors"] {
         assert!(said.contains(word), "{word}: {said}");
     }
     let written: Vec<_> = std::fs::read_dir(deployment.path("imported/anchors")).unwrap().collect();

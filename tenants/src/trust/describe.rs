@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use provost_core::identity::{MacPlace, MacRule};
 use provost_core::proof::Attribute;
-use provost_core::text::is_hidden;
+use provost_core::text::escaped;
 use provost_core::{Mac, NoIdentity};
 use rustls::pki_types::CertificateDer;
 use x509_parser::oid_registry::OidRegistry;
@@ -157,10 +157,6 @@ pub(super) fn printable_name(name: &X509Name<'_>) -> String {
         format!("{label}={value}")
     });
     parts.collect::<Vec<_>>().join(", ")
-}
-
-fn escaped(text: &str) -> String {
-    text.chars().flat_map(|c| if is_hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]
