@@ -14,7 +14,7 @@ use provost_protocols::{RecordLog, Server, tftp};
 use provost_tenants::config::{Failed, Problems};
 use provost_tenants::devices::Removals;
 use provost_tenants::network::Passed;
-use provost_tenants::{Deployment, Tenant, files};
+use provost_tenants::{Deployment, LogFormat, Tenant, files};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,8 +45,10 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     // Before any thread: it cleans up the environment.
     let passed = Passed::from_environment();
     let stage = Stage::new()?;
+    // First, as the load has events, too. What is wrong with provost.toml is told by the load.
+    let format = configuration::settings(&args.config).map_or(LogFormat::Text, |settings| settings.log);
+    let _events = events::start(format, LevelFilter::INFO)?;
     let loaded = configuration::load(&args.config)?;
-    let _events = events::start(loaded.deployment.settings.log, LevelFilter::INFO)?;
     log_problems(&loaded.problems);
     serve(stage, &loaded.deployment, &loaded.failed, &args.config, passed, |server| {
         let bound = server.bound();

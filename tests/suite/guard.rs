@@ -11,7 +11,7 @@ use crate::harness::DEADLINE;
 use crate::harness::clients::{run, text};
 use crate::harness::deployment::{Deployment, Tenant};
 use crate::harness::scene::Scene;
-use crate::harness::server::BINARY;
+use crate::harness::server::{BINARY, Server};
 use crate::harness::tftp_client::{Packet, TftpClient};
 
 /// The phones of the site.
@@ -38,6 +38,14 @@ fn scene(listeners: impl Fn(Tenant) -> Tenant) -> Scene {
         deployment.write(&format!("files/acme/{mac}.cfg"), mac);
     }
     Scene::start(deployment)
+}
+
+#[test]
+fn what_cannot_be_read_at_the_start_is_told_of() {
+    let deployment = Deployment::new();
+    deployment.write("state/guard/acme.pairs/in-the-way", "");
+    deployment.add(&Tenant::new("acme", &[]).devices("policy = \"any\"").listener("http", ""));
+    Server::start(&deployment.config(), &[]).event("cannot read which source had which device");
 }
 
 /// A phone that boots: it asks for its file, and again as phones do while nothing comes.
