@@ -106,16 +106,11 @@ pub fn reread(tenants: &[Arc<Tenant>], mut told: impl FnMut(Rereading) -> bool) 
 fn under(basis: &Arc<Basis>, tenants: &[&Arc<Tenant>], told: &mut impl FnMut(Rereading) -> bool) -> bool {
     let now = SystemTime::now();
     let trust = trust::read(&basis.document, None, &mut Look::default(), now);
-    let of_trust: Vec<_> = trust.problems().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
     let sets = trust.sets();
     let (basis, memory) = (Arc::clone(basis), Memory::default());
     let context = Context { basis, sets, trust: Arc::new(trust), memory, now, today: super::today() };
-    let reread = |former: &&Arc<Tenant>| {
-        // What is wrong with a trust set is said of it; the tenant's own error only names the set.
-        let outcome = one(former, &context);
-        let outcome = outcome.map_err(|errors| errors.into_iter().chain(of_trust.iter().cloned()).collect());
-        Rereading::Done(Reread { former: Arc::clone(former), outcome })
-    };
+    let reread =
+        |former: &&Arc<Tenant>| Rereading::Done(Reread { former: Arc::clone(former), outcome: one(former, &context) });
     tenants.iter().all(|former| told(Rereading::Begun(Arc::clone(former))) && told(reread(former)))
 }
 
@@ -131,7 +126,7 @@ fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<Strin
         devices: OfFormer::Kept,
         context,
     };
-    assemble::tenant(&mut newcomer, &around).ok_or_else(|| newcomer.error_texts())
+    assemble::tenant(&mut newcomer, &around).ok_or_else(|| newcomer.error_texts(&context.trust))
 }
 
 /// A trust set that had revocation lists and has none any more. A list that is replaced file by file is gone for a moment, and nobody

@@ -201,7 +201,7 @@ impl Failed {
     fn of(newcomer: &Newcomer, context: &Context, former: &[Arc<Tenant>]) -> Self {
         let name = newcomer.claims().name.as_ref().map(|(name, _)| name.clone());
         let (of_files, beside) = (newcomer.errors_of_files(&context.trust), newcomer.problems.error_texts());
-        let errors = [&of_files[..], &beside, &newcomer.of_devices.error_texts()].concat();
+        let errors = newcomer.error_texts(&context.trust);
         let of_served = if former.iter().any(|tenant| newcomer.is_written_as(&tenant.source, context)) {
             OfServed { lasting: beside, passing: of_files }
         } else {

@@ -167,9 +167,8 @@ impl Newcomer {
     }
 
     /// The errors up to here, one line each.
-    pub(super) fn error_texts(&self) -> Vec<String> {
-        let beside = self.problems.error_texts().into_iter().chain(self.of_devices.error_texts());
-        self.reading.error_texts().chain(beside).collect()
+    pub(super) fn error_texts(&self, trust: &Trusted) -> Vec<String> {
+        [self.errors_of_files(trust), self.problems.error_texts(), self.of_devices.error_texts()].concat()
     }
 
     /// The errors of the file and of what it names, behind those of the trust sets: the tenant's own only say that there are some.

@@ -92,6 +92,27 @@ fn another_folder_is_taken_by_a_reload_alone_and_where_no_other_tenant_has_it() 
 }
 
 #[test]
+fn a_tenant_is_told_of_the_trust_sets_that_it_names_alone() {
+    let site = site();
+    let main = fs::read_to_string(site.path("provost.toml")).unwrap();
+    let other = "[trust.other]\nanchors = [\"trust/other.pem\"]\nmac = { attribute = \"CN\", pattern = \"^([0-9A-F]{12})$\" }\n";
+    site.write("provost.toml", &format!("{main}{other}"));
+    site.write("trust/other.pem", &authority().pem());
+    let loaded = site.load().unwrap();
+    for file in ["tls/server.pem", "trust/ca.pem", "trust/other.pem"] {
+        site.write(file, "nothing");
+    }
+    reread(&loaded.deployment.tenants[..1], |step| {
+        if let Rereading::Done(Reread { outcome, .. }) = step {
+            let errors = outcome.unwrap_err().join("\n");
+            assert!(errors.contains("server.pem") && errors.contains("ca.pem"), "{errors}");
+            assert!(!errors.contains("other"), "{errors}");
+        }
+        true
+    });
+}
+
+#[test]
 fn devices_that_are_listed_later_bring_their_share_of_the_uploads() {
     let site = Site::new();
     site.write("devices.csv", "mac\n0004f2aabbcc\n");
