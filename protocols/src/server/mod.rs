@@ -67,8 +67,7 @@ pub struct Server {
     hanging: tokio::sync::Mutex<Option<JoinHandle<Result<Loaded, Problems>>>>,
     /// Of the last load, for the next.
     memory: Mutex<Memory>,
-    /// Sockets of the service manager that no listener has.
-    /// Those that were closed, and why.
+    /// Sockets of the service manager that were closed, as no listener had them, and why.
     unused: Mutex<Vec<String>>,
     refresh: JoinHandle<()>,
     watch: JoinHandle<()>,

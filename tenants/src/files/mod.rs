@@ -129,7 +129,7 @@ pub enum FileError {
 }
 
 impl Files {
-    /// Opens the roots. Each is held open: a folder that takes its name later is seen after the next reload.
+    /// Opens the roots. Each is held open: a folder that takes its name later is read once the tenant is made anew.
     ///
     /// # Errors
     /// - [`FilesError`]: a root is no folder, or cannot be opened
