@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use super::serving::{Prepared, Sockets};
 use super::{Failure, Tenants, Turn, keeping, lock, staples};
+use crate::tls::Ready;
 
 /// How often.
 const LOOK: Duration = Duration::from_secs(2);
@@ -62,12 +63,16 @@ impl Watch {
         let _turn = turn.lock().await;
         let mut left: Vec<String> = changed.iter().map(|tenant| tenant.policy.name.clone()).collect();
         let (tell, mut told) = unbounded_channel();
-        let task = tokio::task::spawn_blocking(move || reread(&changed, |step| tell.send(step).is_ok()));
+        let tell = move |step| {
+            let ready = ready(&step);
+            tell.send((step, ready)).is_ok()
+        };
+        let task = tokio::task::spawn_blocking(move || reread(&changed, tell));
         let mut at = None;
         loop {
             match timeout(HANGS, told.recv()).await {
-                Ok(Some(Rereading::Begun(tenant))) => at = Some(tenant.policy.name.clone()),
-                Ok(Some(Rereading::Done(reread))) => {
+                Ok(Some((Rereading::Begun(tenant), _))) => at = Some(tenant.policy.name.clone()),
+                Ok(Some((Rereading::Done(reread), _ready))) => {
                     left.retain(|name| *name != reread.former.policy.name);
                     at = None;
                     self.take(reread).await;
@@ -172,6 +177,14 @@ impl Watch {
             listening.stop(&self.sockets.passed).await;
         }
         self.sockets.doors.close_empty(|_| false, &self.sockets.passed).await;
+    }
+}
+
+/// What serving it will need. It blocks.
+fn ready(step: &Rereading) -> Ready {
+    match step {
+        Rereading::Done(Reread { outcome: Ok(tenant), .. }) => Ready::of([tenant]),
+        Rereading::Done(Reread { outcome: Err(_), .. }) | Rereading::Begun(_) => Ready::default(),
     }
 }
 

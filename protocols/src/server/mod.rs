@@ -27,10 +27,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use provost_core::Protocol;
-use provost_tenants::config::{Loaded, Memory, Problems};
+use provost_tenants::config::Memory;
 use provost_tenants::network::Passed;
 use provost_tenants::{Deployment, Tenant};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::front::Generation;
 use crate::life::Life;
@@ -64,7 +64,7 @@ pub struct Server {
     /// What listeners counted that are no more.
     gone: Mutex<Gone>,
     /// A load that took too long, and that the next reload does not wait for.
-    hanging: tokio::sync::Mutex<Option<JoinHandle<Result<Loaded, Problems>>>>,
+    hanging: tokio::sync::Mutex<Option<AbortHandle>>,
     /// Of the last load, for the next.
     memory: Mutex<Memory>,
     /// Sockets of the service manager that were closed, as no listener had them, and why.

@@ -16,6 +16,7 @@ use super::listening::{Listening, Place};
 use super::serving::{Prepared, Serving};
 use super::{Failure, Server, State, lock};
 use crate::front::Generation;
+use crate::tls::Ready;
 
 /// How long a load may take. One of 2,000 tenants and a million devices takes a few seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -150,11 +151,16 @@ impl Server {
         let _turn = self.turn.lock().await;
         let former = self.present();
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let loaded = self.loaded(move || load(&former, &memory)).await;
+        let load = move || {
+            let loaded = load(&former, &memory)?;
+            let ready = Ready::of(&loaded.deployment.tenants);
+            Ok((loaded, ready))
+        };
+        let loaded = self.loaded(load).await;
         let errors = match loaded {
             _ if self.is_stopped() => vec![NotLoaded::Ending.to_string()],
             Err(error) => vec![error.to_string()],
-            Ok(Ok(loaded)) => {
+            Ok(Ok((loaded, _ready))) => {
                 self.note(Vec::new());
                 self.sockets.doors.bound(loaded.deployment.settings.arrivals.clone());
                 *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = loaded.deployment.memory.clone();
@@ -169,8 +175,8 @@ impl Server {
     /// Loads off the runtime. What hangs is left behind, one at a time: the next reload need not wait for it.
     async fn loaded(
         &self,
-        load: impl FnOnce() -> Result<Loaded, Problems> + Send + 'static,
-    ) -> Result<Result<Loaded, Problems>, NotLoaded> {
+        load: impl FnOnce() -> Result<(Loaded, Ready), Problems> + Send + 'static,
+    ) -> Result<Result<(Loaded, Ready), Problems>, NotLoaded> {
         let mut hanging = self.hanging.lock().await;
         if hanging.as_ref().is_some_and(|former| !former.is_finished()) {
             return Err(NotLoaded::FormerHangs);
@@ -179,7 +185,7 @@ impl Server {
         if let Ok(loaded) = timeout(PATIENCE, &mut task).await {
             return loaded.map_err(NotLoaded::Panicked);
         }
-        *hanging = Some(task);
+        *hanging = Some(task.abort_handle());
         Err(NotLoaded::Hangs)
     }
 

@@ -37,6 +37,7 @@ pub(crate) use accept::Hello;
 pub use accept::TlsConnection;
 pub use client_auth::{ClientAuth, client_auth};
 pub use error::{HandshakeError, TlsError, TrustSetFlaw};
+pub(crate) use set::Ready;
 pub use stream::TlsStream;
 
 use cache::ChainHash;

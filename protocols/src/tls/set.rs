@@ -4,9 +4,11 @@
 //! the newer revokes, and the list of a renewed CA would refuse every phone that the former key has signed. So each
 //! list is asked by itself here, and all that concern a leaf are.
 
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use provost_tenants::Tenant;
 use provost_tenants::trust::{Key, Legacy, RevocationList, Signed, TrustSet};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertRevocationListError, CertificateError, DistinguishedName};
@@ -16,9 +18,19 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate, 
 use super::chain::{Chains, other};
 use super::error::{TlsError, TrustSetFlaw};
 
+/// Those in use: all listeners that name a trust set share one. A list of 100,000 serials takes 18 MB and a fifth of a second.
+static MADE: LazyLock<Mutex<Vec<Weak<Verifiers>>>> = LazyLock::new(Mutex::default);
+
 /// A trust set with its verifiers.
+#[derive(Debug, Clone)]
+pub(super) struct Set(Arc<Verifiers>);
+
+/// The verifiers of tenants' trust sets, made off the runtime: as long as they are held, whoever needs them has them at once.
+#[derive(Debug, Default)]
+pub(crate) struct Ready(#[expect(dead_code, reason = "they are held")] Vec<Set>);
+
 #[derive(Debug)]
-pub(super) struct Set {
+pub(super) struct Verifiers {
     pub(super) trust: Arc<TrustSet>,
     chains: Chains,
     lists: Vec<List>,
@@ -52,8 +64,40 @@ struct UnsupportedVersion(u32);
 #[error("its key, {0}, is not supported")]
 struct UnsupportedKey(Key);
 
+impl Ready {
+    /// Those of these tenants. What cannot be made is told of by whoever needs it. It blocks.
+    pub(crate) fn of<'t>(tenants: impl IntoIterator<Item = &'t Arc<Tenant>>) -> Self {
+        let listeners = tenants.into_iter().flat_map(|tenant| &tenant.listeners);
+        let sets = listeners.filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust);
+        Self(sets.filter_map(|trust| Set::new(trust).ok()).collect())
+    }
+}
+
 impl Set {
+    /// The one that is in use, or a new one.
     pub(super) fn new(trust: &Arc<TrustSet>) -> Result<Self, TlsError> {
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|made| made.strong_count() > 0);
+        let mut in_use = made.iter().filter_map(Weak::upgrade);
+        if let Some(verifiers) = in_use.find(|made| Arc::ptr_eq(&made.trust, trust)) {
+            return Ok(Self(verifiers));
+        }
+        let verifiers = Arc::new(Verifiers::new(trust)?);
+        made.push(Arc::downgrade(&verifiers));
+        Ok(Self(verifiers))
+    }
+}
+
+impl Deref for Set {
+    type Target = Verifiers;
+
+    fn deref(&self) -> &Verifiers {
+        &self.0
+    }
+}
+
+impl Verifiers {
+    fn new(trust: &Arc<TrustSet>) -> Result<Self, TlsError> {
         let refused = |flaw| TlsError::TrustSet { name: Arc::clone(&trust.name), flaw };
         let chains = Chains::new(trust).map_err(|error| refused(TrustSetFlaw::Anchor(error)))?;
         let list = |list: &RevocationList| {
@@ -72,7 +116,9 @@ impl Set {
         let lists = trust.crls.iter().map(list).collect::<Result<_, TlsError>>()?;
         Ok(Self { trust: Arc::clone(trust), chains, lists })
     }
+}
 
+impl Set {
     /// The subjects of its anchors.
     pub(super) fn subjects(&self) -> impl Iterator<Item = DistinguishedName> {
         self.chains.subjects()
@@ -171,5 +217,25 @@ impl Set {
             Signer::Other => true,
         };
         if is_of_list { Err(CertificateError::Revoked.into()) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::tls::testing::{Ca, trust_set};
+
+    #[test]
+    fn listeners_share_what_is_made_of_a_trust_set() {
+        let poly = Ca::new("Poly");
+        let [one, other] = [(); 2].map(|()| trust_set("poly", &[&poly], vec![poly.overdue_crl(&[1])]));
+        let set = Set::new(&one).unwrap();
+        assert!(Arc::ptr_eq(&set.0, &Set::new(&one).unwrap().0));
+        let other_set = Set::new(&other).unwrap();
+        assert!(!Arc::ptr_eq(&set.0, &other_set.0), "read anew it may be another");
+        let weak = Arc::downgrade(&set.0);
+        drop((set, other_set));
+        assert!(weak.upgrade().is_none(), "it goes with its last listener");
     }
 }
