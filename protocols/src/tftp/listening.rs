@@ -1,7 +1,7 @@
 //! The listening socket: datagrams with the address that each was sent to.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,12 +96,12 @@ impl Listening {
         Ok(())
     }
 
-    /// The datagrams that came in last.
+    /// The datagrams that came in last, but for those to whoever there is.
     pub(super) fn datagrams(&self) -> impl Iterator<Item = Datagram<'_>> {
         let filled = self.room.chunks(self.each).zip(&self.facts).take(self.filled);
-        filled.flat_map(|(room, facts)| {
+        let filled = filled.map(|(room, facts)| (room, facts, self.ends(facts)));
+        filled.filter(|(_, _, [_, local])| !is_of_many(local.ip())).flat_map(|(room, facts, [peer, local])| {
             let bytes = room.get(..facts.len).unwrap_or_default();
-            let [peer, local] = self.ends(facts);
             let arrived = facts.timestamp;
             bytes.chunks(facts.stride.max(1)).map(move |bytes| Datagram { peer, local, bytes, arrived })
         })
@@ -124,6 +124,12 @@ impl Listening {
         }
         [peer, local]
     }
+}
+
+/// Whether an address is of many hosts: a request to it is ignored (RFC 1123 section 4.2.3.5), as no answer can come from there. The
+/// broadcast address of a subnet does not show here.
+fn is_of_many(address: IpAddr) -> bool {
+    address.is_multicast() || address == Ipv4Addr::BROADCAST
 }
 
 /// The address with an IPv4-mapped one written as the IPv4 address that it is.

@@ -2,15 +2,15 @@
 //!
 //! It is the one place that sets a socket up by `quinn_udp`, which makes it ready for datagrams that are sent together
 //! (UDP segmentation offload) and tells the address that each was sent to; and which forbids it to fragment. For IPv4 that is
-//! undone here: a block of 8 KiB is fragmented as IP does. A transfer's own socket is never set up so.
+//! undone here: a block of 8 KiB is fragmented as IP does, and any block on its way. A transfer's own socket is never set up so.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
+use provost_tenants::network::fragment;
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
-use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use tokio::io::unix::AsyncFd;
 
 /// A socket whose arrivals alone wake its task: else each packet that has left would, too.
@@ -97,7 +97,7 @@ impl Outlet {
 
 fn set_up(socket: &UdpSocket) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
-    set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
+    fragment(socket)?;
     Ok(state)
 }
 

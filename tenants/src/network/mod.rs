@@ -20,8 +20,10 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, Socket, Type};
 use spare::Spares;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -30,6 +32,15 @@ pub use gone::Gone;
 pub use identity::{Identity, NetworkError};
 pub use names::{DeviceName, NamespaceName};
 pub use passed::{Passed, PassedSocket, Transport};
+
+/// Lets routers fragment what the IPv4 socket sends. Packets that forbid it are lost without a word behind a tunnel whose ICMP is
+/// filtered, and a phone that asks again asks for blocks of the same size.
+///
+/// # Errors
+/// - what the system says
+pub fn fragment(socket: impl AsFd) -> io::Result<()> {
+    Ok(set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DONT)?)
+}
 
 /// Connections that wait to be accepted: what Linux allows by default (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -229,7 +240,13 @@ impl Network {
     /// An unbound socket in the network, and which one that is.
     fn socket(&self, address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<(Socket, Identity)> {
         let domain = Domain::for_address(address);
-        let new = move || Socket::new(domain, kind.nonblocking(), Some(protocol));
+        let new = move || {
+            let socket = Socket::new(domain, kind.nonblocking(), Some(protocol))?;
+            if (domain, kind) == (Domain::IPV4, Type::DGRAM) {
+                fragment(&socket)?;
+            }
+            Ok(socket)
+        };
         let (socket, identity) = match &self.stack {
             NetworkStack::Host { interface: None } => (new()?, Identity::Host),
             NetworkStack::Host { interface: Some(device) } | NetworkStack::Vrf(device) => {

@@ -121,3 +121,10 @@ fn the_thread_is_replaced_when_work_panics() {
     // The thread may still be about to end; what was queued for it then fails alike, and the next is served.
     assert!((0..100).any(|_| work(|| Ok(())).is_ok()));
 }
+
+#[tokio::test]
+async fn datagrams_may_be_fragmented_on_their_way() {
+    let network = NetworkStack::HOST.network();
+    let socket = network.datagram_socket(loopback()).unwrap();
+    assert_eq!(rustix::net::sockopt::ip_mtu_discover(&socket).unwrap(), Ipv4PathMtuDiscovery::DONT);
+}

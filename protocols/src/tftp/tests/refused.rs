@@ -1,6 +1,9 @@
 //! What is refused, and with which words.
 
+use std::net::Ipv4Addr;
+
 use provost_tenants::Limits;
+use socket2::SockRef;
 
 use super::super::packet::Packet;
 use super::MAC;
@@ -143,4 +146,16 @@ async fn noise_on_the_port_is_not_answered_and_stops_nothing() {
     let mut lost = Phone::of(site.address).await;
     lost.send(Packet::Data { block: 1, bytes: b"x" }).await;
     assert_eq!(lost.get().await, Got::Error(4));
+}
+
+#[tokio::test]
+async fn a_request_to_whoever_there_is_is_ignored() {
+    let site = Site::planned(&Plan { address: "0.0.0.0:0", ..Plan::default() }, &[("a.cfg", b"x")]);
+    let asked = |ip: [u8; 4]| (ip, site.address.port()).into();
+    let everybody = Phone::of(asked([224, 0, 0, 1])).await;
+    SockRef::from(&everybody.socket).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    everybody.ask("RRQ a.cfg octet").await;
+    assert_eq!(Phone::of(asked([127, 0, 0, 1])).await.fetch("RRQ a.cfg octet").await, b"x");
+    assert!(everybody.hears_nothing());
+    assert_eq!(site.ended().await.len(), 1);
 }
