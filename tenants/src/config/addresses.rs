@@ -191,7 +191,16 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
         SocketAddr::V6(wide) => wide.ip().is_unspecified(),
         SocketAddr::V4(wide) => wide.ip().is_unspecified() && other.is_ipv4(),
     };
-    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || takes(a, b) || takes(b, a))
+    a.port() == b.port() && a.port() != 0 && (is_same(a, b) || takes(a, b) || takes(b, a))
+}
+
+/// A link-local address of two links is two addresses, where both say which.
+fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
+    let link = |address: SocketAddr| match address {
+        SocketAddr::V6(v6) => v6.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    a.ip() == b.ip() && (link(a) == link(b) || link(a) == 0 || link(b) == 0)
 }
 
 #[cfg(test)]
@@ -209,6 +218,10 @@ mod tests {
             ("[::]:69", "10.0.0.1:69", true),
             ("[::]:69", "[fd00::1]:69", true),
             ("0.0.0.0:0", "0.0.0.0:0", false),
+            ("[fe80::1%2]:69", "[fe80::1%2]:69", true),
+            ("[fe80::1%2]:69", "[fe80::1%3]:69", false),
+            ("[fe80::1%2]:69", "[fe80::1]:69", true),
+            ("[::]:69", "[fe80::1%2]:69", true),
         ] {
             let parse = |text: &str| text.parse::<SocketAddr>().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(overlap(parse(a), parse(b)), expected, "{a} {b}");

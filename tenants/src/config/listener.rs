@@ -1,6 +1,6 @@
 //! Listeners: `[[listener]]`.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 
 use ipnet::IpNet;
 use provost_core::policy::{Unbound, UnboundWrite};
@@ -18,11 +18,14 @@ use super::tftp;
 use super::tls::{self, Tls};
 use super::trust::TrustSets;
 use crate::deployment::Listener;
+use crate::network::NetworkStack;
 
 /// What a listener needs to know of its tenant.
 pub(super) struct Surroundings<'t> {
     pub(super) allow: Option<&'t Prefixes>,
     pub(super) devices: DevicePolicy,
+    /// Absent where it has errors.
+    pub(super) network: Option<&'t NetworkStack>,
     pub(super) trust: &'t TrustSets,
     pub(super) now: SystemTime,
 }
@@ -77,6 +80,9 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     };
     let address_field = section.need("address", "an address with a port, such as \"10.0.0.1:443\"");
     let address = address_field.as_ref().and_then(|field| address(field));
+    if let (Some(field), Some(address), Some(network)) = (&address_field, address, surroundings.network) {
+        refuse_link(field, address, network);
+    }
     let enabled = section.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
     let terms = require::read(&mut section, protocol);
     let allow = allow(&mut section, &terms, surroundings);
@@ -139,7 +145,28 @@ pub(super) fn refuse_name(field: &Field<'_>) -> bool {
 
 fn address(field: &Field<'_>) -> Option<SocketAddr> {
     let address: SocketAddr = field.parsed("an address with a port, such as \"10.0.0.1:443\" or \"[fd00::1]:443\"")?;
-    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+            Some(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into())
+        }
+        SocketAddr::V4(_) | SocketAddr::V6(_) => Some(SocketAddr::new(address.ip().to_canonical(), address.port())),
+    }
+}
+
+/// A link-local address is an address of one link (RFC 4007 section 6), which must be said, and once: Linux would bind the socket to the
+/// link of the address in place of the tenant's device.
+fn refuse_link(field: &Field<'_>, address: SocketAddr, network: &NetworkStack) {
+    let SocketAddr::V6(v6) = address else { return };
+    match (v6.scope_id(), network.device()) {
+        _ if !v6.ip().is_unicast_link_local() => {}
+        (0, None) => field.refuse(
+            "a link-local address is of one link: expected its number (`ip link`) behind it, such as \"[fe80::1%2]:69\", or an `interface` as the tenant's network",
+        ),
+        (_, Some(device)) if v6.scope_id() != 0 => {
+            field.refuse(format!("the tenant's network says the link, {device}: expected no `%{}`", v6.scope_id()));
+        }
+        (_, None | Some(_)) => {}
+    }
 }
 
 /// The prefixes of an `allow`.

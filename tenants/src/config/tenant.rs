@@ -89,8 +89,13 @@ pub(super) fn read(document: &Node, problems: &Collector, common: &Common<'_>) -
     let rules = RuleSet::new(rules, files.case).map_err(|error| root.missing("rule", error)).ok();
     let limits = limits::read(root.table("limits"));
     let guard = guard::read(root.table("guard"));
-    let surroundings =
-        Surroundings { allow: allow.as_ref(), devices: devices.policy, trust: common.trust, now: common.now };
+    let surroundings = Surroundings {
+        allow: allow.as_ref(),
+        devices: devices.policy,
+        network: network.as_ref(),
+        trust: common.trust,
+        now: common.now,
+    };
     let mut listeners = listeners(&mut root, &surroundings);
     warn_of_argon2(&root, &listeners, &users);
     warn_of_passwords(&root, &listeners, users.is_empty() && devices.file.is_none());

@@ -34,6 +34,14 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
             "[[listener]]\nprotocol = \"tftp\"\n".to_owned(),
             "5: listener[0].address: is missing: expected an address with a port, such as \"10.0.0.1:443\"",
         ),
+        (
+            "[[listener]]\nprotocol = \"tftp\"\naddress = \"[fe80::1]:69\"\n".to_owned(),
+            "7: listener[0].address = \"[fe80::1]:69\": a link-local address is of one link: expected its number (`ip link`) behind it, such as \"[fe80::1%2]:69\", or an `interface` as the tenant's network",
+        ),
+        (
+            "network.interface = \"lo\"\n[[listener]]\nprotocol = \"tftp\"\naddress = \"[fe80::1%2]:69\"\n".to_owned(),
+            "8: listener[0].address = \"[fe80::1%2]:69\": the tenant's network says the link, lo: expected no `%2`",
+        ),
         (format!("{TFTP}name = \"T\"\n"), "8: listener[0].name = \"T\": expected 1 to 63 of a-z, 0-9 and -"),
         (
             format!("{TFTP}{TFTP}"),
@@ -321,4 +329,18 @@ fn a_protocol_that_there_is_not_hides_no_other_error() {
         line.split(", ").map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
     };
     assert_eq!(keys(&gopher), keys(&tftp));
+}
+
+#[test]
+fn a_link_local_address_keeps_its_link() {
+    for (address, kept) in [
+        ("[fe80::1%2]:69", "[fe80::1%2]:69"),
+        ("[fd00::1%2]:69", "[fd00::1]:69"),
+        ("[::ffff:10.0.0.1]:69", "10.0.0.1:69"),
+    ] {
+        let site = site();
+        site.acme(&format!("[[listener]]\nprotocol = \"tftp\"\naddress = {address:?}\n"));
+        let loaded = site.load().unwrap();
+        assert_eq!(loaded.deployment.tenants[0].listeners[0].address.to_string(), kept);
+    }
 }
