@@ -342,7 +342,7 @@ print(errors(ftp.retrbinary, "RETR 0004f2aabbcc.cfg", lambda part: None))
     let clear =
         script(&scene, "ftp", "", "ftp.login('a', 'b')\nprint(errors(ftp.retrlines, 'LIST', lambda line: None))\n");
     assert_eq!(clear.succeeded().stdout, "226\n");
-    assert_eq!(script(&scene, "ftp", POLY, steps).succeeded().stdout, "200 200 521 521 521 521 521 521 200 213\n226\n",);
+    assert_eq!(script(&scene, "ftp", POLY, steps).succeeded().stdout, "200 534 521 521 521 521 521 521 200 213\n226\n",);
     scene.server.record(&[("method", "RETR"), ("outcome", "rejected"), ("reason", "data_unprotected")]);
 }
 

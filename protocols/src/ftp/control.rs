@@ -62,6 +62,10 @@ impl Control {
             if let Some(line) = self.buffered()? {
                 return Ok(line);
             }
+            if let Some(refusal) = self.reader.refusal() {
+                self.refuse(refusal);
+                continue;
+            }
             self.fill().await.map_err(|_| End::Gone)?;
         }
     }
@@ -127,6 +131,13 @@ impl Control {
             Some(Line::Endless) => Err(End::Endless),
             Some(line @ (Line::Complete(_) | Line::TooLong)) => Ok(Some(line)),
             None => Ok(None),
+        }
+    }
+
+    /// Refuses an option of telnet, if that can be done at once. Inside TLS nobody negotiates.
+    fn refuse(&self, refusal: [u8; 3]) {
+        if let Some(Wire::Plain(stream)) = &self.wire {
+            let _ = stream.try_write(&refusal);
         }
     }
 

@@ -2,13 +2,23 @@
 //!
 //! A line ends with CR LF (RFC 959 section 5.3) or, from careless clients, with LF alone. Telnet's own sequences are
 //! skipped (RFC 959 section 3.1 makes the control connection a telnet connection): ABOR often comes behind IAC IP and
-//! IAC DM. What the line says is the affair of `command.rs`.
+//! IAC DM. Options are refused (RFC 1123 section 4.1.2.12). What the line says is the affair of `command.rs`.
 
 /// How many bytes of one over-long line are passed over before the connection is given up.
 const ENDLESS: usize = 64 * 1024;
 
-/// Interpret as command (RFC 854).
+/// Interpret as command, and what may stand behind it (RFC 854).
 const IAC: u8 = 255;
+const DONT: u8 = 254;
+const DO: u8 = 253;
+const WONT: u8 = 252;
+const WILL: u8 = 251;
+/// What stands between these two is of an option.
+const SB: u8 = 250;
+const SE: u8 = 240;
+
+/// How many options of a connection are refused; whoever goes on is not answered.
+const REFUSALS: usize = 32;
 
 /// What came of the bytes up to a line feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +37,9 @@ pub struct LineReader {
     line: Vec<u8>,
     dropped: usize,
     telnet: Telnet,
+    /// The refusal of an option that has just been read.
+    refusal: Option<[u8; 3]>,
+    refused: usize,
 }
 
 /// Where in a telnet sequence the next byte stands.
@@ -36,20 +49,31 @@ enum Telnet {
     Text,
     /// Behind IAC.
     Command,
-    /// Behind IAC WILL, WONT, DO or DONT: an option follows.
-    Option,
+    /// Behind IAC WILL, WONT, DO or DONT, which is refused so: an option follows.
+    Option(Option<u8>),
+    /// Behind IAC SB, up to IAC SE or the end of the line.
+    Negotiation,
+    /// Behind IAC in there.
+    NegotiationCommand,
 }
 
 impl LineReader {
-    /// Takes bytes until a line ends: how many were taken, and the line, where one ended.
+    /// Takes bytes until a line ends, or an option is refused: how many were taken, and the line, where one ended.
     pub fn take(&mut self, input: &[u8], limit: usize) -> (usize, Option<Line>) {
         for (index, byte) in input.iter().enumerate() {
             let line = self.telnet(*byte, limit);
-            if line.is_some() {
+            if line.is_some() || self.refusal.is_some() {
                 return (index + 1, line);
             }
         }
         (input.len(), None)
+    }
+
+    /// What is to be sent in answer to an option.
+    pub fn refusal(&mut self) -> Option<[u8; 3]> {
+        let refusal = self.refusal.take()?;
+        self.refused = self.refused.saturating_add(1);
+        (self.refused <= REFUSALS).then_some(refusal)
     }
 
     fn telnet(&mut self, byte: u8, limit: usize) -> Option<Line> {
@@ -59,11 +83,34 @@ impl LineReader {
                 None
             }
             (Telnet::Text, byte) => self.text(byte, limit),
-            (Telnet::Command, 251..=254) => {
-                self.telnet = Telnet::Option;
+            (Telnet::Command, WILL..=DONT) => {
+                let refusal = match byte {
+                    WILL => Some(DONT),
+                    DO => Some(WONT),
+                    _ => None,
+                };
+                self.telnet = Telnet::Option(refusal);
                 None
             }
-            (Telnet::Command, 240..=250) | (Telnet::Option, _) => {
+            (Telnet::Option(refusal), option) => {
+                self.telnet = Telnet::Text;
+                self.refusal = refusal.map(|refusal| [IAC, refusal, option]);
+                None
+            }
+            (Telnet::Negotiation | Telnet::NegotiationCommand, b'\n') => {
+                self.telnet = Telnet::Text;
+                self.text(byte, limit)
+            }
+            (Telnet::Command, SB) | (Telnet::NegotiationCommand, SB..=IAC | ..SE) => {
+                self.telnet = Telnet::Negotiation;
+                None
+            }
+            (Telnet::Negotiation, IAC) => {
+                self.telnet = Telnet::NegotiationCommand;
+                None
+            }
+            (Telnet::Negotiation, _) => None,
+            (Telnet::Command | Telnet::NegotiationCommand, SE..SB) => {
                 self.telnet = Telnet::Text;
                 None
             }
@@ -122,13 +169,15 @@ mod tests {
 
     #[test]
     fn lines_end_with_or_without_a_carriage_return() {
-        let rows: [(&[u8], &[&[u8]]); 8] = [
+        let rows: [(&[u8], &[&[u8]]); 10] = [
             (b"NOOP\r\n", &[b"NOOP"]),
             (b"NOOP\nQUIT\r\n", &[b"NOOP", b"QUIT"]),
             (b"NOOP", &[]),
             (b"\r\n\n", &[b"", b""]),
             (b"\xff\xf4\xff\xf2ABOR\r\n", &[b"ABOR"]),
             (b"\xff\xfb\x01NOOP\r\n", &[b"NOOP"]),
+            (b"\xff\xfa\x18\x00x\xff\xffterm\xff\xf0NOOP\r\n", &[b"NOOP"]),
+            (b"\xff\xfa\x18\r\nNOOP\r\n", &[b"", b"NOOP"]),
             (b"RETR \xff\xff.cfg\r\n", &[b"RETR \xff.cfg"]),
             (b"RETR \xffa.cfg\r\n", &[b"RETR \xffa.cfg"]),
         ];
@@ -136,6 +185,23 @@ mod tests {
             let expected: Vec<Line> = expected.iter().map(|line| complete(line)).collect();
             assert_eq!(lines(input, 64), expected, "{input:?}");
         }
+    }
+
+    #[test]
+    fn options_are_refused_and_a_flood_of_them_only_at_first() {
+        let refused = |input: &[u8]| {
+            let (mut reader, mut rest) = (LineReader::default(), input);
+            let mut refusals = Vec::new();
+            while !rest.is_empty() {
+                let (taken, _) = reader.take(rest, 64);
+                refusals.extend(reader.refusal().into_iter().flatten());
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+            refusals
+        };
+        assert_eq!(refused(b"\xff\xfd\x06NO\xff\xfb\x01OP\r\n"), b"\xff\xfc\x06\xff\xfe\x01");
+        assert_eq!(refused(b"\xff\xfe\x06\xff\xfc\x01"), b"");
+        assert_eq!(refused(&b"\xff\xfd\x06".repeat(1000)).len(), 3 * REFUSALS);
     }
 
     #[test]

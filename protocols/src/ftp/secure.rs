@@ -86,7 +86,7 @@ impl Session {
                 self.ends.guard = Some(Guard::of(&self.security));
                 Reply::fixed(200, "Data connections are encrypted.")
             }
-            b"C" if protects_data(&self.front.listener()) => Reply::MUST_PROTECT,
+            b"C" if self.must_protect() => Reply::MUST_PROTECT,
             b"C" => {
                 self.ends.guard = None;
                 Reply::fixed(200, "Data connections are clear.")
@@ -117,7 +117,11 @@ impl Session {
     /// Whether data connections of this session would be clear where they must not. Where a certificate names the device they
     /// must not either: in clear whoever has the same address, as behind NAT, could take what the certificate opened.
     pub(super) fn lacks_protection(&self) -> bool {
-        self.ends.guard.is_none() && (protects_data(&self.front.listener()) || self.is_certified())
+        self.ends.guard.is_none() && self.must_protect()
+    }
+
+    fn must_protect(&self) -> bool {
+        protects_data(&self.front.listener()) || self.is_certified()
     }
 
     /// Whether the peer's certificate names a device now.

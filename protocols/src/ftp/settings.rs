@@ -45,9 +45,10 @@ impl Session {
     /// TYPE (RFC 959 section 5.3.1, `<type-code>`).
     pub(super) fn set_type(&mut self, argument: &[u8]) -> Reply {
         self.settings.representation = match argument.to_ascii_uppercase().as_slice() {
-            b"A" | b"A N" => Representation::Ascii,
+            // Nothing here is printed, so T is as N (RFC 1123 section 4.1.2.2).
+            b"A" | b"A N" | b"A T" => Representation::Ascii,
             b"I" | b"L 8" | b"L8" => Representation::Image,
-            b"A T" | b"A C" | b"E" | b"E N" | b"E T" | b"E C" | b"L" => return Reply::PARAMETER_NOT_IMPLEMENTED,
+            b"A C" | b"E" | b"E N" | b"E T" | b"E C" | b"L" => return Reply::PARAMETER_NOT_IMPLEMENTED,
             other if other.starts_with(b"L ") => return Reply::PARAMETER_NOT_IMPLEMENTED,
             _ => return Reply::BAD_PARAMETER,
         };

@@ -33,6 +33,8 @@ async fn each_command_has_its_reply_and_the_session_goes_on() {
         ("ALLO x", 501),
         ("TYPE A", 200),
         ("TYPE A N", 200),
+        ("TYPE A T", 200),
+        ("TYPE A C", 504),
         ("type i", 200),
         ("TYPE L 8", 200),
         ("TYPE L 36", 504),
