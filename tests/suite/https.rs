@@ -1,6 +1,7 @@
 //! Reading over https by curl: which certificate opens which file, and what an answer tells.
 
 use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
 
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, CISCO, FOREIGN, NEIGHBOUR, POLY, Scene, UNLISTED, YEALINK};
@@ -177,6 +178,9 @@ fn head_has_the_header_of_get_and_no_body() {
 fn conditional_requests_save_the_body() {
     let scene = scene();
     let path = format!("{POLY}.cfg");
+    // Of what is younger no answer says the date.
+    let file = std::fs::File::options().write(true).open(scene.deployment.path(&format!("files/acme/{path}"))).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_mins(1)).unwrap();
     let first = scene.phone(&path).run();
     let tag = first.value("etag").unwrap().to_owned();
     let modified = first.value("last-modified").unwrap().to_owned();

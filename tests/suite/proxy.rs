@@ -1,7 +1,7 @@
 //! Phones that come through a proxy, which says whose connection it passes on: the PROXY protocol, version 2.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::harness::DEADLINE;
@@ -127,6 +127,19 @@ fn a_proxy_that_sends_no_sound_header_is_refused() {
     scene.server.records(&[("listener", "https"), ("reason", "proxy_timeout")], 2);
     drop(begin(&scene, "http", unfinished));
     scene.server.record(&[("listener", "http"), ("reason", "proxy_incomplete")]);
+}
+
+#[test]
+fn a_proxy_that_only_looks_whether_the_server_is_there_leaves_no_record() {
+    let scene = scene();
+    for _ in 0..3 {
+        let mut look = begin(&scene, "https", &header(0x20, 0, &[]));
+        look.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(look.read(&mut [0; 8]).unwrap_or(0), 0);
+    }
+    let mut phone = handshake(&scene.deployment, begin(&scene, "https", &from("10.1.2.3:4711")), POLY);
+    assert_eq!(status(&ask(&mut phone, REQUEST)), 200);
+    assert_eq!(scene.server.records(&[("listener", "https")], 1).len(), 1);
 }
 
 #[test]

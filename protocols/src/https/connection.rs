@@ -1,7 +1,7 @@
 //! One connection: its requests, and what hyper answers by itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
@@ -20,9 +20,6 @@ use crate::record::Outcome;
 /// What hyper buffers of a connection in either direction at most, in bytes, beside the chunk that is being sent. Less than a
 /// chunk of a file, so that the next is asked for when the last is nearly gone.
 const BUFFER_BYTES: usize = 64 * 1024;
-
-/// What is said to a peer whose header did not end in time (RFC 9110 section 15.5.9); hyper has no answer without a request.
-const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 15\r\n\r\nRequest Timeout";
 
 /// A connection that rests so long gives its buffers back: a site's phones keep theirs open for a minute, and ask nothing.
 const REST: Duration = Duration::from_secs(1);
@@ -82,10 +79,19 @@ where
     if pace.phase() == Phase::Header && is_timeout(&error) {
         let mut stream = connection.into_parts().io.into_inner();
         // It has been too slow: whether it hears so is its affair.
-        let _ = stream.write_all(TIMEOUT).await;
+        let _ = stream.write_all(timeout(SystemTime::now()).as_bytes()).await;
         let _ = stream.shutdown().await;
     }
     None
+}
+
+/// What is said to a peer whose header did not end in time (RFC 9110 section 15.5.9); hyper has no answer without a request.
+fn timeout(now: SystemTime) -> String {
+    let date = httpdate::fmt_http_date(now);
+    format!(
+        "HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\nContent-Length: 15\r\nDate: {date}\r\n\r\nRequest Timeout"
+    )
 }
 
 /// Records a request that never came to be one: hyper answered it (400, 414, 431), or its header did not end. A failure once
@@ -102,7 +108,14 @@ fn note(front: &Arc<Front>, peer: &Peer, pace: &Pace, error: &hyper::Error) {
         Phase::Idle | Phase::Serving | Phase::Closing => return,
     };
     let mut exchange = front.exchange(peer.client, "HTTP", b"");
-    exchange.detail(error);
+    if let Some(began) = pace.header_began() {
+        exchange.since(began.into_std());
+    }
+    if is_timeout(error) {
+        exchange.detail(format_args!("the header was not complete within {:?}", front.limits().header));
+    } else {
+        exchange.detail(error);
+    }
     exchange.finish(outcome, Some(reason));
 }
 

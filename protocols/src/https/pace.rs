@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use provost_tenants::Limits;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -108,6 +108,12 @@ impl Pace {
         self.state().phase
     }
 
+    /// When the first byte came of a header that is not complete.
+    pub(super) fn header_began(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.phase == Phase::Header).then_some(state.since)
+    }
+
     /// Waits until the connection has rested for so long, and owes its peer nothing.
     pub(super) async fn rested(&self, time: Duration) {
         let mut since = Instant::now();
@@ -128,10 +134,11 @@ impl Pace {
     }
 
     /// Bytes have come. Those of a header are kept, also of one that a quick peer sends before the last of the answer is known to
-    /// have left: hyper bounds how many that can be.
+    /// have left: hyper bounds how many that can be. Empty lines begin no header: old clients send one behind a body (RFC 9112 section
+    /// 2.2).
     fn heard(&self, bytes: &[u8]) {
         let mut state = self.state();
-        if state.phase == Phase::Idle {
+        if state.phase == Phase::Idle && !bytes.iter().all(|byte| is_of_line_end(*byte)) {
             (state.phase, state.since) = (Phase::Header, Instant::now());
         }
         if let Some(head) = &mut state.head {
@@ -170,6 +177,10 @@ impl Drop for Serving {
     }
 }
 
+const fn is_of_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
 /// A stream whose peer is held to the pace.
 #[derive(Debug)]
 pub(super) struct Paced<S> {
@@ -201,7 +212,8 @@ impl<S> Paced<S> {
     }
 
     /// The same stream, of which these bytes are read first: they came behind the last request, and begin the next.
-    pub(super) fn beginning(mut self, bytes: Bytes) -> Self {
+    pub(super) fn beginning(mut self, mut bytes: Bytes) -> Self {
+        bytes.advance(bytes.iter().take_while(|byte| is_of_line_end(**byte)).count());
         self.pace.state().head = Some(Vec::new());
         if !bytes.is_empty() {
             self.pace.heard(&bytes);

@@ -16,6 +16,9 @@ use provost_tenants::files::FileFacts;
 /// The last second that an HTTP date can write: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
 
+/// How old a date must be that stands for one state of a file: times are of whole seconds here, and those of a file are late by a tick.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// How much of the hash of a file's state a tag shows, in bytes.
 const TAG_BYTES: usize = 16;
 
@@ -90,11 +93,16 @@ impl Validators {
     }
 
     /// What an answer of this moment says of the state: its tag and its date. A date that is still to come would hide the next
-    /// edition from phones that ask by dates (RFC 9110 section 8.8.2.1).
+    /// edition from phones that ask by dates (RFC 9110 section 8.8.2.1), and so would one of which another edition may still come to
+    /// be: phones would join halves of two (section 8.8.2.2).
     pub(super) fn fields(&self, now: SystemTime) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let is_to_come = self.modified.is_some_and(|modified| modified > now);
+        let age = self.modified.map(|modified| now.duration_since(modified));
         self.fields.iter().filter_map(move |(name, value)| {
-            let value = if is_to_come && name == LAST_MODIFIED { written(now) } else { value.clone() };
+            let value = match &age {
+                Some(Err(_)) if name == LAST_MODIFIED => written(now),
+                Some(Ok(age)) if name == LAST_MODIFIED && *age < SETTLED => None,
+                Some(_) | None => value.clone(),
+            };
             Some((name.clone(), value?))
         })
     }
@@ -227,14 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_says_a_date_that_is_later_than_its_own() {
+    fn no_answer_says_a_date_that_is_later_than_its_own_or_not_over() {
         let facts = |modified| FileFacts { size: 0, modified, identity: (0, 0) };
         for (modified, said) in [
-            (now() - Duration::from_secs(1), "Fri, 15 Jan 2027 07:59:59 GMT"),
-            (now(), "Fri, 15 Jan 2027 08:00:00 GMT"),
-            (now() + Duration::from_hours(24), "Fri, 15 Jan 2027 08:00:00 GMT"),
+            (now() - Duration::from_secs(2), Some("Fri, 15 Jan 2027 07:59:58 GMT")),
+            (now() - Duration::from_millis(1001), Some("Fri, 15 Jan 2027 07:59:58 GMT")),
+            (now() - Duration::from_secs(1), None),
+            (now(), None),
+            (now() + Duration::from_hours(24), Some("Fri, 15 Jan 2027 08:00:00 GMT")),
         ] {
-            assert_eq!(last_modified(&Validators::of(&facts(modified))).as_deref(), Some(said));
+            assert_eq!(last_modified(&Validators::of(&facts(modified))).as_deref(), said);
         }
     }
 

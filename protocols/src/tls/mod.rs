@@ -147,7 +147,7 @@ impl TlsFront {
     pub(crate) fn answers_to(&self, host: &str, server_name: Option<&str>) -> bool {
         match server_name {
             Some(name) => self.takes(name),
-            None => is_address(host) || self.names.contain(host.strip_suffix('.').unwrap_or(host)),
+            None => is_address(host) || self.names.contain(host),
         }
     }
 

@@ -134,9 +134,9 @@ impl ServerNames {
         !self.0.is_empty() && self.contain(name)
     }
 
-    /// Whether the listener answers to `name`. A pattern `*.example.net` stands for exactly one label (RFC 9525 section 6.3).
+    /// Whether the listener answers to `name`; a dot at its end, as in a URL that was typed so, is no part of it. A pattern `*.example.net` stands for exactly one label (RFC 9525 section 6.3).
     pub(super) fn contain(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let matches = |pattern: &String| match (pattern.strip_prefix("*."), name.split_once('.')) {
             (Some(parent), Some((label, rest))) => !label.is_empty() && parent == rest,
             (Some(_), None) => false,
@@ -157,6 +157,9 @@ mod tests {
             ("acme.example.net", true),
             ("ACME.example.net", true),
             ("a.phones.example.net", true),
+            ("acme.example.net.", true),
+            ("a.phones.example.net.", true),
+            ("acme.example.net..", false),
             ("phones.example.net", false),
             ("a.b.phones.example.net", false),
             ("evilacme.example.net", false),

@@ -11,7 +11,7 @@ mod strangers;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use provost_core::decision::admit;
@@ -152,6 +152,8 @@ impl Door {
         let read = if is_proxy(&fronts, proxy) { read } else { read.and(Err(ProxyError::Withdrawn)) };
         let client = match read {
             Ok(Origin::Peer(address)) => ClientAddr::from(address),
+            // Its question whether the server is there is none of a phone's, and has no record.
+            Ok(Origin::Proxy) if !speaks(&stream, patience).await => return,
             Ok(Origin::Proxy) => proxy,
             Err(error) => {
                 return match fronts.as_slice() {
@@ -248,6 +250,11 @@ fn direct(front: &Arc<Front>, network: &Gone, stream: TcpStream, client: ClientA
         // They have no door.
         Protocol::Tftp | Protocol::Ftp => false,
     }
+}
+
+/// Whether the peer says anything in this time.
+async fn speaks(stream: &TcpStream, patience: Duration) -> bool {
+    matches!(timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1)))
 }
 
 impl std::fmt::Debug for Door {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use provost_core::path::{Case, Strip};
 use provost_core::policy::{Unbound, UnboundWrite};
@@ -91,7 +91,11 @@ impl Site {
 
     /// Writes a file of the operator.
     pub(super) fn file(&self, name: &str, bytes: &[u8]) {
-        std::fs::write(self.directory.path().join("root").join(name), bytes).unwrap();
+        let path = self.directory.path().join("root").join(name);
+        std::fs::write(&path, bytes).unwrap();
+        // Of what is younger no answer says the date.
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_mins(1)).unwrap();
     }
 
     /// Replaces the device file.

@@ -200,7 +200,11 @@ async fn a_header_has_its_time_and_a_rest_has_its_own() {
     slow.write("GET /a.cfg HTTP/1.1\r\nHo").await;
     let answer = Answer::of(&slow.until_closed().await);
     assert_eq!((answer.status, answer.field("Connection")), (408, Some("close")));
-    assert_eq!(site.records(), ["rejected/header_timeout"]);
+    assert!(answer.field("Date").is_some());
+    let records = site.full_records();
+    assert_eq!(records[0]["reason"], "header_timeout");
+    assert_eq!(records[0]["detail"], "the header was not complete within 50ms");
+    assert!(records[0]["duration_ms"].as_f64().unwrap() >= 50.0);
     let limits = Limits { header: Duration::from_hours(1), idle: Duration::from_millis(50), ..Limits::default() };
     let site = limited(limits);
     let mut resting = site.connect(WHO).await;
@@ -210,6 +214,20 @@ async fn a_header_has_its_time_and_a_rest_has_its_own() {
     let silent = site.connect(WHO).await;
     assert_eq!(silent.until_closed().await, b"");
     assert_eq!(site.records(), ["served"], "a rest that ends is no request");
+}
+
+#[tokio::test]
+async fn empty_lines_before_a_request_are_a_part_of_the_rest() {
+    let limits = Limits { header: Duration::from_millis(50), idle: Duration::from_hours(1), ..Limits::default() };
+    let site = limited(limits);
+    let mut wire = site.connect(WHO).await;
+    for (before, rest) in [("", 100), ("\r\n", 100), ("", 1500)] {
+        wire.write(before).await;
+        tokio::time::sleep(Duration::from_millis(rest)).await;
+        wire.write("GET /a.cfg HTTP/1.1\r\nHost: acme\r\n\r\n\r\n").await;
+        wire.read_until("\r\n\r\na").await;
+    }
+    assert_eq!(site.records(), ["served"; 3]);
 }
 
 #[tokio::test]
