@@ -40,7 +40,7 @@ impl Credential {
     /// Reads the password that stands in the configuration of the tenant `realm`.
     ///
     /// # Errors
-    /// - [`StoredError`]: it begins as a stored form and is none
+    /// - [`StoredError`]: it has a control character, or begins as a stored form and is none
     pub fn read(realm: &str, name: &str, password: &str, expires: Option<Date>) -> Result<Self, StoredError> {
         let (stored, form) = Stored::read(password, name.as_bytes(), realm)?;
         let tag = tag(&[b"credential", name.as_bytes(), form.name().as_bytes(), &stored.bytes()]);

@@ -9,7 +9,7 @@ use provost_core::{Mac, Oui};
 
 use super::DevicesSettings;
 use super::set::{DeviceSet, MAX_LABEL_BYTES, Row, link_tag};
-use crate::passwords::{Costs, Stored, Tag, raise};
+use crate::passwords::{Costs, Stored, StoredError, Tag, raise};
 
 /// What is wrong with a device file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -161,7 +161,11 @@ impl Columns {
 
     /// The row, as far as it can be told whose it is, and everything that is wrong with it.
     fn row(&self, record: &csv::StringRecord, realm: &str) -> (Option<(Mac, Row)>, Vec<String>) {
-        let field = |column: Option<usize>| column.and_then(|column| record.get(column)).unwrap_or_default().trim();
+        // A line end is left to be found: a double quote that is not closed takes all rows behind it into one field.
+        let is_blank = |c: char| c.is_whitespace() && !matches!(c, '\n' | '\r');
+        let field = |column: Option<usize>| {
+            column.and_then(|column| record.get(column)).unwrap_or_default().trim_matches(is_blank)
+        };
         let text = field(Some(self.mac));
         let mac = match text.parse::<Mac>() {
             Ok(mac) if mac.oui() == Oui::NONE => return (None, vec![wrong("mac", text, "the address of a device")]),
@@ -176,6 +180,9 @@ impl Columns {
                 password => match Stored::read(password, mac.to_string().as_bytes(), realm) {
                     Ok(stored) => row.passwords.push(stored),
                     // The value is a secret, or nearly one.
+                    Err(StoredError::ControlCharacter) if password.contains(['\n', '\r']) => problems.push(format!(
+                        "`{name}` is [redacted]; it holds a line end: is a double quote left open? A password that begins with one stands in double quotes, each of its own doubled"
+                    )),
                     Err(error) => problems.push(format!("`{name}` is [redacted]; {error}")),
                 },
             }
@@ -300,6 +307,23 @@ mod tests {
             ]
         );
         assert_eq!(rows.len(), 2);
+    }
+
+    #[test]
+    fn a_double_quote_that_is_left_open_swallows_no_row_unseen() {
+        let left_open = "it holds a line end: is a double quote left open?";
+        for (text, said) in [
+            ("mac,password\n0004f2aabb01,\"secret\n0004f2aabb02,x\n0004f2aabb03,y\n", left_open),
+            ("mac,password\r\n0004f2aabb01,\"secret\r\n", left_open),
+            ("password,mac\n\"secret,0004f2aabb01\nx\",0004f2aabb02\n", left_open),
+            ("mac,label\n0004f2aabb01,\"lobby\n", "expected at most 255 bytes without control characters"),
+            ("mac,blocked\n0004f2aabb01,\"yes\n", "expected `yes`, `no` or an empty field"),
+            ("mac\n\"0004f2aabb01\n", "expected a MAC address"),
+        ] {
+            let errors = read(text).1;
+            assert!(matches!(&errors[..], [one] if one.contains(said)), "{errors:?}");
+        }
+        assert_eq!(read("mac,password\n0004f2aabb01,\"\"\"secret\"\n").1, [""; 0]);
     }
 
     #[test]

@@ -79,6 +79,10 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
             "users = [{ name = \"a\", password = \"\" }]",
             "5: users[0].password = [redacted]: an empty password lets everyone in",
         ),
+        (
+            "users = [{ name = \"a\", password = \"a\\nb\" }]",
+            "5: users[0].password = [redacted]: expected a password without control characters",
+        ),
         ("users = [{ name = \"a\", password = 7 }]", "5: users[0].password = [redacted]: expected a password"),
         (
             "users = [{ name = \"a\", password = \"p\", password_file = \"f\" }]",
