@@ -33,11 +33,11 @@ impl Terms {
 
 pub(super) fn read(section: &mut Section<'_>, protocol: Protocol) -> Terms {
     let require = match section.take("require") {
-        Some(field) => alternatives(&field, protocol),
+        Some(field) => alternatives(&field, protocol, &Require::default()),
         None => default_require(protocol),
     };
-    let exceptions = section.tables("exception");
-    let exceptions: Vec<Exception> = exceptions.into_iter().map(|section| exception(section, protocol)).collect();
+    let exceptions = section.tables("exception").into_iter();
+    let exceptions: Vec<Exception> = exceptions.map(|section| exception(section, protocol, &require)).collect();
     let alone = |require: &Require| require.iter().any(Alternative::is_address_alone);
     let excepted = exceptions.iter().any(|exception| exception.report_only || alone(&exception.require));
     let address_alone = match (alone(&require), excepted) {
@@ -58,7 +58,8 @@ fn default_require(protocol: Protocol) -> Require {
     kind.parse::<Alternative>().into_iter().collect()
 }
 
-fn alternatives(field: &Field<'_>, protocol: Protocol) -> Require {
+/// The alternatives of a listener, or those of an exception from what the `listener` requires.
+fn alternatives(field: &Field<'_>, protocol: Protocol, listener: &Require) -> Require {
     let items = field.some_items("proofs, such as [\"certificate\"]");
     let mut read: Vec<Alternative> = Vec::new();
     for item in &items {
@@ -66,13 +67,18 @@ fn alternatives(field: &Field<'_>, protocol: Protocol) -> Require {
         read.push(alternative);
     }
     if read.len() == items.len() {
-        refuse_idle(&items, &read);
+        refuse_idle(&items, &read, listener);
     }
     read.into_iter().collect()
 }
 
-fn refuse_idle(items: &[Field<'_>], alternatives: &[Alternative]) {
+fn refuse_idle(items: &[Field<'_>], alternatives: &[Alternative], listener: &Require) {
     for (index, (item, idle)) in items.iter().zip(alternatives).enumerate() {
+        // An exception is asked only of whoever does not meet what the listener requires: it cannot ask for more.
+        if let Some(wider) = listener.iter().find(|wider| wider.subsumes(idle)) {
+            item.refuse(format!("is idle: whatever meets it meets `{wider}`, which the listener lets in already"));
+            continue;
+        }
         // Of two that say the same, the second is idle.
         let wider = alternatives.iter().enumerate().find(|(other, wider)| {
             *other != index && wider.subsumes(idle) && (!idle.subsumes(wider) || *other < index)
@@ -123,7 +129,7 @@ fn refused(alternative: &Alternative, protocol: Protocol) -> Option<String> {
     }
 }
 
-fn exception(mut section: Section<'_>, protocol: Protocol) -> Exception {
+fn exception(mut section: Section<'_>, protocol: Protocol, listener: &Require) -> Exception {
     let ouis = section.take("ouis").map(|field| ouis(&field));
     let shared = section.take("shared").and_then(|field| field.flag()).unwrap_or(false);
     let report_only = section.take("report_only").and_then(|field| field.flag()).unwrap_or(false);
@@ -134,7 +140,7 @@ fn exception(mut section: Section<'_>, protocol: Protocol) -> Exception {
     if require.is_none() && !report_only {
         section.missing("require", "is missing: expected what these devices show instead, such as [\"password\"]");
     }
-    let require = require.map(|field| alternatives(&field, protocol)).unwrap_or_default();
+    let require = require.map(|field| alternatives(&field, protocol, listener)).unwrap_or_default();
     let ouis = ouis.unwrap_or_default();
     warn(&section, &ouis, shared, report_only, &require);
     section.finish();

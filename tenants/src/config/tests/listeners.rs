@@ -131,24 +131,36 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
             "8: listener[0].passive_address = \"nat\": expected an address, such as \"192.0.2.1\"",
         ),
         (
-            format!("{TFTP}[[listener.exception]]\nrequire = [\"address\"]\n"),
-            "8: listener[0].exception[0]: is for nobody: expected `ouis`, or `shared = true` for files that name no device",
+            format!("{FTP}require = [\"password\"]\n[[listener.exception]]\nrequire = [\"address\"]\n"),
+            "9: listener[0].exception[0]: is for nobody: expected `ouis`, or `shared = true` for files that name no device",
         ),
         (
             format!("{TFTP}[[listener.exception]]\nshared = true\n"),
             "8: listener[0].exception[0].require: is missing: expected what these devices show instead, such as [\"password\"]",
         ),
         (
-            format!("{TFTP}[[listener.exception]]\nouis = [\"0022\"]\nrequire = [\"address\"]\n"),
-            "9: listener[0].exception[0].ouis[0] = \"0022\": expected an OUI: 6 hex digits, or three pairs with `:` or `-`",
+            format!(
+                "{FTP}require = [\"password\"]\n[[listener.exception]]\nouis = [\"0022\"]\nrequire = [\"address\"]\n"
+            ),
+            "10: listener[0].exception[0].ouis[0] = \"0022\": expected an OUI: 6 hex digits, or three pairs with `:` or `-`",
         ),
         (
-            format!("{TFTP}[[listener.exception]]\nouis = []\nrequire = [\"address\"]\n"),
-            "9: listener[0].exception[0].ouis: names no vendor: expected OUIs, such as [\"00:04:f2\"]",
+            format!("{FTP}require = [\"password\"]\n[[listener.exception]]\nouis = []\nrequire = [\"address\"]\n"),
+            "10: listener[0].exception[0].ouis: names no vendor: expected OUIs, such as [\"00:04:f2\"]",
         ),
         (
             format!("{TFTP}[[listener.exception]]\nshared = true\nrequire = [\"password\"]\n"),
             "10: listener[0].exception[0].require[0] = \"password\": tftp has no passwords",
+        ),
+        (
+            format!("{HTTP}[[listener.exception]]\nouis = [\"0022ee\"]\nrequire = [\"password\"]\n"),
+            "10: listener[0].exception[0].require[0] = \"password\": is idle: whatever meets it meets `address`, which the listener lets in already",
+        ),
+        (
+            format!(
+                "{HTTP}require = [\"password\"]\n[[listener.exception]]\nshared = true\nrequire = [\"address\", \"password+link\"]\n"
+            ),
+            "11: listener[0].exception[0].require[1] = \"password+link\": is idle: whatever meets it meets `password`, which the listener lets in already",
         ),
     ] {
         assert_eq!(site.refused(&more), [expected], "{more}");
