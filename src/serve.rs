@@ -50,7 +50,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let _events = events::start(format, LevelFilter::INFO)?;
     let loaded = configuration::load(&args.config)?;
     log_problems(&loaded.problems);
-    serve(stage, &loaded.deployment, &loaded.failed, &args.config, passed, |server| {
+    serve(stage, loaded.deployment, &loaded.failed, &args.config, passed, |server| {
         let bound = server.bound();
         for bound in &bound {
             let (tenant, listener, protocol) = (&bound.tenant, &bound.listener, bound.protocol);
@@ -90,7 +90,7 @@ fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
 /// service manager; `announce` is called once everything is bound that can be.
 pub(crate) fn serve(
     Stage { runtime, hangup }: Stage,
-    deployment: &Deployment,
+    deployment: Deployment,
     failed: &[Failed],
     config: &Path,
     passed: Passed,
@@ -102,7 +102,7 @@ pub(crate) fn serve(
     tftp::keep_at_most(settings.cache_bytes);
     files::keep_at_most(settings.cache_bytes);
     let records = RecordLog::to(io::stdout(), settings.log).context("cannot start writing records")?;
-    let server = || Server::start_with(deployment, &records, passed);
+    let server = |deployment: &Deployment| Server::start_with(deployment, &records, passed);
     let outcome = runtime.block_on(until_signalled(hangup, deployment, failed, config, server, announce));
     // What is being stored is stored first.
     runtime.shutdown_timeout(GRACE);
@@ -114,23 +114,27 @@ pub(crate) fn serve(
 
 async fn until_signalled(
     mut hangup: Signal,
-    deployment: &Deployment,
+    deployment: Deployment,
     failed: &[Failed],
     config: &Path,
-    server: impl FnOnce() -> Server,
+    server: impl FnOnce(&Deployment) -> Server,
     announce: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut ends = Ends { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? };
     if deployment.tenants.is_empty() {
         bail!("nothing to serve: there is no tenant without errors; `provost check` shows what it finds");
     }
-    let server = server();
+    let server = server(&deployment);
     server.failures().iter().for_each(provost_protocols::server::Failure::log);
-    let running = Arc::new(Running::new(server, deployment, failed, config));
-    let admin = running::admin(&running, &deployment.settings).await.map(tokio::spawn);
-    let metrics = running::metrics(&running, &deployment.settings).map(tokio::spawn);
+    let running = Arc::new(Running::new(server, &deployment, failed, config));
+    let Deployment { settings, tenants, memory } = deployment;
+    let count = tenants.len();
+    // What a tenant holds open goes with it.
+    drop((tenants, memory));
+    let admin = running::admin(&running, &settings).await.map(tokio::spawn);
+    let metrics = running::metrics(&running, &settings).map(tokio::spawn);
     announce(&running.server)?;
-    running.notify.ready(&format!("serving {} tenants", deployment.tenants.len()));
+    running.notify.ready(&format!("serving {count} tenants"));
     let watchdog = notify::watchdog().map(|interval| tokio::spawn(running::stay_alive(Arc::clone(&running), interval)));
     let asked = Arc::clone(&running);
     // A task of its own: a reload that hangs on a slow disk holds up no other signal.
@@ -145,7 +149,7 @@ async fn until_signalled(
     running.server.stop().await;
     let (requests, connections) = (running.server.underway(), running.server.connections());
     tracing::info!(requests, connections, "accepts nothing more");
-    drain(&running.server, deployment.settings.drain, &mut ends).await;
+    drain(&running.server, settings.drain, &mut ends).await;
     running.server.cut().await;
     running.server.save().await;
     summarise(&running.server);

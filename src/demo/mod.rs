@@ -42,9 +42,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         bail!("another server has the demo in {} already: process {}", dir.display(), status.pid);
     }
     let _events = events::start(LogFormat::Text, LevelFilter::WARN)?;
-    serve::serve(stage, &loaded.deployment, &loaded.failed, &config, Passed::default(), |server| {
-        introduce(&dir, server)
-    })
+    serve::serve(stage, loaded.deployment, &loaded.failed, &config, Passed::default(), |server| introduce(&dir, server))
 }
 
 /// The folder of a complete demo, absolute, so that printed commands work anywhere.

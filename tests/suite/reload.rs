@@ -62,8 +62,11 @@ fn a_tenant_comes_and_another_goes_while_a_third_ones_download_runs() {
     std::fs::remove_file(scene.deployment.path("tenants.d/globex.toml")).unwrap();
     scene.deployment.add(&Tenant::new("initech", &[FOREIGN]).listener("http", ""));
     scene.deployment.write("files/initech/sip.cfg", "initech");
+    let root = scene.deployment.path("files/globex").canonicalize().unwrap();
+    assert!(scene.server.open().contains(&root));
     let reloaded = provost(&scene, &["reload"]).succeeded();
     assert_eq!(reloaded.stdout, "added initech\nremoved globex\n1 tenant is as it was\n");
+    crate::harness::until("its folders may be unmounted", || !scene.server.open().contains(&root));
     let gone = TcpStream::connect(scene.server.address("globex", "https")).map_err(|error| error.kind());
     assert_eq!(gone.map(drop), Err(std::io::ErrorKind::ConnectionRefused));
     let status = status_of(&scene);
