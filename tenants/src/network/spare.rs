@@ -26,8 +26,9 @@ impl Spares {
     pub(super) fn keep(&self, domain: Domain, mut made: Vec<Socket>) -> Option<Socket> {
         let one = made.pop();
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever makes sockets at the same moment would else fill it without bound.
-        let room = BATCH.saturating_sub(spares.len());
+        // Whoever makes sockets at the same moment would else fill it without bound. What is left of the other family takes no room:
+        // where few phones use that, most of each batch would be closed again.
+        let room = BATCH.saturating_sub(spares.iter().filter(|(of, _)| *of == domain).count());
         spares.extend(made.into_iter().take(room).map(|socket| (domain, socket)));
         one
     }
@@ -60,7 +61,10 @@ mod tests {
         let spares = Spares::default();
         assert!(spares.keep(Domain::IPV4, made(Domain::IPV4)).is_some());
         assert!(spares.take(Domain::IPV6).is_none());
-        assert_eq!((0..20).filter_map(|_| spares.take(Domain::IPV4)).count(), BATCH - 1);
+        assert!(spares.keep(Domain::IPV6, made(Domain::IPV6)).is_some());
+        for domain in [Domain::IPV4, Domain::IPV6] {
+            assert_eq!((0..20).filter_map(|_| spares.take(domain)).count(), BATCH - 1);
+        }
     }
 
     #[test]
