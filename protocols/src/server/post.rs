@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use provost_core::Protocol;
-use provost_tenants::network::{Network, Passed, PassedSocket, Transport};
+use provost_tenants::network::{Former, Network, Passed, PassedSocket, Transport};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -58,7 +59,7 @@ pub(super) struct Post {
     task: Option<JoinHandle<()>>,
 }
 
-/// Whom a socket serves.
+/// Whom a socket serves. Dropped, it leaves those whom it served to [`follow`].
 pub(super) enum Holder {
     /// One listener.
     Front(Arc<Front>),
@@ -157,6 +158,14 @@ impl Holder {
     }
 }
 
+impl Drop for Holder {
+    fn drop(&mut self) {
+        if let (Some(former), Ok(runtime)) = (self.network().former(), Handle::try_current()) {
+            runtime.spawn(follow(former));
+        }
+    }
+}
+
 impl State {
     fn waiting(error: &io::Error) -> Self {
         Self::Waiting { reason: error.to_string(), since: Timestamp::now() }
@@ -223,6 +232,13 @@ async fn lost(network: &Network, address: Option<SocketAddr>) -> io::Error {
             Some(error) if missed => return io::Error::other(error),
             lost => missed = lost.is_some(),
         }
+    }
+}
+
+/// Looks after what runs on where no listener listens any more: it would keep a namespace that is deleted later.
+async fn follow(former: Former) {
+    while former.goes_on() {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -28,7 +28,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use spare::Spares;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-pub use gone::Gone;
+pub use gone::{Former, Gone};
 pub use identity::{Identity, NetworkError};
 pub use names::{DeviceName, NamespaceName};
 pub use passed::{Passed, PassedSocket, Transport};
@@ -84,6 +84,17 @@ impl NetworkStack {
             Self::Host { interface } => interface.as_ref(),
             Self::Namespace(_) => None,
             Self::Vrf(device) => Some(device),
+        }
+    }
+
+    /// Why a network that was settled is not there any more.
+    fn lost(&self, settled: Identity) -> Option<NetworkError> {
+        match self.identity() {
+            Ok(identity) if identity == settled => None,
+            Ok(_) => Some(self.replaced()),
+            Err(error) if error.is_absence() => Some(error),
+            // Another error says nothing of the network, such as that there are no descriptors left.
+            Err(_) => None,
         }
     }
 }
@@ -189,17 +200,18 @@ impl Network {
     /// one. They keep a deleted namespace alive themselves, so that nothing else shows it. Sockets that were made ahead are closed
     /// then, and whatever runs there is told: with the namespace its interfaces would stay, and it could not be made anew.
     pub fn lost(&self) -> Option<NetworkError> {
-        let settled = self.settled.get()?;
-        let error = match self.stack.identity() {
-            Ok(identity) if identity == *settled => return None,
-            Ok(_) => self.stack.replaced(),
-            Err(error) if error.is_absence() => error,
-            // Another error says nothing of the network, such as that there are no descriptors left.
-            Err(_) => return None,
-        };
+        let error = self.stack.lost(*self.settled.get()?)?;
         self.spares.close();
         self.gone.tell();
         Some(error)
+    }
+
+    /// The network once its listener goes: whoever runs on there has to be told when it is lost, too. Nothing where it cannot be
+    /// any more, or was settled by no socket.
+    pub fn former(&self) -> Option<Former> {
+        let settled = *self.settled.get()?;
+        let can_be_lost = settled != Identity::Host && !self.gone.is_told();
+        can_be_lost.then(|| Former { stack: self.stack.clone(), settled, gone: self.gone.clone() })
     }
 
     /// Tells when it is found lost.
