@@ -32,7 +32,7 @@ pub struct Life {
     running: Mutex<Table>,
     unsent: AtomicUsize,
     /// Whatever comes later ends at once, too.
-    over: watch::Sender<bool>,
+    over: watch::Sender<Option<Why>>,
 }
 
 /// The requests under way. There are as many as there are connections and transfers, so places bound them.
@@ -121,7 +121,7 @@ pub struct Counted {
 impl Life {
     /// The life of a tenant whose connections take from these shares.
     pub fn new(shares: Arc<Shares>) -> Arc<Self> {
-        let (over, _) = watch::channel(false);
+        let (over, _) = watch::channel(None);
         Arc::new(Self { shares, running: Mutex::default(), unsent: AtomicUsize::new(0), over })
     }
 
@@ -163,7 +163,9 @@ impl Life {
                     // Before the work is dropped, which says why it ends.
                     () = gone => ending.note(Why::NetworkLost),
                     // An error means that the life is gone, which `self` holds.
-                    _ = over.wait_for(|over| *over) => {}
+                    over = over.wait_for(Option::is_some) => if let Some(why) = over.ok().and_then(|over| *over) {
+                        ending.note(why);
+                    },
                 }
             });
             let mut work = pin!(CONNECTION.scope(Arc::clone(&ending), work));
@@ -194,7 +196,7 @@ impl Life {
     fn end_all(&self, why: Why) {
         self.running().all().for_each(|running| running.ending.note(why));
         // Last, as whatever it wakes says why it ends.
-        self.over.send_replace(true);
+        self.over.send_replace(Some(why));
     }
 
     /// Ends what has run for so long, for devices that are gone.
@@ -221,6 +223,11 @@ impl Life {
     fn running(&self) -> MutexGuard<'_, Table> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why the connection that the task serves is ended, where it is from elsewhere. Whatever is dropped with it can ask.
+pub(crate) fn ended_for() -> Option<Why> {
+    CONNECTION.try_with(|ending| ending.why.get().copied()).ok().flatten()
 }
 
 impl Ending {
@@ -359,5 +366,35 @@ mod tests {
         life.end();
         assert!(goes_on.await.is_ok());
         assert_eq!(life.underway(), 0);
+    }
+
+    /// Says why it was dropped.
+    struct Dropped(Arc<Mutex<Option<Why>>>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ended_for();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_with_a_connection_knows_why_also_between_two_requests() {
+        let life = Life::new(Arc::default());
+        let ends = [Why::Withdrawn, Why::Cut].map(|why| (why, Life::new(Arc::default())));
+        for (ended, life) in ends.into_iter().map(|(why, life)| (Some(why), life)).chain([(None, life)]) {
+            let why = Arc::default();
+            let dropped = Dropped(Arc::clone(&why));
+            let held = tokio::spawn(Arc::clone(&life).hold(&Gone::default(), async move {
+                if ended.is_some() {
+                    std::future::pending::<()>().await;
+                }
+                drop(dropped);
+            }));
+            if let Some(why) = ended {
+                life.end_all(why);
+            }
+            assert!(held.await.is_ok());
+            assert_eq!(*why.lock().unwrap_or_else(PoisonError::into_inner), ended);
+        }
     }
 }

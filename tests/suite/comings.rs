@@ -1,9 +1,10 @@
 //! Networks that come late, go, and come back under their names: that costs one tenant its listener for as long, and
 //! no other one anything.
 
+use crate::harness::clients::{run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::networks::{self, Host, ip};
-use crate::harness::server::Server;
+use crate::harness::server::{BINARY, Server};
 
 const GONE: &str = "does not listen any more, and tries again";
 const BACK: &str = "listening at last";
@@ -89,21 +90,41 @@ fn what_runs_in_a_network_ends_with_it() {
         return;
     }
     let deployment = Deployment::new();
-    tenant(&deployment, "acme", "namespace = \"acme\"");
-    let more = "[[listener]]\nprotocol = \"ftp\"\naddress = \"10.0.0.1:21\"\n\
-                [[listener]]\nprotocol = \"http\"\naddress = \"10.0.0.1:80\"\n";
-    let file = std::fs::read_to_string(deployment.path("tenants.d/acme.toml")).unwrap();
-    deployment.write("tenants.d/acme.toml", file + more);
-    let acme = namespace("acme");
+    let write = |name: &str, [ftp, http]: [u16; 2]| {
+        tenant(&deployment, name, &format!("namespace = {name:?}"));
+        let path = format!("tenants.d/{name}.toml");
+        let file = std::fs::read_to_string(deployment.path(&path)).unwrap();
+        let listener =
+            |protocol, port| format!("[[listener]]\nprotocol = {protocol:?}\naddress = \"10.0.0.1:{port}\"\n");
+        deployment.write(&path, file + &listener("ftp", ftp) + &listener("http", http));
+        deployment.write(&format!("files/{name}/sip.ld"), vec![7; 32 << 20]);
+    };
+    let hosts = ["acme", "globex"].map(|name| {
+        write(name, [21, 80]);
+        (name, namespace(name))
+    });
     let server = Server::start(&deployment.config(), &[]);
-    // Each has an answer, and stays.
-    let ftp = acme.talk("exec cat <&3", 21);
-    let http = acme.talk("printf 'GET /sip.cfg HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' >&3; exec cat <&3", 80);
-    assert!(ftp.line().starts_with("220 ") && http.line().starts_with("HTTP/1.1 200 "));
-    ip("netns del acme");
-    server.event_of(GONE, "acme", 3);
-    // They would keep the namespace, and its interfaces with it.
-    acme.unlinked();
+    let talks = hosts.each_ref().map(|(_, host)| {
+        // Each has an answer, and stays; one of them takes no more of it.
+        let get =
+            |path, then| host.talk(&format!("printf 'GET /{path} HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' >&3; {then}"), 80);
+        let rests = get("sip.cfg", "exec cat <&3");
+        let takes_nothing = get("sip.ld", "read -r line <&3; echo \"$line\"; exec sleep 600");
+        let ftp = host.talk("exec cat <&3", 21);
+        assert!(ftp.line().starts_with("220 "));
+        assert!([&rests, &takes_nothing].iter().all(|talk| talk.line().starts_with("HTTP/1.1 200 ")));
+        [rests, takes_nothing, ftp]
+    });
+    // Nothing listens any more where globex's are.
+    write("globex", [2121, 8080]);
+    run(BINARY, &["reload", "--config", &text(&deployment.config())]).succeeded();
+    for (name, host) in &hosts {
+        ip(&format!("netns del {name}"));
+        server.event_of(GONE, name, 3);
+        // They would keep the namespace, and its interfaces with it.
+        host.unlinked();
+    }
+    drop(talks);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::line::{Line, LineReader};
 use super::reply::Reply;
 use super::session::End;
 use super::wire::Wire;
+use crate::life::{Why, ended_for};
 use crate::tls::TlsStream;
 
 /// How much is read at once. More commands than fit wait in the socket.
@@ -109,7 +110,11 @@ impl Control {
         let Some(wire) = &mut self.wire else { return Err(End::Gone) };
         match timeout(self.patience, wire.send(&reply.encode())).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => {
+                wire.reset();
+                Err(End::Gone)
+            }
         }
     }
 
@@ -117,10 +122,13 @@ impl Control {
     pub(super) async fn close(&mut self, reply: Option<&Reply>) {
         let Some(wire) = &mut self.wire else { return };
         // It closes either way; an error means that the peer was faster.
-        let _ = match reply {
+        let closed = match reply {
             Some(reply) => timeout(self.patience, wire.send_last(&reply.encode())).await,
             None => timeout(self.patience, wire.finish()).await,
         };
+        if closed.is_err() {
+            wire.reset();
+        }
     }
 
     fn buffered(&mut self) -> Result<Option<Line>, End> {
@@ -162,6 +170,14 @@ impl Control {
             }
         };
         if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let (Some(wire), Some(Why::NetworkLost)) = (&self.wire, ended_for()) {
+            wire.reset();
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use provost_core::NoIdentity;
 use provost_core::proof::CertificateIdentity;
 use rustix::net::SendFlags;
 use rustls::pki_types::CertificateDer;
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use crate::front::Generation;
+use crate::listen::Reset as _;
 use crate::tls::TlsStream;
 
 /// A connection.
@@ -110,8 +110,7 @@ impl Wire {
 
     /// When it is dropped the peer is told by a reset that something is missing.
     pub(super) fn reset(&self) {
-        // An error means that the connection is gone already.
-        let _ = SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO));
+        self.socket().reset();
     }
 }
 

@@ -15,6 +15,7 @@ use super::pace::{Pace, Paced, Phase};
 use super::peer::Peer;
 use super::request;
 use crate::front::Front;
+use crate::listen::Reset;
 use crate::record::Outcome;
 
 /// What hyper buffers of a connection in either direction at most, in bytes, beside the chunk that is being sent. Less than a
@@ -27,7 +28,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Serves the requests of one connection until either side closes it.
 pub(super) async fn drive<S>(front: Arc<Front>, peer: Peer, stream: S)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Reset + Unpin + Send,
 {
     let pace = Pace::new(&front.limits(), Arc::clone(front.life()));
     let peer = Arc::new(peer);
@@ -45,7 +46,7 @@ where
 /// Serves requests until the connection ends, or rests: then the stream is given back.
 async fn serve<S>(front: &Arc<Front>, peer: &Arc<Peer>, pace: &Arc<Pace>, stream: Paced<S>) -> Option<Paced<S>>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Reset + Unpin + Send,
 {
     let service = service_fn(|request: Request<Incoming>| {
         let (serving, head) = pace.serve(!request.body().is_end_stream());

@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::framing;
-use crate::life::{Life, Unsent};
-use crate::listen::LeastRate;
+use crate::life::{Life, Unsent, Why, ended_for};
+use crate::listen::{LeastRate, Reset};
 
 /// What a peer may still send after an answer that closes the connection, and for how long: if the socket were closed on bytes
 /// that are not read, the system would reset it, and the phone might never see the answer (RFC 9112 section 9.6). Many send all of
@@ -45,6 +45,15 @@ pub(super) enum Phase {
     Closing,
 }
 
+/// Why a peer takes no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// It is gone.
+    Gone,
+    /// It took nothing for too long, or too little on the whole.
+    Stalled,
+}
+
 /// The state of a connection, shared by its stream and its requests.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -59,7 +68,7 @@ pub(super) struct Pace {
 struct State {
     phase: Phase,
     since: Instant,
-    broken: bool,
+    broken: Option<Broken>,
     /// What came behind the last request, which is of the next header; `None` while it cannot be told from a body.
     head: Option<Vec<u8>>,
     /// An answer whose last bytes may still be in a buffer. A server that ends waits for them.
@@ -74,7 +83,7 @@ impl Pace {
     /// A connection that has just begun.
     pub(super) fn new(limits: &Limits, life: Arc<Life>) -> Arc<Self> {
         let state =
-            State { phase: Phase::Idle, since: Instant::now(), broken: false, head: Some(Vec::new()), unsent: None };
+            State { phase: Phase::Idle, since: Instant::now(), broken: None, head: Some(Vec::new()), unsent: None };
         Arc::new(Self {
             state: Mutex::new(state),
             life,
@@ -156,14 +165,25 @@ impl Pace {
         }
     }
 
+    /// Whether the server ends the connection in the middle of what the peer is owed. What it was answered before is left to the
+    /// system to bring, unless the network is gone.
+    fn breaks_off(&self) -> bool {
+        let state = self.state();
+        match ended_for() {
+            Some(Why::NetworkLost) => true,
+            Some(Why::Withdrawn | Why::Cut) if state.phase == Phase::Serving || state.unsent.is_some() => true,
+            Some(Why::Withdrawn | Why::Cut) | None => state.broken == Some(Broken::Stalled),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Serving {
-    /// Whether the peer takes no more: what was handed to the connection did not reach it.
-    pub(super) fn is_broken(&self) -> bool {
+    /// Why the peer takes no more, if so: what was handed to the connection did not reach it.
+    pub(super) fn broken(&self) -> Option<Broken> {
         self.0.state().broken
     }
 }
@@ -183,7 +203,7 @@ const fn is_of_line_end(byte: u8) -> bool {
 
 /// A stream whose peer is held to the pace.
 #[derive(Debug)]
-pub(super) struct Paced<S> {
+pub(super) struct Paced<S: Reset> {
     stream: S,
     /// What was read of it before it is read.
     first: Bytes,
@@ -203,7 +223,7 @@ enum Closing {
     Lingering { quiet: Instant, until: Instant, left: usize },
 }
 
-impl<S> Paced<S> {
+impl<S: Reset> Paced<S> {
     /// Watches a stream.
     pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
         let (reading, writing) = (Timer::default(), Timer::default());
@@ -252,22 +272,31 @@ impl<S> Paced<S> {
                     self.taking.waited(since.elapsed());
                 }
                 self.taking.moved(outcome.as_ref().map_or(0, taken));
+                if outcome.is_err() {
+                    self.pace.state().broken = Some(Broken::Gone);
+                }
                 outcome
             }
             Poll::Pending => {
                 let since = *self.blocked.get_or_insert_with(Instant::now);
                 ready!(self.writing.poll(cx, since + self.taking.patience()));
+                self.pace.state().broken = Some(Broken::Stalled);
                 Err(io::ErrorKind::TimedOut.into())
             }
         };
-        if outcome.is_err() {
-            self.pace.state().broken = true;
-        }
         Poll::Ready(outcome)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: Reset> Drop for Paced<S> {
+    fn drop(&mut self) {
+        if self.pace.breaks_off() {
+            self.stream.reset();
+        }
+    }
+}
+
+impl<S: AsyncRead + Reset + Unpin> AsyncRead for Paced<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.first.is_empty() {
             let length = self.first.len().min(buf.remaining());
@@ -291,7 +320,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.bound_write(cx, outcome, |taken| *taken)
@@ -332,7 +361,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Paced<S> {
+impl<S: AsyncRead + Reset + Unpin> Paced<S> {
     /// Reads what the peer still sends, until it closes too.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0; 8192];

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use provost_tenants::files::{Descriptor, read_at_once};
 
-use super::pace::Serving;
+use super::pace::{Broken, Serving};
 use super::range::Span;
 use crate::front::Exchange;
 use crate::listen::{Flow, Held, Job, Turn};
@@ -83,10 +83,6 @@ impl Reply {
     pub(super) fn serving(mut self, serving: Serving) -> Self {
         self.serving = Some(serving);
         self
-    }
-
-    fn is_served(&self) -> bool {
-        self.left == 0 && self.serving.as_ref().is_none_or(|serving| !serving.is_broken())
     }
 
     /// Starts to read the next part of the file from the disk, if that is what comes next.
@@ -256,11 +252,16 @@ impl Body for Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let served = self.is_served();
-        if let Some(exchange) = &mut self.exchange
-            && served
-        {
-            exchange.end(Outcome::Served, None);
+        let broken = self.serving.as_ref().and_then(Serving::broken);
+        let Some(exchange) = &mut self.exchange else { return };
+        match broken {
+            Some(Broken::Stalled) => {
+                let stall = exchange.front().limits().stall;
+                exchange.detail(format!("the answer was not taken for {stall:?}, or too slowly"));
+                exchange.end(Outcome::Aborted, Some("answer_stalled"));
+            }
+            None if self.left == 0 => exchange.end(Outcome::Served, None),
+            Some(Broken::Gone) | None => {}
         }
     }
 }

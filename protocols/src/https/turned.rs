@@ -20,6 +20,7 @@ use super::pace::{Pace, Paced};
 use super::reply::Reply;
 use super::respond;
 use crate::front::Front;
+use crate::listen::Reset;
 use crate::tls::Hello;
 
 /// Answers a peer without TLS.
@@ -43,7 +44,7 @@ pub(super) async fn secured(front: Arc<Front>, stream: TcpStream, _client: Clien
     }
 }
 
-async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send>(front: &Front, stream: S) {
+async fn answer<S: AsyncRead + AsyncWrite + Reset + Unpin + Send>(front: &Front, stream: S) {
     let limits = front.limits();
     let pace = Pace::new(&limits, Arc::clone(front.life()));
     let service = service_fn(|request: Request<Incoming>| {

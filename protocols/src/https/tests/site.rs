@@ -274,9 +274,9 @@ impl Wire {
     }
 
     /// Waits until the server is done with the connection, without reading.
-    pub(super) async fn join(self) {
+    pub(super) async fn join(self) -> TcpStream {
         tokio::time::timeout(Duration::from_secs(20), self.served).await.unwrap().unwrap();
-        drop(self.stream);
+        self.stream
     }
 
     /// Goes away at once, and waits until the server is done with the connection.

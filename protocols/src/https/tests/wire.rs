@@ -245,9 +245,14 @@ async fn a_peer_that_takes_nothing_is_dropped() {
     site.file("sip.ld", &vec![7; 64 << 20]);
     let mut wire = site.connect(WHO).await;
     wire.write("GET /sip.ld HTTP/1.1\r\nHost: acme\r\n\r\n").await;
-    wire.join().await;
+    let mut stream = wire.join().await;
+    // The system does not keep for it what it has not taken.
+    let end = stream.read_to_end(&mut Vec::new()).await.map_err(|error| error.kind());
+    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
     let records = site.full_records();
     assert_eq!(records[0]["outcome"], "aborted");
+    assert_eq!(records[0]["reason"], "answer_stalled");
+    assert_eq!(records[0]["detail"], "the answer was not taken for 50ms, or too slowly");
     assert!(records[0]["bytes"].as_u64().unwrap() < 64 << 20);
 }
 
