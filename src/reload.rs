@@ -37,6 +37,9 @@ fn print(renewal: &Renewal, output: &mut impl Write) -> anyhow::Result<()> {
     for changed in &renewal.changed {
         writeln!(output, "{} {}", paint(CARE, "changed"), describe(changed))?;
     }
+    if renewal.arrivals_changed {
+        writeln!(output, "{} [arrivals]", paint(CARE, "changed"))?;
+    }
     for Waits { tenant, listener, address, reason } in &renewal.waiting {
         writeln!(output, "{} {tenant} {listener} at {address}, which is tried again: {reason}", paint(CARE, "waits"))?;
     }

@@ -39,8 +39,8 @@ pub(crate) struct Running {
     reloading: tokio::sync::Mutex<()>,
     /// Folders of the state in which it cannot write.
     unwritable: Arc<Mutex<Vec<String>>>,
-    /// Where metrics are told.
-    metrics: Mutex<Option<SocketAddr>>,
+    /// Where metrics are told, or why not; `None` where they are not meant to be.
+    metrics: Mutex<Option<Result<SocketAddr, String>>>,
     /// What the server began with: some of it stays as long as it runs.
     settings: Settings,
 }
@@ -88,7 +88,11 @@ impl Running {
         let mut status = self.server.status(VERSION);
         status.unserved.clone_from(&self.unserved());
         status.state_errors.clone_from(&lock(&self.unwritable));
-        status.metrics = *lock(&self.metrics);
+        match lock(&self.metrics).clone() {
+            Some(Ok(address)) => status.metrics = Some(address),
+            Some(Err(error)) => status.metrics_error = Some(error),
+            None => {}
+        }
         status
     }
 
@@ -173,10 +177,13 @@ pub(crate) fn metrics(
     let address = settings.metrics?;
     let told = Arc::clone(running);
     let bind = move || {
-        let metrics = Metrics::bind(address)?;
-        let address = metrics.address()?;
+        let bound = Metrics::bind(address).and_then(|metrics| Ok((metrics.address()?, metrics)));
+        *lock(&told.metrics) = Some(match &bound {
+            Ok((address, _)) => Ok(*address),
+            Err(error) => Err(format!("{address}: {error}")),
+        });
+        let (address, metrics) = bound?;
         tracing::info!(%address, "metrics");
-        *lock(&told.metrics) = Some(address);
         Ok(metrics)
     };
     let mut bound: io::Result<Metrics> = bind();
@@ -219,6 +226,9 @@ fn log_renewal(renewal: &Renewal) {
     for changed in &renewal.changed {
         let (bound, closed, devices) = (changed.bound.join(" "), changed.closed.join(" "), &changed.devices);
         tracing::info!(tenant = changed.tenant, bound, closed, devices = devices.as_deref(), "changed");
+    }
+    if renewal.arrivals_changed {
+        tracing::info!("changed [arrivals]");
     }
     for tenant in &renewal.added {
         tracing::info!(tenant, "added");

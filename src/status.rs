@@ -54,12 +54,13 @@ fn is_well(status: &Status) -> bool {
     let is_well = |tenant: &TenantStatus| tenant.errors.is_empty() && !tenant.listeners.iter().any(waits);
     let is_whole =
         !status.is_ending && status.errors.is_empty() && status.unserved.is_empty() && status.unused_sockets.is_empty();
-    is_whole && status.state_errors.is_empty() && status.tenants.iter().all(is_well)
+    let is_told = status.metrics_error.is_none();
+    is_whole && is_told && status.state_errors.is_empty() && status.tenants.iter().all(is_well)
 }
 
 fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     let Status { version, pid, since, uptime_seconds, is_ending, tenants, errors, .. } = status;
-    let Status { unserved, state_errors, metrics, unused_sockets, .. } = status;
+    let Status { unserved, state_errors, metrics, metrics_error, unused_sockets, .. } = status;
     let heading = format!("provost {version}, process {pid}, {} tenants", tenants.len());
     writeln!(output, "{}, up {} since {since:.0}", paint(HEADING, heading), uptime(*uptime_seconds))?;
     if *is_ending {
@@ -67,6 +68,9 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
     }
     if let Some(address) = metrics {
         writeln!(output, "metrics at http://{address}/metrics")?;
+    }
+    if let Some(error) = metrics_error {
+        writeln!(output, "{} no metrics, which are tried again: {error}", paint(BAD, "error:"))?;
     }
     let rows = tenants.iter().flat_map(|tenant| tenant.listeners.iter().map(move |listener| row(tenant, listener)));
     let header = ["tenant", "listener", "protocol", "address", "state", "requests", "denied", "bytes"];
@@ -90,7 +94,7 @@ fn print(status: &Status, output: &mut impl Write) -> anyhow::Result<()> {
         writeln!(output, "{} a passed socket was closed: {socket}", paint(BAD, "error:"))?;
     }
     for tenant in tenants.iter().filter(|tenant| !tenant.errors.is_empty()) {
-        writeln!(output, "{} tenant {} is served as it was before:", paint(BAD, "error:"), tenant.name)?;
+        writeln!(output, "{} tenant {} is not served as its files say:", paint(BAD, "error:"), tenant.name)?;
         tenant.errors.iter().try_for_each(|error| writeln!(output, "  {error}"))?;
     }
     for (tenant, warning) in tenants.iter().flat_map(|tenant| tenant.warnings.iter().map(move |text| (tenant, text))) {

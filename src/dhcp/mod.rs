@@ -87,6 +87,14 @@ impl Advice {
         let Some(best) = places.iter().filter(|place| place.host.is_some()).min_by_key(|place| place.rank()) else {
             bail!("no listener of tenant {tenant} has an address or a server name that a phone could be told");
         };
+        let unverified = |place: &&Place| place.host.is_some() && place.protocol == Protocol::Https && !place.named;
+        let passed_over = places.iter().filter(unverified).filter(|place| place.rank() > best.rank());
+        notes.extend(passed_over.map(|place| {
+            format!(
+                "listener {} is left out: https without `server_names`, which a phone could not verify",
+                place.listener
+            )
+        }));
         if best.protocol == Protocol::Ftp && best.tls == FtpTls::Required {
             notes.push(format!("listener {} wants AUTH TLS before a login, which a URL cannot say", best.listener));
         }
@@ -312,6 +320,9 @@ mod tests {
         assert_eq!(first(&[tftp(), nameless()]), "10.0.0.1");
         assert_eq!(first(&[place(Protocol::Tftp, "10.0.0.1:6969", None)]), "tftp://10.0.0.1:6969/");
         assert_eq!(first(&[nameless()]), "https://10.0.0.1/");
+        let notes = |places: &[Place]| Advice::from_places("acme", places).unwrap().notes.join("\n");
+        assert!(notes(&[tftp(), nameless()]).contains("listener https is left out: https without `server_names`"));
+        assert!(!notes(&[nameless()]).contains("server_names"));
         assert!(Advice::from_places("acme", &[place(Protocol::Tftp, "0.0.0.0:69", None)]).is_err());
     }
 

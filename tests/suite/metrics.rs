@@ -1,6 +1,6 @@
 //! Metrics, as a monitoring system asks for them.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use crate::harness::clients::{Curl, run, text};
 use crate::harness::deployment::Deployment;
@@ -51,6 +51,20 @@ fn status_tells_where_metrics_are() {
     assert!(status(&[]).stdout.contains(&format!("metrics at {metrics}/metrics\n")), "{:?}", status(&[]));
     let json: serde_json::Value = serde_json::from_str(&status(&["--json"]).stdout).unwrap();
     assert_eq!(json["metrics"], metrics.trim_start_matches("http://"));
+}
+
+#[test]
+fn status_tells_why_there_are_no_metrics() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.replace("provost.toml", "[admin]\n", &format!("[admin]\nmetrics = \"{address}\"\n"));
+    deployment.add(&scene::acme().listener("http", ""));
+    let scene = Scene::start(deployment);
+    let status = run(BINARY, &["status", "--config", &text(&scene.deployment.config())]);
+    let told = format!("error: no metrics, which are tried again: {address}: Address already in use");
+    assert!(status.code == 1 && status.stdout.contains(&told), "{status:?}");
 }
 
 #[test]

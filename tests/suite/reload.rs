@@ -485,6 +485,10 @@ fn what_says_the_same_in_other_words_is_as_it_was() {
     let renewal = provost(&scene, &["reload", "--json"]).succeeded().stdout;
     assert_eq!(serde_json::from_str::<Value>(&renewal).unwrap()["pending"], serde_json::json!(["[log]"]));
     scene.deployment.replace("provost.toml", "[log]\nformat = \"text\"\n", "[log]\nformat = \"json\"\n");
+    // No tenant's, and it counts at once.
+    scene.deployment.replace("provost.toml", "[log]\n", "[arrivals]\nclient_hello = \"1s\"\n[log]\n");
+    assert_eq!(reload(), format!("changed [arrivals]\n{unchanged}"));
+    assert_eq!(reload(), unchanged);
     // What provost.toml says of a trust set, or under `[defaults]`, is said of the tenants that have it.
     scene.deployment.replace("provost.toml", "[trust.poly]\n", "[trust.poly]\nouis = [\"00:04:f2\"]\n");
     assert_eq!(reload(), "changed acme\nchanged globex\n0 tenants are as they were\n");

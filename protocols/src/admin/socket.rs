@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::future::Future;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -50,10 +51,13 @@ impl AdminSocket {
     /// Binds the socket; one that a killed server has left behind is replaced. It must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// - [`io::ErrorKind::AddrInUse`]: another server answers there
+    /// - [`io::ErrorKind::InvalidInput`]: the path is longer than that of a socket may be
+    /// - [`io::ErrorKind::AddrInUse`]: another server answers there, or another user's may
     /// - [`io::ErrorKind::AlreadyExists`]: what stands there is no socket, and is left alone
     /// - what the system says: the folder is missing, or not ours
     pub async fn bind(path: &Path) -> io::Result<Self> {
+        // Nobody could connect to it.
+        std::os::unix::net::SocketAddr::from_pathname(path)?;
         if let Ok(facts) = fs::symlink_metadata(path) {
             if !facts.file_type().is_socket() {
                 return Err(io::Error::new(
@@ -62,11 +66,18 @@ impl AdminSocket {
                 ));
             }
             // One with a long queue answers nobody at once, and is there all the same.
-            let refused = timeout(LOOK, UnixStream::connect(path))
-                .await
-                .is_ok_and(|answer| answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused));
-            if !refused {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there"));
+            let answer = timeout(LOOK, UnixStream::connect(path)).await;
+            match answer.map(|answer| answer.map_err(|error| error.kind())) {
+                Ok(Err(io::ErrorKind::ConnectionRefused)) => {}
+                Ok(Err(io::ErrorKind::PermissionDenied)) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::AddrInUse,
+                        "the socket of another user stands there: remove it where no server of his runs",
+                    ));
+                }
+                Ok(_) | Err(_) => {
+                    return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there"));
+                }
             }
             fs::remove_file(path)?;
         }
@@ -76,7 +87,9 @@ impl AdminSocket {
         fs::create_dir(&inside)?;
         let bound = fs::set_permissions(&inside, fs::Permissions::from_mode(0o700)).and_then(|()| {
             let hidden = inside.join("socket");
-            let listener = UnixListener::bind(&hidden)?;
+            // By the folder's descriptor: its path may be too long for that of a socket where the one asked for is not.
+            let folder = fs::File::open(&inside)?;
+            let listener = UnixListener::bind(format!("/proc/self/fd/{}/socket", folder.as_raw_fd()))?;
             fs::set_permissions(&hidden, fs::Permissions::from_mode(0o660))?;
             let file = identity(&hidden)?;
             fs::rename(&hidden, path)?;
@@ -231,6 +244,16 @@ mod tests {
         fs::write(&path, "precious").unwrap();
         assert_eq!(AdminSocket::bind(&path).await.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_bound_wherever_it_can_be_connected_to_and_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |length: usize| dir.path().join("x".repeat(length - dir.path().as_os_str().len() - 1));
+        let socket = AdminSocket::bind(&path(107)).await.unwrap();
+        let _serving = tokio::spawn(socket.serve(answers()));
+        assert!(is_answered(&path(107)).await);
+        assert_eq!(AdminSocket::bind(&path(108)).await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 
     #[tokio::test]

@@ -45,9 +45,10 @@ impl Doors {
         Self { open: Arc::default(), records, arrivals: Arc::new(ArcSwap::from_pointee(arrivals)) }
     }
 
-    /// What bounds connections without a tenant from here on.
-    pub(super) fn bound(&self, arrivals: Arrivals) {
-        self.arrivals.store(Arc::new(arrivals));
+    /// What bounds connections without a tenant from here on. Says whether it is something else than before.
+    pub(super) fn bound(&self, arrivals: Arrivals) -> bool {
+        let arrivals = Arc::new(arrivals);
+        *self.arrivals.swap(Arc::clone(&arrivals)) != *arrivals
     }
 
     /// Takes a listener to the door of its place, which is opened where there is none.

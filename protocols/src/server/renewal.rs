@@ -30,6 +30,9 @@ pub struct Renewal {
     pub removed: Vec<String>,
     /// Tenants that are served otherwise than before.
     pub changed: Vec<Changed>,
+    /// Whether `[arrivals]` counts otherwise than before, which is of no tenant.
+    #[serde(default)]
+    pub arrivals_changed: bool,
     /// How many tenants are as they were.
     pub unchanged: usize,
     /// Tenants that did not load, and go on as they were where they were served.
@@ -162,9 +165,9 @@ impl Server {
             Err(error) => vec![error.to_string()],
             Ok(Ok((loaded, _ready))) => {
                 self.note(Vec::new());
-                self.sockets.doors.bound(loaded.deployment.settings.arrivals.clone());
+                let arrivals_changed = self.sockets.doors.bound(loaded.deployment.settings.arrivals.clone());
                 *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = loaded.deployment.memory.clone();
-                return self.take(&loaded).await;
+                return Renewal { arrivals_changed, ..self.take(&loaded).await };
             }
             Ok(Err(problems)) => problems.errors().map(ToString::to_string).collect(),
         };

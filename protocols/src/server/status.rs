@@ -45,6 +45,9 @@ pub struct Status {
     /// Where metrics are told; absent where they are not.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
+    /// Why metrics are not told where they are meant to be: the address of the configuration, and what the system said.
+    #[serde(default)]
+    pub metrics_error: Option<String>,
     /// Sockets that the service manager passed and that were closed, since no listener has them, with the reason.
     #[serde(default)]
     pub unused_sockets: Vec<String>,
@@ -240,6 +243,7 @@ impl Server {
             unserved: Vec::new(),
             state_errors: Vec::new(),
             metrics: None,
+            metrics_error: None,
             unused_sockets: self.unused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

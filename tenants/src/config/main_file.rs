@@ -23,6 +23,9 @@ const LONGEST_DRAIN: Duration = Duration::from_hours(1);
 /// The most that `serve.cache` may be: more is a slip.
 const LARGEST_CACHE: usize = 64 << 30;
 
+/// The most that the path of a UNIX socket has room for (unix(7)).
+const LONGEST_SOCKET: usize = 107;
+
 /// The most of `arrivals.connections` and `arrivals.client_hello`.
 const MOST_ARRIVALS: usize = 1_000_000;
 const LONGEST_HELLO: Duration = Duration::from_mins(1);
@@ -96,7 +99,15 @@ fn state(field: &Field<'_>) -> Option<PathBuf> {
 }
 
 fn admin(mut admin: Section<'_>) -> (Option<PathBuf>, Option<SocketAddr>) {
-    let socket = admin.take("socket").and_then(|field| field.path());
+    let socket = admin.take("socket").and_then(|field| {
+        let path = field.path()?;
+        if path.as_os_str().len() > LONGEST_SOCKET {
+            field.warn(format!(
+                "no socket can be there, and so none is made: its path has more than {LONGEST_SOCKET} bytes"
+            ));
+        }
+        Some(path)
+    });
     let metrics = admin.take("metrics").and_then(|field| {
         let address = field.parsed::<SocketAddr>("an address with its port, such as \"127.0.0.1:9632\"")?;
         if !address.ip().is_loopback() {

@@ -66,6 +66,17 @@ fn state_may_not_be_a_file() {
 }
 
 #[test]
+fn a_path_that_no_socket_can_have_is_warned_of() {
+    let site = Site::new();
+    let room = 107 - site.path("").as_os_str().len();
+    for (length, is_warned) in [(room, false), (room + 1, true)] {
+        site.write("provost.toml", &format!("state = \"state\"\nadmin.socket = {:?}\n", "x".repeat(length)));
+        let said = site.said();
+        assert_eq!(said.iter().any(|line| line.contains("no socket can be there")), is_warned, "{said:?}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let site = Site::new();
     let problems = super::load(&site.path("none.toml"), []).expect_err("refused");
