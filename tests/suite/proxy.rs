@@ -83,7 +83,7 @@ fn allow_counts_for_the_phone_and_not_for_the_proxy() {
         let wanted = [("listener", listener), ("client", "10.2.0.1:99")];
         assert_eq!(scene.server.record(&wanted)["reason"], "outside_tenant");
         // A proxy that looks whether we are there is not let in as a phone.
-        let mut local = begin(&scene, listener, &header(0x20, 0, b""));
+        let mut local = begin(&scene, listener, &[header(0x20, 0, b""), b"GET".to_vec()].concat());
         assert_eq!(local.read(&mut [0]).unwrap_or(0), 0);
         let record = scene.server.record(&[("listener", listener), ("reason", "outside_listener")]);
         assert!(record["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{record}");
