@@ -208,7 +208,7 @@ impl Front {
         let shares = self.life.shares();
         Slots::take(&shares.slots, client.ip(), &present.tenant.limits).map_err(|full| {
             // Whoever comes back finds a place, if one is held by a peer that may not be there.
-            shares.make_room(client.source(), full);
+            shares.giving_way.make_room(client.source(), full);
             self.turn(client, asked, |exchange| exchange.end(Outcome::Refused, Some("busy")));
             Turned::Busy
         })

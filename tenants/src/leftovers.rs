@@ -1,7 +1,7 @@
 //! What is left to be done where something is dropped, and may wait for a disk or for the server of a share.
 //!
 //! Whoever breaks off drops what it has on the runtime, which must wait for neither. So that is handed to another thread, one for
-//! each folder: of a disk that hangs, several would soon be all that the tenants share.
+//! each folder of a tenant: of a disk that hangs, several would soon be all that the tenants share.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Debug, Formatter};

@@ -72,8 +72,8 @@ impl LineReader {
     /// What is to be sent in answer to an option.
     pub fn refusal(&mut self) -> Option<[u8; 3]> {
         let refusal = self.refusal.take()?;
-        self.refused = self.refused.saturating_add(1);
-        (self.refused <= REFUSALS).then_some(refusal)
+        self.refused += 1;
+        Some(refusal)
     }
 
     fn telnet(&mut self, byte: u8, limit: usize) -> Option<Line> {
@@ -94,7 +94,7 @@ impl LineReader {
             }
             (Telnet::Option(refusal), option) => {
                 self.telnet = Telnet::Text;
-                self.refusal = refusal.map(|refusal| [IAC, refusal, option]);
+                self.refusal = refusal.filter(|_| self.refused < REFUSALS).map(|refusal| [IAC, refusal, option]);
                 None
             }
             (Telnet::Negotiation | Telnet::NegotiationCommand, b'\n') => {

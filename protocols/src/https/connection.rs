@@ -76,6 +76,10 @@ where
         }
     };
     let Err(error) = outcome else { return None };
+    // The answer that did not get through says so in its record, whatever has begun behind it.
+    if pace.has_stalled() {
+        return None;
+    }
     note(front, peer, pace, &error);
     if pace.phase() == Phase::Header && is_timeout(&error) {
         let mut stream = connection.into_parts().io.into_inner();

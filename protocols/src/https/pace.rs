@@ -112,6 +112,11 @@ impl Pace {
         self.state().head.clone().unwrap_or_default()
     }
 
+    /// Whether the peer took nothing of what it was sent, for too long.
+    pub(super) fn has_stalled(&self) -> bool {
+        self.state().broken == Some(Broken::Stalled)
+    }
+
     /// Where the connection stands.
     pub(super) fn phase(&self) -> Phase {
         self.state().phase

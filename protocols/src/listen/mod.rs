@@ -30,4 +30,4 @@ pub use shares::Shares;
 pub use slots::{Full, Slot, Slots};
 pub(crate) use tally::Tally;
 pub(crate) use turning::tell;
-pub(crate) use yielding::{GiveWay, Yielding, Yields};
+pub(crate) use yielding::{GiveWay, GivingWay, Yielding, Yields};

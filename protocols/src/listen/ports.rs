@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use provost_core::Source;
 
+use super::slots::Full;
 use super::tally::Tally;
 
 /// How many ports of a range are tried for one peer before it is told that none is free.
@@ -56,9 +57,11 @@ impl Ports {
             .flatten()
     }
 
-    /// Whether any port of `range` is free.
-    pub(crate) fn has_free(&self, range: &RangeInclusive<u16>) -> bool {
-        self.taken().of(range) < range.len()
+    /// Why an address finds no port of `range`: all are taken, and one more that is free would do; or it has its share of them.
+    pub(crate) fn full(&self, address: IpAddr, range: &RangeInclusive<u16>) -> Full {
+        let taken = self.taken();
+        let free = range.len().saturating_sub(taken.of(range));
+        if taken.by_source.of(Source::from(address)) > free { Full::Address } else { Full::Tenant }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -119,10 +122,10 @@ mod tests {
         assert_eq!(next.len(), 4);
         let first_come: Vec<Lease> = (3..7).filter_map(take).collect();
         assert_eq!(first_come.len(), 4, "all sixteen are taken");
-        assert!(!ports.has_free(&range));
+        let full = |last: u8| ports.full(IpAddr::from([10, 0, 0, last]), &range);
+        assert_eq!([full(9), full(1)], [Full::Tenant, Full::Address]);
         assert!(take(9).is_none());
         drop(greedy);
-        assert!(ports.has_free(&range));
         assert!(take(9).is_some());
         drop((next, first_come));
         assert!(ports.taken().ports.is_empty() && ports.taken().by_source.len() == 0);
@@ -134,10 +137,9 @@ mod tests {
         let take = |last: u8, range: &RangeInclusive<u16>| ports.lease(IpAddr::from([10, 0, 0, last]), range).next();
         let wide: Vec<Lease> = (1..=20).filter_map(|last| take(last, &(40000..=49999))).collect();
         let narrow = 30000..=30003;
-        assert!(ports.has_free(&narrow));
         let new: Vec<Lease> = (31..=34).filter_map(|last| take(last, &narrow)).collect();
         assert_eq!((wide.len(), new.len()), (20, 4));
-        assert!(!ports.has_free(&narrow) && take(35, &narrow).is_none());
+        assert!(take(35, &narrow).is_none());
     }
 
     #[test]

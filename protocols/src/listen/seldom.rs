@@ -1,7 +1,7 @@
 //! A future that hardly ever has news, beside one that has them all the time.
 //!
 //! `select!` polls all of its branches whenever one was woken. A transfer in lock step asked so with each packet whether its device,
-//! its network or its tenant was gone, which took a twentieth of its CPU time. Here a future is polled only if it was woken itself.
+//! its network or its tenant was gone. Here a future is polled only if it was woken itself.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use provost_core::Source;
-
 use super::bandwidth::Bandwidth;
 use super::jobs::Jobs;
 use super::memory::Memory;
-use super::slots::{Full, Slots};
+use super::slots::Slots;
 use super::tasks::Tasks;
 use super::turning::Turning;
-use super::yielding::Yielding;
+use super::yielding::GivingWay;
 use crate::passwords::Passwords;
 use crate::record::RecordShare;
 
@@ -20,10 +18,8 @@ use crate::record::RecordShare;
 pub struct Shares {
     /// Places for connections and transfers.
     pub(crate) slots: Arc<Slots>,
-    /// Transfers over datagrams whose peers have not answered: they give way to those who ask later.
-    pub(crate) unanswered: Arc<Yielding>,
-    /// Uploads over datagrams that are stored, and wait for their last block once more.
-    pub(crate) dallying: Arc<Yielding>,
+    /// Transfers that give way to those who ask later.
+    pub(crate) giving_way: GivingWay,
     /// Peers for which there was no place.
     pub(crate) turning: Turning,
     /// Records that wait to be written.
@@ -41,16 +37,6 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Ends a transfer for the sake of a source that found everything taken and comes back in a moment: one that is stored, else one
-    /// whose peer has not answered and may not be there. Where the source has its own share, others have nothing to do with it.
-    pub(crate) fn make_room(&self, source: Source, full: Full) {
-        let end = |yielding: &Yielding| match full {
-            Full::Tenant => yielding.end_one(source),
-            Full::Address => yielding.end_one_of(source),
-        };
-        let _ = end(&self.dallying) || end(&self.unanswered);
-    }
-
     /// How many records of the tenant were dropped.
     pub(crate) fn records_dropped(&self) -> u64 {
         self.records.lost()

@@ -23,7 +23,7 @@ struct Taken {
 /// Whose places are all taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// The tenant's.
+    /// Those that all have together: one that is given back would do.
     Tenant,
     /// Those of the address.
     Address,
@@ -54,11 +54,11 @@ impl Slots {
     ) -> Result<Slot, Full> {
         let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let source = Source::from(address);
-        if taken.total >= total {
-            return Err(Full::Tenant);
-        }
         if taken.by_source.of(source) >= per_address {
             return Err(Full::Address);
+        }
+        if taken.total >= total {
+            return Err(Full::Tenant);
         }
         taken.total += 1;
         taken.by_source.add(source);
@@ -95,6 +95,7 @@ mod tests {
         let third = Slots::take(&slots, b, &limits);
         assert!(third.is_ok());
         assert_eq!(Slots::take(&slots, b, &limits).err(), Some(Full::Tenant), "it has its three");
+        assert_eq!(Slots::take(&slots, a, &limits).err(), Some(Full::Address), "one more would be none for it");
         drop(first);
         assert!(Slots::take(&slots, b, &limits).is_ok());
         drop((second, third));

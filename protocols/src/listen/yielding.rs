@@ -10,9 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use provost_core::Source;
 
+use super::slots::Full;
+
 /// What ends when it is told to, soon.
 pub(crate) trait GiveWay: Send + Sync {
     fn give_way(&self);
+}
+
+/// What gives way for the sake of places of one kind: a tenant's, or the ports of a listener.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GivingWay {
+    /// Transfers over datagrams whose peers have not answered.
+    pub(crate) unanswered: Arc<Yielding>,
+    /// Uploads over datagrams that are stored, and wait for their last block once more.
+    pub(crate) dallying: Arc<Yielding>,
 }
 
 /// Those that give way, by their age.
@@ -32,6 +43,18 @@ struct State {
 pub(crate) struct Yields {
     yielding: Arc<Yielding>,
     number: u64,
+}
+
+impl GivingWay {
+    /// Ends a transfer for the sake of a source that found everything taken and comes back in a moment: one that is stored, else one
+    /// whose peer may not be there. Where the source has its own share, others have nothing to do with it.
+    pub(crate) fn make_room(&self, source: Source, full: Full) {
+        let end = |yielding: &Yielding| match full {
+            Full::Tenant => yielding.end_one(source),
+            Full::Address => yielding.end_one_of(source),
+        };
+        let _ = end(&self.dallying) || end(&self.unanswered);
+    }
 }
 
 impl Yielding {

@@ -237,7 +237,7 @@ impl Server {
 
     /// Ends transfers to peers that have answered nothing yet.
     pub fn end_unanswered(&self) {
-        self.tenants().values().for_each(|serving| serving.life.shares().unanswered.make_room(1));
+        self.tenants().values().for_each(|serving| serving.life.shares().giving_way.unanswered.make_room(1));
     }
 
     /// Ends what is left, and waits until it has ended, but not for longer than a second.

@@ -35,6 +35,7 @@ impl Ended {
     /// A request whose transfer ends, and when its first answer was sent, since 1970.
     pub(super) fn add(&mut self, peer: SocketAddr, datagram: &[u8], served: Duration) {
         let is_old = |at: Duration| at + LONG < served;
+        let before = self.order.len();
         while let Some((oldest, at)) = self.order.front().copied()
             && (self.order.len() >= MOST || is_old(at))
         {
@@ -43,6 +44,11 @@ impl Ended {
             if self.by_peer.get(&oldest).is_some_and(|served| served.at == at) {
                 self.by_peer.remove(&oldest);
             }
+        }
+        // After a storm it is as small as before.
+        if self.order.len() < before / 2 {
+            self.order.shrink_to_fit();
+            self.by_peer.shrink_to_fit();
         }
         self.order.push_back((peer, served));
         self.by_peer.insert(peer, Served { hash: self.hasher.hash_one(datagram), at: served });

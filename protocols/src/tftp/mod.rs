@@ -50,7 +50,7 @@ use self::packet::{NoRequest, Packet, Request};
 use self::table::{Arrival, Entry, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
-use crate::listen::{Begins, Full, Ports, Room, Slot};
+use crate::listen::{Begins, GivingWay, Ports, Room, Slot};
 use crate::record::{Flood, Outcome};
 
 /// How long receiving rests after an error that lies in this machine's resources.
@@ -71,8 +71,20 @@ struct Shared {
     outlet: Arc<Outlet>,
     /// Those of a range that transfers have.
     ports: Arc<Ports>,
+    /// Of those that have one, what gives way.
+    at_ports: GivingWay,
     /// Answers to packets that belong to no transfer: their source may be forged.
     strays: Flood,
+}
+
+impl Shared {
+    /// Where transfers have ports of a range.
+    fn at_ports(&self) -> Option<&GivingWay> {
+        match self.front.listener().tftp.transfer_ports {
+            TransferPorts::Among(_) => Some(&self.at_ports),
+            TransferPorts::Any | TransferPorts::Listening => None,
+        }
+    }
 }
 
 /// Serves requests on a bound socket until the task is dropped. Transfers that run then run on, but for those that answer from
@@ -88,6 +100,7 @@ pub async fn serve(front: Arc<Front>, socket: UdpSocket) {
         table: Arc::default(),
         outlet: Arc::clone(listening.outlet()),
         ports: Arc::default(),
+        at_ports: GivingWay::default(),
         strays: Flood::default(),
     }));
     let Serving(shared) = &serving;
@@ -168,7 +181,7 @@ fn place(shared: &Shared, datagram: &Datagram<'_>, request: &Request) -> Option<
 fn slot(shared: &Shared, client: ClientAddr, request: &Request) -> Option<Slot> {
     let slot = shared.front.admit_for(client, (request.method(), request.name.as_slice())).ok()?;
     let places = shared.front.limits().connections;
-    shared.front.shares().unanswered.make_room(places - places / KEPT_FROM_UNANSWERED);
+    shared.front.shares().giving_way.unanswered.make_room(places - places / KEPT_FROM_UNANSWERED);
     Some(slot)
 }
 
@@ -209,7 +222,9 @@ impl Asked {
     }
 
     fn yielding(&self, entry: Entry) -> Entry {
-        entry.shared().yields_to_others(&self.shared.front.shares().unanswered, self.peer());
+        let at_ports = self.shared.at_ports().map(|giving_way| &giving_way.unanswered);
+        let of_tenant = &self.shared.front.shares().giving_way.unanswered;
+        entry.shared().yields_to_others([Some(of_tenant), at_ports], self.peer());
         entry
     }
 
@@ -227,8 +242,8 @@ impl Asked {
     /// No port of a range was left for it, or the source has its share of them.
     fn make_room(&self) {
         let TransferPorts::Among(range) = &self.shared.front.listener().tftp.transfer_ports else { return };
-        let full = if self.shared.ports.has_free(range) { Full::Address } else { Full::Tenant };
-        self.shared.front.shares().make_room(self.client.source(), full);
+        let full = self.shared.ports.full(self.peer().ip(), range);
+        self.shared.at_ports.make_room(self.client.source(), full);
     }
 
     /// Serves the request, and once more where it came again so late that the transfer had ended before it heard of it: a phone

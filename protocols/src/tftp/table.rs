@@ -37,7 +37,7 @@ pub(super) struct Running {
     /// Each [`Signal`] that has been told and not heard.
     told: AtomicU8,
     /// What makes it give way: that it has not been answered, later that it only dallies.
-    yields: Mutex<Option<Yields>>,
+    yields: Mutex<[Option<Yields>; 2]>,
     /// Who waits to be told.
     waker: Mutex<Option<Waker>>,
     /// Where the transfer answers from the listening port: what the peer sends.
@@ -238,18 +238,19 @@ impl Running {
     /// The peer has answered: from now on its request, sent again, is another one.
     pub(super) fn answered(&self) {
         if !self.answered.swap(true, Ordering::Relaxed) {
-            self.yields().take();
+            *self.yields() = [None, None];
         }
     }
 
-    /// From now on it ends when its place is wanted: until it is answered, or for good where it has been.
-    pub(super) fn yields_to_others(self: &Arc<Self>, yielding: &Arc<Yielding>, peer: SocketAddr) {
+    /// From now on it ends when its place is wanted, in the tenant or at the listener: until it is answered, or for good where it has
+    /// been.
+    pub(super) fn yields_to_others(self: &Arc<Self>, places: [Option<&Arc<Yielding>>; 2], peer: SocketAddr) {
         let one: Weak<Self> = Arc::downgrade(self);
-        let yields = yielding.enter(Source::from(peer.ip()), one);
-        *self.yields() = Some(yields);
+        let yields = places.map(|place| Some(place?.enter(Source::from(peer.ip()), one.clone())));
+        *self.yields() = yields;
     }
 
-    fn yields(&self) -> MutexGuard<'_, Option<Yields>> {
+    fn yields(&self) -> MutexGuard<'_, [Option<Yields>; 2]> {
         self.yields.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -268,7 +269,7 @@ impl GiveWay for Running {
 impl Drop for Entry {
     fn drop(&mut self) {
         // Its task may go on for a moment, with nothing that could give way.
-        self.running.yields().take();
+        *self.running.yields() = [None, None];
         let mut running = self.table.running();
         if running.get(&self.peer).is_some_and(|held| Arc::ptr_eq(held, &self.running)) {
             running.remove(&self.peer);

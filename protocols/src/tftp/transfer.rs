@@ -24,7 +24,7 @@ use super::socket::Socket;
 use super::source::Source as FileSource;
 use super::table::{Entry, Running, Signal};
 use crate::front::Front;
-use crate::listen::Flow;
+use crate::listen::{Flow, Yielding};
 use crate::record::text_of;
 
 /// Room for what a reader sends: ACKs, padded ones too, and ERROR texts.
@@ -57,6 +57,8 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Transfer {
     front: Arc<Front>,
+    /// Where it has a port of a range: those of the listener that only dally.
+    dallying_at_ports: Option<Arc<Yielding>>,
     socket: Socket,
     peer: SocketAddr,
     entry: Entry,
@@ -117,6 +119,7 @@ impl Transfer {
         let received = vec![0; if socket.is_listening() { 0 } else { SMALL_PACKET_BYTES }];
         Ok(Self {
             front: Arc::clone(&shared.front),
+            dallying_at_ports: shared.at_ports().map(|giving_way| Arc::clone(&giving_way.dallying)),
             socket,
             peer,
             entry,
@@ -176,7 +179,8 @@ impl Transfer {
     /// The file is stored: what follows is for the case that the last ACK was lost, and ends where its place is wanted.
     pub(super) fn dallies(&mut self) {
         self.only_dallies = true;
-        self.entry.shared().yields_to_others(&self.front.shares().dallying, self.peer);
+        let places = [Some(&self.front.shares().giving_way.dallying), self.dallying_at_ports.as_ref()];
+        self.entry.shared().yields_to_others(places, self.peer);
     }
 
     /// Says which ACK acknowledges everything that was sent.

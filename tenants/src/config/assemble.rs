@@ -242,7 +242,9 @@ fn devices(
         return (None, former.map(|former| former.devices.refresh(Removals::Refuse)));
     }
     let refused = |errors: Vec<_>| errors.into_iter().for_each(|error| note(error, problems));
-    let Some(former) = former else { return (Devices::load(settings).map_err(refused).map(Arc::new).ok(), None) };
+    let Some(former) = former else {
+        return (Devices::load(settings).map_err(|bad| refused(bad.errors)).map(Arc::new).ok(), None);
+    };
     let kept = Arc::clone(&former.devices);
     let (devices, became) = match former.devices.renewed(settings, removals) {
         Ok(Some((devices, refresh))) => (Arc::new(devices), Some(refresh)),

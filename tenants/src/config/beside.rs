@@ -36,6 +36,9 @@ pub(super) fn check(tenants: &[Newcomer], held: &Held<'_>) {
 pub(super) fn check_served(newcomers: &[Newcomer], served: &[Arc<Tenant>], held: &Held<'_>) {
     loop {
         let (wrong, right): (Vec<_>, Vec<_>) = newcomers.iter().partition(|newcomer| newcomer.has_errors());
+        if wrong.is_empty() {
+            return;
+        }
         let stay = stay(&wrong, &right, served);
         if stay.is_empty() {
             return;

@@ -159,6 +159,9 @@ fn refuse_link(field: &Field<'_>, address: SocketAddr, network: &NetworkStack) {
     let SocketAddr::V6(v6) = address else { return };
     match (v6.scope_id(), network.device()) {
         _ if !v6.ip().is_unicast_link_local() => {}
+        _ if matches!(network, NetworkStack::Vrf(_)) => {
+            field.refuse("a link-local address is of one link, and the tenant's network is a VRF, which has many");
+        }
         (0, None) => field.refuse(
             "a link-local address is of one link: expected its number (`ip link`) behind it, such as \"[fe80::1%2]:69\", or an `interface` as the tenant's network",
         ),

@@ -89,6 +89,8 @@ impl<'a> Loading<'a> {
         let (state_canonical, main_file) = (canonical.of(&settings.state), canonical.of(self.main_file));
         let held = Held { state: &settings.state, state_canonical, main_file };
         beside::check(&newcomers, &held);
+        // Before an inventory is taken of which devices are missing, as that is served at once.
+        beside::check_served(&newcomers, former.tenants, &held);
         let around = Around {
             context: &self.context,
             former: former.tenants.iter().map(|tenant| (tenant.policy.name.as_str(), tenant)).collect(),
@@ -96,7 +98,7 @@ impl<'a> Loading<'a> {
             devices: OfFormer::Read,
         };
         let tenants = side_by_side(&mut newcomers, |newcomer| assemble::tenant(newcomer, &around));
-        // Here, as what an inventory holds may be wrong, too.
+        // Once more, as what an inventory holds may be wrong, too.
         beside::check_served(&newcomers, former.tenants, &held);
         let tenants = tenants.into_iter().zip(&newcomers).filter(|(_, newcomer)| !newcomer.has_errors());
         let tenants = tenants.filter_map(|(tenant, _)| tenant).collect();

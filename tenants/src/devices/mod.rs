@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use provost_core::{DeviceRow, Inventory, Mac};
 
 pub use file::DeviceFileError;
-pub use refresh::{Refresh, Removals, Unrenewed};
+pub use refresh::{BadDeviceFile, Refresh, Removals, Unrenewed};
 
 use crate::passwords::{Algorithm, Costs, Stored};
 use refresh::{LastRead, Looking};
@@ -54,14 +54,15 @@ impl Devices {
     /// Reads the devices. It blocks.
     ///
     /// # Errors
-    /// - one [`DeviceFileError`] for each thing that is wrong with the file
-    pub fn load(settings: DevicesSettings) -> Result<Self, Vec<DeviceFileError>> {
+    /// - [`BadDeviceFile`]
+    pub fn load(settings: DevicesSettings) -> Result<Self, BadDeviceFile> {
         let (set, fingerprint) = match &settings.file {
             None => (DeviceSet::listing(&settings.list), None),
             Some(path) => {
-                let (fingerprint, reading) = refresh::read(path, &settings).map_err(|error| vec![error])?;
+                let unreadable = |error| BadDeviceFile { errors: vec![error], ..BadDeviceFile::default() };
+                let (fingerprint, reading) = refresh::read(path, &settings).map_err(unreadable)?;
                 if !reading.errors.is_empty() {
-                    return Err(reading.errors);
+                    return Err(BadDeviceFile { errors: reading.errors, blocked: reading.blocked });
                 }
                 (reading.set, fingerprint)
             }

@@ -61,6 +61,15 @@ pub enum Removals {
     Accept,
 }
 
+/// A device file that is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BadDeviceFile {
+    /// What is wrong with it.
+    pub errors: Vec<DeviceFileError>,
+    /// What it blocks all the same.
+    pub(super) blocked: Vec<Mac>,
+}
+
 /// Why devices under changed settings are not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unrenewed {
@@ -167,11 +176,14 @@ impl Devices {
         if settings == self.settings {
             return Ok(None);
         }
-        let fresh = Self::load(settings).map_err(Unrenewed::Errors)?;
+        let fresh = Self::load(settings).map_err(|BadDeviceFile { errors, blocked }| {
+            self.block_now(&blocked);
+            Unrenewed::Errors(errors)
+        })?;
         let former = self.set.load();
         let (devices, removed) = (fresh.len(), former.missing_in(&fresh.set.load()));
         if removals == Removals::Refuse && removed > former.len() / 10 {
-            let blocked = self.block(&former, &fresh.set.load().blocked());
+            let blocked = self.block_now(&fresh.set.load().blocked());
             return Err(Unrenewed::Removals { devices, removed, blocked });
         }
         Ok(Some((fresh, Refresh::Replaced { devices, removed })))
@@ -195,6 +207,12 @@ impl Devices {
         }
         self.set.store(Arc::new(set));
         Refresh::Replaced { devices, removed }
+    }
+
+    /// Blocks these in whatever is served, beside nobody who reads the file.
+    fn block_now(&self, blocked: &[Mac]) -> usize {
+        let _last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        self.block(&self.set.load(), blocked)
     }
 
     fn block(&self, former: &DeviceSet, blocked: &[Mac]) -> usize {
@@ -334,11 +352,16 @@ mod tests {
     fn another_file_that_is_not_taken_blocks_at_once() {
         let bench = bench(&rows(0..20));
         let other = bench.file.with_extension("other");
-        std::fs::write(&other, format!("mac,blocked\n{},yes\n", mac(7))).unwrap_or_else(|error| panic!("{error}"));
-        let settings = DevicesSettings { file: Some(other), ..bench.devices.settings.clone() };
-        let renewed = bench.devices.renewed(settings, Removals::Refuse);
-        assert_eq!(renewed.err(), Some(Unrenewed::Removals { devices: 2, removed: 19, blocked: 1 }));
-        assert_eq!((bench.blocked(7), bench.blocked(8)), (Some(true), Some(false)));
+        let settings = DevicesSettings { file: Some(other.clone()), ..bench.devices.settings.clone() };
+        let renewed = |text: String| {
+            std::fs::write(&other, text).unwrap_or_else(|error| panic!("{error}"));
+            bench.devices.renewed(settings.clone(), Removals::Refuse).err()
+        };
+        let lossy = renewed(format!("mac,blocked\n{},yes\n", mac(7)));
+        assert_eq!(lossy, Some(Unrenewed::Removals { devices: 2, removed: 19, blocked: 1 }));
+        let bad = renewed(format!("mac,blocked\nnonsense,\n{},yes\n", mac(9)));
+        assert!(matches!(bad, Some(Unrenewed::Errors(errors)) if errors.len() == 1));
+        assert_eq!([7, 8, 9].map(|number| bench.blocked(number)), [Some(true), Some(false), Some(true)]);
     }
 
     #[test]
@@ -384,7 +407,7 @@ mod tests {
         };
         std::fs::write(folder.path().join("bad.csv"), "mac\nx\ny\n").unwrap_or_else(|error| panic!("{error}"));
         for (name, errors) in [("bad.csv", 2), ("missing.csv", 1), ("", 1)] {
-            assert_eq!(load(name).map_err(|errors| errors.len()).err(), Some(errors), "{name}");
+            assert_eq!(load(name).map_err(|bad| bad.errors.len()).err(), Some(errors), "{name}");
         }
     }
 

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use provost_core::{Mac, Source};
-use tokio::runtime::Handle;
+
+use crate::leftovers::Leftovers;
 
 type Pair = (Source, Mac);
 
@@ -132,10 +133,7 @@ impl Drop for Pairs {
             return;
         }
         let kept = Arc::clone(&self.0);
-        match Handle::try_current() {
-            Ok(runtime) => _ = runtime.spawn_blocking(move || kept.save()),
-            Err(_) => kept.save(),
-        }
+        Leftovers::default().leave(move || kept.save());
     }
 }
 

@@ -209,6 +209,8 @@ impl Network {
     /// The network once its listener goes: whoever runs on there has to be told when it is lost, too. Nothing where it cannot be
     /// any more, or was settled by no socket.
     pub fn former(&self) -> Option<Former> {
+        // Nothing more is made with them, and they would keep it.
+        self.spares.close();
         let settled = *self.settled.get()?;
         let can_be_lost = settled != Identity::Host && !self.gone.is_told();
         can_be_lost.then(|| Former { stack: self.stack.clone(), settled, gone: self.gone.clone() })

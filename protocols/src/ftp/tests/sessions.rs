@@ -2,6 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::harness::{Options, Server, code_of, read_to_end};
@@ -255,4 +256,14 @@ async fn features_name_the_facts_that_are_chosen() {
     assert_eq!(client.ask("OPTS MLST Type;").await, "200 MLST OPTS type;\r\n");
     assert!(client.ask("FEAT").await.contains(" MLST type*;size;modify;perm;\r\n"));
     assert_eq!(code_of(&client.ask("MLST").await), 250);
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_flood_of_telnet_options_is_heard() {
+    let server = Server::start();
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.write_all(&[&b"\xff\xfd\x06".repeat(40)[..], b"QUIT\r\n"].concat()).await.unwrap();
+    let said = read_to_end(client).await.unwrap();
+    assert!(said.ends_with(b"221 Goodbye.\r\n"), "{}", said.escape_ascii());
+    assert_eq!(said.split(|byte| *byte == 0xff).count(), 1 + 32);
 }

@@ -1,6 +1,7 @@
 //! Files that arrive, and what disturbs them on their way.
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use provost_tenants::{Limits, Rollover, TftpSettings, TransferPorts};
 
@@ -14,9 +15,11 @@ fn content(bytes: usize) -> Vec<u8> {
 }
 
 /// A site whose transfers answer from so many ports, and its file `a.cfg`. The ports lie below those that the system picks, where
-/// nobody takes them meanwhile.
+/// nobody takes them meanwhile, and are other ones for each site.
 fn site_with_ports(count: u16, file: &[u8]) -> (Site, RangeInclusive<u16>) {
+    static SITES: AtomicU16 = AtomicU16::new(0);
     let start = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    let start = start + 16 * SITES.fetch_add(1, Ordering::Relaxed);
     let is_free = |port: u16| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok();
     let first = (start..32_000).find(|first| (*first..first + count).all(is_free)).unwrap();
     let ports = first..=first + count - 1;

@@ -1,13 +1,12 @@
 //! What is opened without waiting. That it is the same file as the long way's is asked at every [`Bench::read`].
 
 use super::*;
-use crate::files::{Folder, read_at_once};
+use crate::files::read_at_once;
 
 /// A bench on a file system that is asked at once, as `/tmp` of most machines is.
 fn bench(case: Case) -> Option<Bench> {
     let bench = Bench::new(case);
-    let folder = cap_std::fs::Dir::open_ambient_dir(bench.folder.path(), cap_std::ambient_authority());
-    if folder.and_then(Folder::new).is_ok_and(|folder| folder.is_local) {
+    if bench.is_local() {
         return Some(bench);
     }
     println!("skipped: the folder for temporary files is not on a local file system");

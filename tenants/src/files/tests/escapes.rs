@@ -168,6 +168,9 @@ fn a_log_that_is_missing_costs_what_its_refusal_costs() {
         let described = fastest(&|| assert!(bench.files.describe(&permit).is_err()));
         let refused = fastest(&|| bench.files.feign(&parse(log)));
         assert!(are_alike(described, refused), "{case:?}: {described:?}, {refused:?}");
+        if !bench.is_local() {
+            continue;
+        }
         let described = fastest(&|| assert!(bench.files.describe_at_once(&permit).is_none()));
         let refused = fastest(&|| bench.files.feign_at_once(&parse(log)));
         assert!(are_alike(described, refused), "{case:?} at once: {described:?}, {refused:?}");

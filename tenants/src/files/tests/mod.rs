@@ -14,6 +14,7 @@ use provost_core::Operation;
 use provost_core::path::Case;
 use tempfile::TempDir;
 
+use super::folder::Folder;
 use super::{FileError, FileFacts, FileInMemory, Files, FilesSettings, OpenFile};
 use crate::testing::{DEVICE, Site};
 use crate::uploads::{Durability, Quota, Target, Uploads, UploadsSettings};
@@ -27,6 +28,12 @@ struct Bench {
 }
 
 impl Bench {
+    /// Whether its files are asked for at once.
+    fn is_local(&self) -> bool {
+        let folder = cap_std::fs::Dir::open_ambient_dir(self.folder.path(), cap_std::ambient_authority());
+        folder.and_then(Folder::new).is_ok_and(|folder| folder.is_local)
+    }
+
     fn new(case: Case) -> Self {
         Self::with_shared_roots(case, 1)
     }
