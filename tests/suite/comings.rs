@@ -97,10 +97,10 @@ fn what_runs_in_a_network_ends_with_it() {
         let listener =
             |protocol, port| format!("[[listener]]\nprotocol = {protocol:?}\naddress = \"10.0.0.1:{port}\"\n");
         deployment.write(&path, file + &listener("ftp", ftp) + &listener("http", http));
-        deployment.write(&format!("files/{name}/sip.ld"), vec![7; 32 << 20]);
     };
     let hosts = ["acme", "globex"].map(|name| {
         write(name, [21, 80]);
+        deployment.write(&format!("files/{name}/sip.ld"), vec![7; 32 << 20]);
         (name, namespace(name))
     });
     let server = Server::start(&deployment.config(), &[]);

@@ -107,8 +107,16 @@ impl Control {
     /// # Errors
     /// - [`End::Gone`]: the peer has closed the connection, or does not take the reply in time
     pub(super) async fn reply(&mut self, reply: &Reply) -> Result<(), End> {
+        self.say(&reply.encode()).await
+    }
+
+    /// Sends a reply that is encoded.
+    ///
+    /// # Errors
+    /// - as [`Control::reply`]
+    pub(super) async fn say(&mut self, reply: &[u8]) -> Result<(), End> {
         let Some(wire) = &mut self.wire else { return Err(End::Gone) };
-        match timeout(self.patience, wire.send(&reply.encode())).await {
+        match timeout(self.patience, wire.send(reply)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => {

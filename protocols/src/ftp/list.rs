@@ -102,8 +102,13 @@ impl Session {
             Err(failure) => return failure.conclude(exchange, Aim::Read).map(Some),
         };
         exchange.finish(Outcome::Listed, None);
-        let lines = text.lines().map(str::to_owned).collect();
-        self.control.reply(&Reply::lines(213, "Status follows:", lines, "End of status.")).await?;
+        // A long one would hold up others here.
+        let encode = move || {
+            let lines = text.lines().map(str::to_owned).collect();
+            Reply::lines(213, "Status follows:", lines, "End of status.").encode()
+        };
+        let reply = self.front.off_runtime(encode).await.map_err(|_| End::Failed)?;
+        self.control.say(&reply).await?;
         Ok(None)
     }
 

@@ -80,6 +80,9 @@ where
     if pace.has_stalled() {
         return None;
     }
+    if error.is_user() {
+        pace.is_short();
+    }
     note(front, peer, pace, &error);
     if pace.phase() == Phase::Header && is_timeout(&error) {
         let mut stream = connection.into_parts().io.into_inner();

@@ -45,13 +45,15 @@ pub(super) enum Phase {
     Closing,
 }
 
-/// Why a peer takes no more.
+/// Why an answer does not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Broken {
-    /// It is gone.
+    /// The peer is gone.
     Gone,
     /// It took nothing for too long, or too little on the whole.
     Stalled,
+    /// There is no more of it, as where its file became shorter.
+    Short,
 }
 
 /// The state of a connection, shared by its stream and its requests.
@@ -110,6 +112,11 @@ impl Pace {
     /// What has come of a header that is not complete, or that hyper does not take.
     pub(super) fn head(&self) -> Vec<u8> {
         self.state().head.clone().unwrap_or_default()
+    }
+
+    /// The answer cannot go on: the peer must not wait for the rest.
+    pub(super) fn is_short(&self) {
+        self.state().broken.get_or_insert(Broken::Short);
     }
 
     /// Whether the peer took nothing of what it was sent, for too long.
@@ -177,7 +184,7 @@ impl Pace {
         match ended_for() {
             Some(Why::NetworkLost) => true,
             Some(Why::Withdrawn | Why::Cut) if state.phase == Phase::Serving || state.unsent.is_some() => true,
-            Some(Why::Withdrawn | Why::Cut) | None => state.broken == Some(Broken::Stalled),
+            Some(Why::Withdrawn | Why::Cut) | None => matches!(state.broken, Some(Broken::Stalled | Broken::Short)),
         }
     }
 

@@ -16,7 +16,7 @@ use provost_tenants::files::{FileError, FileFacts};
 use provost_tenants::uploads::{Spool, Target, UploadError};
 
 use super::peer::{Peer, Shown};
-use super::request_body::{Batch, BodyError, Length, RequestBody};
+use super::request_body::{BATCH_BYTES, Batch, BodyError, Length, RequestBody};
 use super::respond::{self, Answer, Stop};
 use super::runtime::off_runtime;
 use super::validators::{self, Access, Validators, Verdict};
@@ -76,8 +76,9 @@ pub(super) async fn put(
     let begun = off_runtime(&front, move || begin(&peer, shown, exchange, conditions, expected));
     let Begun { mut exchange, mut spool, conditions } = begun.await??;
     exchange.add_moved(body.received());
+    let memory = front.memory(BATCH_BYTES);
     loop {
-        let Batch { bytes, last } = match body.batch().await {
+        let Batch { bytes, last } = match body.batch(memory.bytes()).await {
             Ok(batch) => batch,
             Err(error) => return Err(broke_off(exchange, &error)),
         };

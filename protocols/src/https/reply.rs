@@ -261,7 +261,7 @@ impl Drop for Reply {
                 exchange.end(Outcome::Aborted, Some("answer_stalled"));
             }
             None if self.left == 0 => exchange.end(Outcome::Served, None),
-            Some(Broken::Gone) | None => {}
+            Some(Broken::Gone | Broken::Short) | None => {}
         }
     }
 }

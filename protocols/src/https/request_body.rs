@@ -13,7 +13,7 @@ use provost_tenants::Limits;
 use crate::listen::LeastRate;
 
 /// How much is collected before it is handed on.
-const BATCH_BYTES: usize = 256 * 1024;
+pub(super) const BATCH_BYTES: usize = 256 * 1024;
 
 /// A body that nobody wants is read up to this size, so that the connection can be kept; past it the connection is closed.
 const UNWANTED_BYTES: u64 = 64 * 1024;
@@ -108,13 +108,13 @@ impl RequestBody {
         self.length
     }
 
-    /// The next bytes. After the last batch there is none.
+    /// The next bytes, about `most`. After the last batch there is none.
     ///
     /// # Errors
     /// - [`BodyError`]: it stalled or broke off
-    pub(super) async fn batch(&mut self) -> Result<Batch, BodyError> {
-        let mut bytes = Vec::with_capacity(self.capacity());
-        while bytes.len() < BATCH_BYTES {
+    pub(super) async fn batch(&mut self, most: usize) -> Result<Batch, BodyError> {
+        let mut bytes = Vec::with_capacity(self.capacity().min(most));
+        while bytes.len() < most {
             let Some(data) = self.frame().await? else { return Ok(Batch { bytes, last: true }) };
             bytes.extend_from_slice(&data);
         }

@@ -15,7 +15,7 @@ use x509_parser::oid_registry::OidRegistry;
 use x509_parser::prelude::{FromDer, RelativeDistinguishedName, X509Certificate, X509Name};
 
 use super::anchor::is_ca;
-use super::facts::{self, Fingerprint, Key, SignatureHash};
+use super::facts::{self, Fingerprint, Key, SignatureHash, oid_text};
 use super::identity::{device_of, text};
 use super::legacy::Legacy;
 
@@ -151,7 +151,7 @@ pub(super) fn printable_name(name: &X509Name<'_>) -> String {
             Some("organizationalUnit" | "organizationalUnitName") => "OU".into(),
             Some("countryName") => "C".into(),
             Some(name) => name.to_owned(),
-            None => item.attr_type().to_id_string(),
+            None => oid_text(item.attr_type()),
         };
         let value = text(item.attr_value()).map_or_else(|| "(not text)".into(), |text| escaped(&text));
         format!("{label}={value}")

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use x509_parser::der_parser::oid::Oid;
 use x509_parser::error::X509Error;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSASSAPSS, OID_SIG_ED25519,
@@ -52,6 +53,18 @@ pub enum SignatureHash {
     Other(String),
 }
 
+/// The longest object identifier that is written out, in bytes of its DER: those in use have a dozen.
+const OID_BYTES: usize = 32;
+
+/// An object identifier in digits. To write one out that a peer made up takes as long as the square of its length, and as much memory
+/// as it likes.
+pub(super) fn oid_text(oid: &Oid<'_>) -> String {
+    match oid.as_bytes().len() {
+        ..=OID_BYTES => oid.to_id_string(),
+        bytes => format!("an identifier of {bytes} bytes"),
+    }
+}
+
 /// The SHA-256 of a certificate's DER.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 32]);
@@ -91,7 +104,7 @@ impl Key {
             Ok(PublicKey::EC(_)) => curve_bits(&info.algorithm)
                 .map_or_else(|| Self::Other(parameter(&info.algorithm)), |bits| Self::Ec { bits }),
             _ if info.algorithm.algorithm == OID_SIG_ED25519 => Self::Ed25519,
-            _ => Self::Other(info.algorithm.algorithm.to_id_string()),
+            _ => Self::Other(oid_text(&info.algorithm.algorithm)),
         }
     }
 }
@@ -112,7 +125,7 @@ fn curve_bits(algorithm: &AlgorithmIdentifier<'_>) -> Option<usize> {
 
 fn parameter(algorithm: &AlgorithmIdentifier<'_>) -> String {
     let curve = algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-    curve.map_or_else(|| algorithm.algorithm.to_id_string(), |curve| curve.to_id_string())
+    oid_text(curve.as_ref().unwrap_or(&algorithm.algorithm))
 }
 
 impl SignatureHash {
@@ -120,7 +133,7 @@ impl SignatureHash {
     pub fn of(certificate: &X509Certificate<'_>) -> Self {
         let algorithm = &certificate.signature_algorithm;
         let hash = if algorithm.algorithm == OID_PKCS1_RSASSAPSS { pss_hash(algorithm) } else { None };
-        let oid = hash.unwrap_or_else(|| algorithm.algorithm.to_id_string());
+        let oid = hash.unwrap_or_else(|| oid_text(&algorithm.algorithm));
         // The registry of x509-parser lacks some of these; RFC 3279, RFC 4055, RFC 5758, RFC 8410 and OIW have them all.
         match oid.as_str() {
             "1.2.840.113549.1.1.4" | "1.3.14.3.2.25" => Self::Md5,
@@ -136,7 +149,7 @@ impl SignatureHash {
 
 fn pss_hash(algorithm: &AlgorithmIdentifier<'_>) -> Option<String> {
     let SignatureAlgorithm::RSASSA_PSS(parameters) = SignatureAlgorithm::try_from(algorithm).ok()? else { return None };
-    Some(parameters.hash_algorithm_oid().to_id_string())
+    Some(oid_text(parameters.hash_algorithm_oid()))
 }
 
 /// Whether the certificate is signed with its own key. Where the signature is of an algorithm that nothing here
@@ -235,5 +248,19 @@ impl fmt::Display for Fingerprint {
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Fingerprint({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_that_somebody_made_up_is_not_written_out() {
+        let oid = |bytes: Vec<u8>| oid_text(&Oid::new(bytes.into()));
+        assert_eq!(oid(vec![0x2b, 0x65, 0x70]), "1.3.101.112");
+        assert_eq!(oid(vec![0x7f; 16_000]), "an identifier of 16000 bytes");
+        // One number of 14,000 bits.
+        assert_eq!(oid([vec![0x2b], vec![0xff; 2_000], vec![0x7f]].concat()), "an identifier of 2002 bytes");
     }
 }

@@ -12,6 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::describe::printable_name;
+use super::facts::oid_text;
 use super::legacy::{Legacy, spelled};
 use super::read::revocation_list_ends;
 use super::signature::{PublicKey, SignatureError, Signed, algorithms};
@@ -90,7 +91,7 @@ pub fn check_list(
     let unreadable = || ListError::Unsupported("it cannot be read".to_owned());
     let (_, parsed) = CertificateRevocationList::from_der(&list.der).map_err(|_| unreadable())?;
     let signed = Signed::of(&list.der).ok_or_else(unreadable)?;
-    if parsed.extensions().iter().any(|extension| extension.oid.to_id_string() == DELTA_CRL_INDICATOR) {
+    if parsed.extensions().iter().any(|extension| oid_text(&extension.oid) == DELTA_CRL_INDICATOR) {
         return Err(ListError::Delta);
     }
     if let Some(reason) = refused_by_verifier(&list.der, anchors) {
