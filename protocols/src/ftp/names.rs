@@ -6,8 +6,8 @@
 use globset::{GlobBuilder, GlobMatcher};
 use provost_core::path::Case;
 
-/// The longest pattern that is one, in bytes: no name is longer. It bounds what a match costs.
-const MAX_PATTERN: usize = 255;
+/// The longest pattern that is one, in bytes: a match costs its length times that of the name, of each name in a folder.
+const MAX_PATTERN: usize = 64;
 
 /// What a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
