@@ -17,6 +17,7 @@ use collect::Statuses;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -24,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::listen;
@@ -85,8 +86,12 @@ impl Metrics {
 
 async fn drive(stream: TcpStream, registry: Arc<Registry>) -> hyper::Result<()> {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(&request, &registry);
-        async move { Ok::<_, Infallible>(answer) }
+        let (registry, request) = (Arc::clone(&registry), request.into_parts().0);
+        async move {
+            // With thousands of tenants it would hold up phones here.
+            let answer = spawn_blocking(move || answer(&request, &registry)).await;
+            Ok::<_, Infallible>(answer.unwrap_or_else(|_| failed()))
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -95,23 +100,29 @@ async fn drive(stream: TcpStream, registry: Arc<Registry>) -> hyper::Result<()> 
         .await
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<Full<Bytes>> {
-    let of = |status: StatusCode, text: String| {
-        let mut answer = Response::new(Full::from(text));
-        *answer.status_mut() = status;
-        answer
-    };
-    if request.uri().path() != "/metrics" {
+fn of(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::from(text));
+    *answer.status_mut() = status;
+    answer
+}
+
+fn failed() -> Response<Full<Bytes>> {
+    of(StatusCode::INTERNAL_SERVER_ERROR, String::new())
+}
+
+/// What is told. It takes a while where there are many tenants.
+fn answer(request: &Parts, registry: &Registry) -> Response<Full<Bytes>> {
+    if request.uri.path() != "/metrics" {
         return of(StatusCode::NOT_FOUND, "metrics are at /metrics\n".to_owned());
     }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    if request.method != Method::GET && request.method != Method::HEAD {
         let mut answer = of(StatusCode::METHOD_NOT_ALLOWED, String::new());
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
     let mut text = String::new();
     if encode(&mut text, registry).is_err() {
-        return of(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+        return failed();
     }
     let mut answer = of(StatusCode::OK, text);
     let form = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

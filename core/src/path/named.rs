@@ -20,8 +20,8 @@ const TEMPLATES: [&str; 7] = ["ata", "spa", "SEP", "CTLSEP", "ITLSEP", "SIP", "c
 /// The length of an address in hex digits.
 const DIGITS: usize = 12;
 
-/// A path in which more places than this could hold an address belongs to nobody: each is tried against every rule,
-/// and a peer chooses how many there are. A SHA-256 in a name has 53.
+/// A path that has more addresses than this, or in which more places could hold one, belongs to nobody: each is tried against every
+/// rule, and a peer chooses how many there are. A SHA-256 in a name has 53.
 const MAX_WINDOWS: usize = 64;
 
 /// Which device a path names.
@@ -95,6 +95,9 @@ pub(crate) fn readings(path: &str, named: &NamedDevice, mark: char) -> Vec<(Mac,
     let mut devices: Vec<Mac> = certain.iter().map(|candidate| candidate.mac).collect();
     devices.sort_unstable();
     devices.dedup();
+    if devices.len() > MAX_WINDOWS {
+        return Vec::new();
+    }
     let mut readings: Vec<(Mac, String)> = devices
         .into_iter()
         .map(|mac| (mac, marked(path, certain.iter().copied().filter(|candidate| candidate.mac == mac), mark)))
@@ -352,6 +355,9 @@ mod tests {
         assert_eq!(count(&path(64)), 54);
         assert_eq!(count(&path(75)), 65);
         assert_eq!(count(&path(76)), 0);
+        let devices =
+            |count: u32| (1..=count).map(|number| format!("0004f2{number:06x}-")).collect::<Vec<_>>().concat();
+        assert_eq!([64, 65].map(|number| count(&devices(number))), [64, 0]);
     }
 
     proptest::proptest! {
