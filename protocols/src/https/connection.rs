@@ -81,7 +81,7 @@ where
         return None;
     }
     if error.is_user() {
-        pace.is_short();
+        pace.falls_short();
     }
     note(front, peer, pace, &error);
     if pace.phase() == Phase::Header && is_timeout(&error) {

@@ -115,7 +115,7 @@ impl Pace {
     }
 
     /// The answer cannot go on: the peer must not wait for the rest.
-    pub(super) fn is_short(&self) {
+    pub(super) fn falls_short(&self) {
         self.state().broken.get_or_insert(Broken::Short);
     }
 

@@ -14,10 +14,16 @@ pub(crate) trait Reset {
     fn reset(&self);
 }
 
-impl Reset for TcpStream {
+impl Reset for SockRef<'_> {
     fn reset(&self) {
         // An error means that the connection is gone already.
-        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+        let _ = self.set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Reset for TcpStream {
+    fn reset(&self) {
+        SockRef::from(self).reset();
     }
 }
 

@@ -282,94 +282,96 @@ impl Drop for Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use provost_tenants::Limits;
 
     use super::*;
     use crate::listen::Slots;
 
+    const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 69);
+
+    #[derive(Default)]
+    struct Bench {
+        table: Arc<Table>,
+        slots: Arc<Slots>,
+    }
+
+    fn place(slots: &Arc<Slots>) -> Slot {
+        Slots::take(slots, PEER.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"))
+    }
+
     #[test]
     fn a_request_is_repeated_until_the_peer_answers_and_then_another_one() {
-        let slots = Arc::new(Slots::default());
-        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
-        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
-        let table = Arc::new(Table::default());
+        let Bench { table, slots } = Bench::default();
 
-        assert!(matches!(table.arrive(peer, b"a", None), Arrival::New));
-        let first = Table::enter(&table, peer, b"a", place(), None);
-        assert!(matches!(table.arrive(peer, b"a", None), Arrival::Repeated));
+        assert!(matches!(table.arrive(PEER, b"a", None), Arrival::New));
+        let first = Table::enter(&table, PEER, b"a", place(&slots), None);
+        assert!(matches!(table.arrive(PEER, b"a", None), Arrival::Repeated));
         first.running().answered();
-        assert!(matches!(table.arrive(peer, b"a", None), Arrival::New), "the phone began anew");
+        assert!(matches!(table.arrive(PEER, b"a", None), Arrival::New), "the phone began anew");
 
-        let second = Table::enter(&table, peer, b"a", place(), None);
+        let second = Table::enter(&table, PEER, b"a", place(&slots), None);
         assert_eq!(slots.taken(), 2, "the first one has not ended yet");
         drop(first);
         assert!(
-            matches!(table.arrive(peer, b"a", None), Arrival::Repeated),
+            matches!(table.arrive(PEER, b"a", None), Arrival::Repeated),
             "the first one's end is not the second one's"
         );
-        assert!(matches!(table.arrive(peer, b"b", None), Arrival::New));
+        assert!(matches!(table.arrive(PEER, b"b", None), Arrival::New));
         drop(second);
         assert_eq!(slots.taken(), 0);
     }
 
     #[test]
     fn a_request_that_came_before_its_answer_and_was_read_late_restarts_nothing() {
-        let slots = Arc::new(Slots::default());
-        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
-        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
-        let table = Arc::new(Table::default());
-        let entry = Table::enter(&table, peer, b"a", place(), None);
+        let Bench { table, slots } = Bench::default();
+        let entry = Table::enter(&table, PEER, b"a", place(&slots), None);
         entry.running().forget_repeats();
         entry.running().answered();
         let served = *entry.running().served.get().unwrap_or_else(|| panic!("it was served"));
         let [early, late] = [served.saturating_sub(Duration::from_millis(1)), served + Duration::from_millis(1)];
-        assert!(matches!(table.arrive(peer, b"a", Some(early)), Arrival::Repeated));
+        assert!(matches!(table.arrive(PEER, b"a", Some(early)), Arrival::Repeated));
         assert!(!entry.running().is_replaced());
         let set_back = served.saturating_sub(Duration::from_hours(1));
-        assert!(matches!(table.arrive(peer, b"a", Some(set_back)), Arrival::New), "the clock was set back");
-        let entry = Table::enter(&table, peer, b"a", place(), None);
+        assert!(matches!(table.arrive(PEER, b"a", Some(set_back)), Arrival::New), "the clock was set back");
+        let entry = Table::enter(&table, PEER, b"a", place(&slots), None);
         entry.running().forget_repeats();
         entry.running().answered();
-        assert!(matches!(table.arrive(peer, b"b", Some(early)), Arrival::New), "another request is never a repeat");
-        let entry = Table::enter(&table, peer, b"a", place(), None);
+        assert!(matches!(table.arrive(PEER, b"b", Some(early)), Arrival::New), "another request is never a repeat");
+        let entry = Table::enter(&table, PEER, b"a", place(&slots), None);
         entry.running().forget_repeats();
         entry.running().answered();
         assert!(
-            matches!(table.arrive(peer, b"a", Some(late + Duration::from_hours(1))), Arrival::New),
+            matches!(table.arrive(PEER, b"a", Some(late + Duration::from_hours(1))), Arrival::New),
             "it began anew"
         );
     }
 
     #[test]
     fn nor_does_one_that_is_read_when_the_transfer_has_ended() {
-        let slots = Arc::new(Slots::default());
-        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
-        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
-        let table = Arc::new(Table::default());
-        let entry = Table::enter(&table, peer, b"a", place(), None);
+        let Bench { table, slots } = Bench::default();
+        let entry = Table::enter(&table, PEER, b"a", place(&slots), None);
         entry.running().forget_repeats();
         let served = *entry.running().served.get().unwrap_or_else(|| panic!("it was served"));
         drop(entry);
         let [early, late] = [served.saturating_sub(Duration::from_millis(1)), served + Duration::from_millis(1)];
-        assert!(matches!(table.arrive(peer, b"a", Some(early)), Arrival::Repeated));
-        assert!(matches!(table.arrive(peer, b"a", Some(late)), Arrival::New));
-        assert!(matches!(table.arrive(peer, b"b", Some(early)), Arrival::New));
-        assert!(matches!(table.arrive(peer, b"a", None), Arrival::New), "nobody knows when it came");
+        assert!(matches!(table.arrive(PEER, b"a", Some(early)), Arrival::Repeated));
+        assert!(matches!(table.arrive(PEER, b"a", Some(late)), Arrival::New));
+        assert!(matches!(table.arrive(PEER, b"b", Some(early)), Arrival::New));
+        assert!(matches!(table.arrive(PEER, b"a", None), Arrival::New), "nobody knows when it came");
     }
 
     #[test]
     fn a_transfer_that_comes_back_takes_no_others_place() {
-        let slots = Arc::new(Slots::default());
-        let peer = SocketAddr::from(([10, 0, 0, 2], 69));
-        let place = || Slots::take(&slots, peer.ip(), &Limits::default()).unwrap_or_else(|full| panic!("{full:?}"));
-        let table = Arc::new(Table::default());
-        let back = Table::enter_again(&table, peer, b"a", place(), None);
+        let Bench { table, slots } = Bench::default();
+        let back = Table::enter_again(&table, PEER, b"a", place(&slots), None);
         let Some(back) = back else { panic!("the place is free") };
-        assert!(Table::enter_again(&table, peer, b"a", place(), None).is_none());
-        let next = Table::enter(&table, peer, b"b", place(), None);
+        assert!(Table::enter_again(&table, PEER, b"a", place(&slots), None).is_none());
+        let next = Table::enter(&table, PEER, b"b", place(&slots), None);
         assert!(back.running().is_replaced());
         drop(back);
-        assert!(matches!(table.arrive(peer, b"b", None), Arrival::Repeated), "it is the next one's still");
+        assert!(matches!(table.arrive(PEER, b"b", None), Arrival::Repeated), "it is the next one's still");
         drop(next);
     }
 }

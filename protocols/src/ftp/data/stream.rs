@@ -7,6 +7,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::ftp::wire::{Wire, send_with_more};
+use crate::listen::Reset as _;
 
 /// A stream.
 #[derive(Debug)]
@@ -92,8 +93,7 @@ impl Stream {
     /// As [`Wire::reset`].
     pub(super) fn reset(&self) {
         match self {
-            // An error means that the connection is gone already.
-            Self::Fresh(stream) => _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)),
+            Self::Fresh(stream) => SockRef::from(stream).reset(),
             Self::Watched(wire) => wire.reset(),
             Self::Broken => {}
         }
