@@ -204,6 +204,24 @@ fn a_removed_device_is_refused_at_its_next_request_and_its_transfer_ends() {
 }
 
 #[test]
+fn what_anyone_may_have_ends_with_no_device() {
+    let [listed, large] = [POLY, FOREIGN].map(|mac| format!("{mac}-large.bin"));
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.write(&format!("files/acme/{large}"), vec![b'x'; LARGE]);
+    deployment.write(&format!("files/acme/{listed}"), vec![b'x'; LARGE]);
+    let rule = "[[rule]]\npath = \"{mac}-large.bin\"\nread = \"anyone\"\n";
+    let acme = |devices: &[&str]| Tenant::new("acme", devices).listener("http", "").table(rule);
+    deployment.add(&acme(&[POLY, scene::NEIGHBOUR]));
+    let scene = Scene::start(deployment);
+    let downloads = [&large, &listed].map(|name| begin(&scene, name));
+    scene.deployment.add(&acme(&[scene::NEIGHBOUR]));
+    let taken = provost(&scene, &["reload", "--accept-removals"]).succeeded();
+    assert!(taken.stdout.contains("1 removed"), "{taken:?}");
+    assert_eq!(downloads.map(rest), [LARGE; 2]);
+}
+
+#[test]
 fn a_listener_whose_address_is_taken_waits_and_comes_by_itself() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

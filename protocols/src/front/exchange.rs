@@ -103,7 +103,10 @@ impl Exchange {
         let guarding = self.guarding(&generation);
         match decide(&self.request(&generation, operation, proofs, guarding.standing())) {
             Ok(permit) => {
-                self.underway.is_for(self.record.mac);
+                // What anyone may have no device loses.
+                if permit.opening() != Opening::Anyone {
+                    self.underway.is_for(self.record.mac);
+                }
                 self.record.opening = Some(permit.opening());
                 guarding.allowed(operation, permit.opening());
                 self.report(&generation, &permit, proofs);
