@@ -2,24 +2,17 @@
 //!
 //! The runtime polls what is ready in the order in which it became so. If a thousand phones of one tenant ask at once, a thousand
 //! polls stand in its queue, and the next phone of another tenant behind all of them. Here each tenant has a queue of
-//! its own, and the runtime's holds turns: each polls what is ready of its tenant for a moment and goes to the end of the runtime's
-//! queue. A tenant has one turn, and more only for threads that no other tenant wants.
+//! its own, of which [`Turns`] has a moment's worth polled whenever it is that tenant's turn.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_task::Runnable;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::task::coop::has_budget_remaining;
 
-/// How long a turn takes. The poll that goes past it, a handshake's for instance, is the turn's last.
-const TURN: Duration = Duration::from_micros(200);
+use super::turns::Turns;
 
 /// One tenant's tasks. They must have ended when their runtime does: it does not drop them.
 #[derive(Debug, Default)]
@@ -29,40 +22,34 @@ pub(crate) struct Tasks {
     alive: Arc<()>,
 }
 
+/// What of one tenant is ready to be polled.
 #[derive(Debug, Default)]
-struct Queue {
+pub(super) struct Queue {
+    turns: Arc<Turns>,
     state: Mutex<State>,
-    runtime: OnceLock<Runtime>,
 }
-
-#[derive(Debug)]
-struct Runtime {
-    handle: Handle,
-    /// How many threads it has.
-    workers: usize,
-}
-
-/// The turns of all tenants.
-static TURNS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Debug, Default)]
 struct State {
     ready: VecDeque<Runnable>,
-    /// How many turns stand in the runtime's queue, or are being taken.
-    turns: usize,
+    /// How long its tasks were polled. A tenant that comes back after a rest has no more to its credit than those that were there.
+    had: Duration,
+    /// Turns that poll it.
+    polling: usize,
+    /// Whether it waits for a turn.
+    waits: bool,
 }
 
-/// A turn, and those that follow it until nothing is ready.
-struct Turn(Option<Arc<Queue>>);
-
 impl Tasks {
+    /// Those of a tenant whose turns are among these.
+    pub(crate) fn among(turns: &Arc<Turns>) -> Self {
+        let queue = Queue { turns: Arc::clone(turns), state: Mutex::default() };
+        Self { queue: Arc::new(queue), alive: Arc::default() }
+    }
+
     /// Runs a task to its end. Call it on the runtime. A task that panics while it is polled ends, and nothing else does.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.queue.runtime.get_or_init(|| {
-            let handle = Handle::current();
-            let workers = handle.metrics().num_workers();
-            Runtime { handle, workers }
-        });
+        self.queue.turns.learn_runtime();
         let (queue, alive) = (Arc::clone(&self.queue), Arc::clone(&self.alive));
         let work = async move {
             work.await;
@@ -93,47 +80,52 @@ impl Tasks {
 
 impl Queue {
     fn ready(self: &Arc<Self>, task: Runnable) {
-        // Before anything is scheduled the runtime is known.
-        let Some(runtime) = self.runtime.get() else { return };
         let mut state = self.state();
         state.ready.push_back(task);
-        let is_due = state.turns == 0 || runtime.has_idle_threads(state.turns);
-        if is_due {
-            self.begin(state, runtime);
+        // Who polls it comes to that one as well.
+        if state.waits || (state.polling > 0 && !self.turns.has_idle_thread()) {
+            return;
+        }
+        self.wait(state);
+    }
+
+    /// Waits for a turn.
+    fn wait(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        state.waits = true;
+        let begin = self.turns.wait(self, &mut state.had);
+        drop(state);
+        if let Some(turn) = begin {
+            turn.begin();
         }
     }
 
-    /// One turn more.
-    fn begin(self: &Arc<Self>, mut state: MutexGuard<'_, State>, runtime: &Runtime) {
-        state.turns += 1;
-        TURNS.fetch_add(1, Ordering::Relaxed);
-        drop(state);
-        runtime.handle.spawn(Turn(Some(Arc::clone(self))));
+    /// A turn polls it from here on. Where there is more than one task, a thread that nobody wants may take another turn.
+    pub(super) fn begin_turn(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.polling += 1;
+        state.waits = false;
+        if state.ready.len() > 1 && self.turns.has_idle_thread() {
+            self.wait(state);
+        }
     }
 
-    /// The next task that is ready. Without one the turn is over.
-    fn next(&self) -> Option<Runnable> {
+    /// The next task that is ready. Without one the turn is over, which took `had` until now.
+    pub(super) fn next(&self, had: Duration) -> Option<Runnable> {
         let mut state = self.state();
         let next = state.ready.pop_front();
         if next.is_none() {
-            state.end_turn();
+            state.end_turn(had);
         }
         next
     }
 
-    /// A turn's time is over. Whether another follows it: where others wait, one of the tenant is enough, and where nobody does, there
-    /// may be one more.
-    fn goes_on(self: &Arc<Self>) -> bool {
-        let Some(runtime) = self.runtime.get() else { return true };
+    /// A turn is over, which took `had`. What is left waits for another.
+    pub(super) fn end_turn(self: &Arc<Self>, had: Duration) {
         let mut state = self.state();
-        if state.turns > 1 && TURNS.load(Ordering::Relaxed) > runtime.workers {
-            state.end_turn();
-            return false;
+        state.end_turn(had);
+        if !state.ready.is_empty() && !state.waits {
+            self.wait(state);
         }
-        if state.ready.len() > 1 && runtime.has_idle_threads(state.turns) {
-            self.begin(state, runtime);
-        }
-        true
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,85 +134,53 @@ impl Queue {
 }
 
 impl State {
-    fn end_turn(&mut self) {
-        self.turns -= 1;
-        TURNS.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Runtime {
-    /// Whether there are threads for which nobody has a turn, if a tenant has so many. It may be a little behind.
-    fn has_idle_threads(&self, turns: usize) -> bool {
-        turns < self.workers && TURNS.load(Ordering::Relaxed) < self.workers
-    }
-}
-
-impl Future for Turn {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let began = Instant::now();
-        while let Some(task) = self.0.as_ref().and_then(|queue| queue.next()) {
-            task.run();
-            // Without budget (see tokio's `coop`) whatever is polled further only says that it is not ready.
-            if began.elapsed() < TURN && has_budget_remaining() {
-                continue;
-            }
-            if self.0.as_ref().is_some_and(Queue::goes_on) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            break;
-        }
-        self.0 = None;
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Turn {
-    /// Only a runtime that ends drops a turn before its end. What is ready stays so: here somebody's waker may be called, under
-    /// a lock that the task wants when it is dropped.
-    fn drop(&mut self) {
-        if let Some(queue) = &self.0 {
-            queue.state().end_turn();
-        }
+    fn end_turn(&mut self, had: Duration) {
+        self.polling -= 1;
+        self.had += had;
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
+    use std::time::Instant;
 
     use tokio::runtime::Builder;
     use tokio::task::yield_now;
 
+    use super::super::turns::TURN;
     use super::*;
 
     #[test]
-    fn who_has_one_task_ready_waits_for_a_turn_of_the_other_and_not_for_all_of_its_tasks() {
-        const MANY: usize = 1000;
+    fn who_comes_back_after_a_rest_is_next_however_many_tenants_are_busy() {
+        const MANY: usize = 100;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (busy, quiet) = (Tasks::default(), Tasks::default());
+        let turns = Arc::new(Turns::default());
+        let busy = [(); 4].map(|()| Tasks::among(&turns));
+        let quiet = Arc::new(Tasks::among(&turns));
         let (done, when_done) = mpsc::channel();
         let polled = Arc::new(AtomicUsize::new(0));
         // Not from a thread of the runtime, which would put the last one first.
         runtime.block_on(async {
-            for _ in 0..MANY {
-                let polled = Arc::clone(&polled);
-                busy.spawn(async move {
-                    let began = Instant::now();
-                    while began.elapsed() < TURN {
-                        std::hint::spin_loop();
-                    }
-                    polled.fetch_add(1, Ordering::Relaxed);
-                });
+            for number in 0..MANY {
+                for (tenant, tasks) in busy.iter().enumerate() {
+                    let (polled, quiet, done) = (Arc::clone(&polled), Arc::clone(&quiet), done.clone());
+                    tasks.spawn(async move {
+                        let began = Instant::now();
+                        while began.elapsed() < 2 * TURN {
+                            std::hint::spin_loop();
+                        }
+                        let before = polled.fetch_add(1, Ordering::Relaxed);
+                        if number == MANY / 2 && tenant == 0 {
+                            quiet.spawn(async move { done.send(polled.load(Ordering::Relaxed) - before).unwrap() });
+                        }
+                    });
+                }
             }
-            quiet.spawn(async move { done.send(polled.load(Ordering::Relaxed)).unwrap() });
         });
-        let before = when_done.recv().unwrap();
-        // The runtime looks at what comes from elsewhere now and then only.
-        assert!(before < MANY / 2, "{before} of {MANY} were before it");
+        assert_eq!(when_done.recv().unwrap(), 1, "tasks were polled since it came, with the one that woke it");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,7 +202,7 @@ mod tests {
         }
         ended.sort_unstable();
         assert!(ended.into_iter().eq(0..1000));
-        while tasks.queue.state().turns > 0 || tasks.alive() > 0 {
+        while tasks.queue.state().polling > 0 || tasks.alive() > 0 {
             yield_now().await;
         }
     }

@@ -153,7 +153,7 @@ mod tests {
             std::fs::write(dir.path().join(format!("t-{name}.toml")), tenant).unwrap();
         }
         let loaded = load(&dir.path().join("provost.toml"), []).unwrap();
-        let serving = |tenant: &Arc<Tenant>| Prepared::new(tenant, None).unwrap().begin().0;
+        let serving = |tenant: &Arc<Tenant>| Prepared::new(tenant, None).unwrap().begin(&Arc::default()).0;
         let tenants = loaded.deployment.tenants.iter().map(|tenant| (tenant.policy.name.clone(), serving(tenant)));
         let tenants: Tenants = Arc::new(Mutex::new(tenants.collect()));
         let (looked, mut looks) = unbounded_channel();

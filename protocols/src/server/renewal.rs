@@ -332,7 +332,7 @@ impl Server {
             }
         };
         let Some(serving) = former else {
-            let (serving, fresh) = prepared.begin();
+            let (serving, fresh) = prepared.begin(&self.sockets.turns);
             tenants.insert(name.clone(), serving);
             self.counting.add([Arc::clone(tenant)]);
             renewal.added.push(name);
