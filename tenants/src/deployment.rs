@@ -125,6 +125,19 @@ pub struct Tenant {
     pub source: Source,
 }
 
+impl Tenant {
+    /// Whether it is the enterprise that a former tenant of its name was, by its file or by what its phones read. Names may be swapped or
+    /// given to somebody else; nothing of a former tenant, neither devices nor connections, is for another enterprise then.
+    pub fn succeeds(&self, former: &Self) -> bool {
+        former.may_become(&self.source.file, Some(self.files.root()))
+    }
+
+    /// The same of one that is not made yet.
+    pub(crate) fn may_become(&self, file: &Path, root: Option<&Path>) -> bool {
+        self.source.file == file || root == Some(self.files.root())
+    }
+}
+
 /// What a tenant was read from, to know it again when everything is read anew.
 #[derive(Clone, Default)]
 pub struct Source {

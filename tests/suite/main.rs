@@ -52,6 +52,7 @@ mod shared;
 mod slow;
 mod status;
 mod stored_passwords;
+mod successors;
 mod tenants;
 mod tftp;
 mod tftp_listening;

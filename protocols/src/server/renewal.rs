@@ -255,15 +255,21 @@ impl Server {
             names.into_iter().filter_map(|name| tenants.remove(&name)).collect()
         };
         for serving in gone {
-            renewal.removed.push(serving.tenant.policy.name.clone());
-            for listening in serving.listeners {
+            for listening in self.end(serving, renewal) {
                 self.close(listening).await;
             }
-            serving.life.end();
-            let mut removed = lock(&self.removed);
-            removed.retain(|life| life.has_tasks());
-            removed.push(serving.life);
         }
+    }
+
+    /// Ends all that runs of a tenant that is not there any more. Gives back what is to close.
+    fn end(&self, serving: Serving, renewal: &mut Renewal) -> Vec<Listening> {
+        let Serving { tenant, life, listeners, .. } = serving;
+        renewal.removed.push(tenant.policy.name.clone());
+        life.end();
+        let mut removed = lock(&self.removed);
+        removed.retain(|life| life.has_tasks());
+        removed.push(life);
+        listeners
     }
 
     /// Ends listening. What is counted of it stays, and what goes on is counted to its end.
@@ -286,11 +292,14 @@ impl Server {
                 opening.push((name, fresh));
             }
         }
-        for listening in closing {
-            self.close(listening).await;
-        }
         let coming = opening.iter().flat_map(|(_, fresh)| fresh);
         let coming: HashSet<Place> = coming.map(|fresh| Place::of(&fresh.tenant, &fresh.listener)).collect();
+        for listening in closing {
+            if coming.contains(&listening.place) {
+                listening.retire();
+            }
+            self.close(listening).await;
+        }
         self.sockets.doors.close_empty(|place| coming.contains(place), &self.sockets.passed).await;
         let mut tenants = self.tenants();
         if self.is_stopped() {
@@ -314,7 +323,7 @@ impl Server {
     ) -> (Vec<Listening>, Vec<Generation>) {
         let name = tenant.policy.name.clone();
         let mut tenants = self.tenants();
-        let mut former = tenants.get_mut(&name);
+        let mut former = tenants.get_mut(&name).filter(|serving| tenant.succeeds(&serving.tenant));
         if let Some(serving) = former.as_deref_mut().filter(|serving| Arc::ptr_eq(&serving.tenant, tenant)) {
             renewal.note_kept(serving, refresh);
             return (Vec::new(), Vec::new());
@@ -333,10 +342,10 @@ impl Server {
         };
         let Some(serving) = former else {
             let (serving, fresh) = prepared.begin(&self.sockets.turns);
-            tenants.insert(name.clone(), serving);
+            let another = tenants.insert(name.clone(), serving).map(|another| self.end(another, renewal));
             self.counting.add([Arc::clone(tenant)]);
             renewal.added.push(name);
-            return (Vec::new(), fresh);
+            return (another.unwrap_or_default(), fresh);
         };
         let means_the_same = serving.tenant.source.means(&tenant.source);
         let (closed, fresh) = serving.renew(prepared);

@@ -97,9 +97,10 @@ impl Serving {
             }
         }
         // Connections that were accepted by a listener that closes are judged by what is served now. Where it is no more, it
-        // is disabled for them: else whoever keeps one open would be served by the former rules for ever.
+        // is disabled for them: else whoever keeps one open would be served by the former rules for ever. It is no more in the network
+        // that they came from either, where it has another one now.
         for closing in &former {
-            let successor = fresh.iter().find(|fresh| fresh.listener.policy.name == closing.name());
+            let successor = fresh.iter().find(|fresh| closing.is_succeeded_by(fresh));
             closing.front.renew(successor.map_or_else(|| retired(&tenant, closing), Generation::clone));
         }
         self.tenant = tenant;
@@ -139,6 +140,20 @@ impl Serving {
 impl Listening {
     pub(super) fn name(&self) -> String {
         self.front.listener().policy.name.clone()
+    }
+}
+
+impl Listening {
+    /// Whether a listener elsewhere is this one.
+    fn is_succeeded_by(&self, fresh: &Generation) -> bool {
+        let Place { protocol, address: _, network, enabled: _ } = Place::of(&fresh.tenant, &fresh.listener);
+        fresh.listener.policy.name == self.name() && (protocol, &network) == (self.place.protocol, &self.place.network)
+    }
+
+    /// Disables it for what it has accepted: its address is somebody else's now.
+    pub(super) fn retire(&self) {
+        let present = self.front.present();
+        self.front.renew(retired(&present.tenant, self));
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) enum OfFormer {
 pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc<Tenant>> {
     let name = newcomer.claims().name.as_ref().map(|(name, _)| name.clone());
     let former = name.and_then(|name| around.former.get(name.as_str()).copied());
+    let root = newcomer.claims().root.as_ref().map(|root| root.path.as_path());
+    let former = former.filter(|former| former.may_become(&newcomer.file, root));
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
     let former = former.filter(|former| !newcomer.has_errors() || former.source.file == newcomer.file);
     // Of one that stays as it was none is removed.

@@ -18,7 +18,7 @@ mod state;
 mod tests;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -138,6 +138,11 @@ impl Files {
         let open = |path| Root::open(path).map(Arc::new);
         let shared = shared.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { root: open(root)?, shared, uploads, case })
+    }
+
+    /// Where the operator finds the tenant's own root.
+    pub fn root(&self) -> &Path {
+        self.root.path()
     }
 
     /// The same roots beside other uploads.

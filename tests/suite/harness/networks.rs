@@ -192,7 +192,9 @@ impl Host {
     pub(crate) fn talk(&self, script: &str, port: u16) -> Talk {
         let namespace = format!("--net=/run/netns/{}", self.namespace);
         let script = format!("exec 3<>/dev/tcp/10.0.0.1/{port}; {script}");
-        let child = Command::new("nsenter").args([&namespace, "bash", "-c", &script]).stdout(Stdio::piped()).spawn();
+        let mut command = Command::new("nsenter");
+        command.args([&namespace, "bash", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let child = command.spawn();
         Talk(child.unwrap_or_else(|error| panic!("nsenter: {error}")))
     }
 
@@ -234,6 +236,12 @@ impl Talk {
             }
         }
         line
+    }
+
+    /// Lets the script go on that reads a line.
+    pub(crate) fn go_on(&self) {
+        let Some(stdin) = &self.0.stdin else { return };
+        assert_eq!(rustix::io::write(stdin, b"\n"), Ok(1));
     }
 }
 
