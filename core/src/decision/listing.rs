@@ -1,6 +1,8 @@
 //! Listings: a folder is listed name by name, and each name passes the ladder.
 
-use super::{AccessRequest, Admission, Denial, Opening, Reason, Step, decide, device, pinned, require, throttle};
+use super::{
+    AccessRequest, Admission, Audience, Denial, Opening, Reason, Step, decide, device, pinned, require, throttle,
+};
 use crate::mac::Mac;
 use crate::path::{NamedDevice, RequestPath};
 use crate::policy::Operation;
@@ -23,7 +25,7 @@ pub fn decide_listing<'a>(request: &AccessRequest<'a>) -> Result<ListPermit<'a>,
     let denied = |step| move |reason: Reason| Denial::of(step, reason, &request);
     super::admit(request.tenant, request.listener, request.client)?;
     let folder = request.path.map_err(Reason::Path).map_err(denied(Step::Path))?;
-    let admission: Admission = require(&request, None).map_err(denied(Step::Require))?;
+    let admission: Admission = require(&request, Audience::Device, None).map_err(denied(Step::Require))?;
     throttle(&request).map_err(denied(Step::Throttle))?;
     let subject = device(&request, admission, None).map_err(denied(Step::Device))?;
     pinned(&request, &subject).map_err(denied(Step::Binding))?;

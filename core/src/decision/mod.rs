@@ -120,7 +120,7 @@ pub fn walk(request: &AccessRequest<'_>, witness: &mut impl Witness) -> Result<P
     if grant.audience == Audience::Anyone {
         return Ok(Permit::new(request, path, grant.found, Opening::Anyone));
     }
-    let admission = ladder.climb(Step::Require, require(request, grant.found.device))?;
+    let admission = ladder.climb(Step::Require, require(request, grant.audience, grant.found.device))?;
     ladder.climb(Step::Throttle, throttle(request))?;
     let subject = ladder.climb(Step::Device, device(request, admission, grant.found.device))?;
     let opening = ladder.climb(Step::Binding, binding(request, &grant, admission, &subject))?;
@@ -231,12 +231,13 @@ enum Admission {
 }
 
 // Step 5.
-fn require(request: &AccessRequest<'_>, named: Option<Mac>) -> Result<Admission, Reason> {
+fn require(request: &AccessRequest<'_>, audience: Audience, named: Option<Mac>) -> Result<Admission, Reason> {
     let AccessRequest { listener, proofs, .. } = request;
     if proofs.device().is_err() {
         return Err(Reason::ProofsDisagree);
     }
-    if listener.require.met_by(proofs) {
+    let is_met = listener.require.met_by(proofs);
+    if is_met && suffices(request, audience) {
         return Ok(Admission::Listener);
     }
     let bound = proofs.password.device().or(proofs.link.device());
@@ -247,7 +248,20 @@ fn require(request: &AccessRequest<'_>, named: Option<Mac>) -> Result<Admission,
     if listener.reporting(named, bound).is_some() {
         return Ok(Admission::ReportOnly);
     }
+    if is_met {
+        return Ok(Admission::Listener);
+    }
     Err(Reason::RequireNotMet(Box::new(Unmet::of(listener, proofs, named))))
+}
+
+/// Whether a request that meets `require` is let pass without an exception: else who has shown a shared password would have less
+/// than who has shown nothing.
+fn suffices(request: &AccessRequest<'_>, audience: Audience) -> bool {
+    match (request.proofs.device(), request.operation, audience) {
+        (Ok(None), Operation::Read, Audience::Own) => request.listener.unbound == Unbound::Listed,
+        (Ok(None), Operation::Read, Audience::Device) => reads_without_device(request, Admission::Listener),
+        (Ok(_) | Err(_), _, Audience::Own | Audience::Device | Audience::Anyone) => true,
+    }
 }
 
 // Step 6.
@@ -313,9 +327,10 @@ fn binding(
         (Audience::Own, Some(_), None) => unbound(request, admission, grant.found.rule.kind),
         (Audience::Own, None, _) | (Audience::Anyone, _, _) => Err(Reason::EndOfList),
     }?;
-    Ok(match admission {
-        Admission::ReportOnly => Opening::ReportOnly,
-        Admission::Listener | Admission::Exception => opening,
+    Ok(match (admission, opening) {
+        (Admission::ReportOnly, _) => Opening::ReportOnly,
+        (Admission::Exception, Opening::Unbound) => Opening::Exception,
+        (Admission::Listener | Admission::Exception, opening) => opening,
     })
 }
 
@@ -362,7 +377,7 @@ impl fmt::Display for Admission {
         f.write_str(match self {
             Self::Listener => "the listener's `require` holds",
             Self::Exception => "an exception's `require` holds",
-            Self::ReportOnly => "`require` does not hold, and a report-only exception lets it pass",
+            Self::ReportOnly => "the listener's `require` is not enough, and a report-only exception lets it pass",
         })
     }
 }
