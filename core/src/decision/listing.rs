@@ -6,7 +6,7 @@ use super::{
 use crate::mac::Mac;
 use crate::path::{NamedDevice, RequestPath};
 use crate::policy::Operation;
-use crate::rules::Kind;
+use crate::rules::{Kind, Prefer};
 
 /// A folder may be listed, as far as [`ListPermit::shows_file`] and [`ListPermit::shows_folder`] say.
 #[derive(Debug)]
@@ -43,13 +43,24 @@ impl ListPermit<'_> {
         self.proven
     }
 
+    /// Whether the folder may show anything. One that names another device shows nothing, and is not to be looked at: else the time
+    /// tells whether it is there, and so which devices there are.
+    pub fn shows_anything(&self) -> bool {
+        match self.folder.named() {
+            NamedDevice::None => true,
+            NamedDevice::One(mac) => self.proven == Some(*mac),
+            // An operator's rule may settle whose its files are.
+            NamedDevice::Ambiguous => self.proven.is_some(),
+        }
+    }
+
     /// Whether the file may be named: it may be read, and where its path names a device that one has proven itself.
     pub fn shows_file(&self, file: &RequestPath) -> bool {
         self.shown(file).is_some()
     }
 
-    /// The kind of a file that may be named.
-    pub fn shown(&self, file: &RequestPath) -> Option<Kind> {
+    /// The kind of a file that may be named, and where it is looked for first.
+    pub fn shown(&self, file: &RequestPath) -> Option<(Kind, Prefer)> {
         let permit = decide(&AccessRequest { path: Ok(file), ..self.request }).ok()?;
         let is_shown = match permit.opening() {
             Opening::Own => true,
@@ -57,7 +68,7 @@ impl ListPermit<'_> {
                 permit.device().is_none() && *file.named() == NamedDevice::None
             }
         };
-        is_shown.then_some(permit.rule().kind)
+        is_shown.then_some((permit.rule().kind, permit.rule().prefer))
     }
 
     /// Whether the folder may be named: a folder that names a device is shown to that device alone.

@@ -457,6 +457,27 @@ fn folders_that_name_a_device_are_shown_to_it_alone() {
 }
 
 #[test]
+fn a_folder_that_names_another_device_shows_nothing_and_is_not_looked_at() {
+    #[rustfmt::skip]
+    let rows = [
+        ("", "logs", true), ("", "{A}", false), ("", "{X}", false), ("", "phone{A}", false),
+        ("pw:shared", "{A}", false), ("pw:shared", "logs/{A}", false),
+        ("pw:A", "", true), ("pw:A", "{A}", true), ("pw:A", "logs/{A}", true), ("pw:A", "phone{A}", true),
+        ("pw:A", "{B}", false), ("pw:A", "{X}", false),
+    ];
+    for (given, folder, shows) in rows {
+        let scene = Scene::new(Protocol::Ftp, given);
+        let folder = ['A', 'B', 'X'].into_iter().fold(folder.to_owned(), |folder, letter| {
+            folder.replace(&format!("{{{letter}}}"), &mac(letter).to_string())
+        });
+        let path = scene.tenant.path(folder.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let listing = decide_listing(&scene.request(Operation::Read, Ok(&path)));
+        let listing = listing.unwrap_or_else(|denial| panic!("{given}: {denial:?}"));
+        assert_eq!(listing.shows_anything(), shows, "{given}, {folder}");
+    }
+}
+
+#[test]
 fn a_peer_outside_the_prefixes_is_turned_away_before_any_handshake() {
     for (given, admitted) in [("", true), ("from:192.0.2.1", false), ("from:10.9.0.1", false), ("tenant-off", false)] {
         let scene = Scene::new(Protocol::Https, given);

@@ -1,13 +1,13 @@
 //! Listings: the names of all places in one, as far as the permit shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::SystemTime;
 
 use cap_std::fs::{Dir, DirEntry, Metadata, MetadataExt};
 use provost_core::path::Case;
-use provost_core::{Kind, ListPermit, NamedDevice, RequestPath};
+use provost_core::{Kind, ListPermit, Prefer, RequestPath};
 
-use super::root::present;
+use super::root::{Root, present};
 use super::{Entry, FileError, FileFacts, Files};
 
 /// Names that are read for one listing, over all places; the rest is left out.
@@ -21,19 +21,21 @@ const MAX_DEPTH_BELOW: usize = 8;
 /// Whose names are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// The operator's: a root.
+    /// The operator's: a root that tenants share.
+    Shared,
+    /// The operator's: the tenant's root.
     Root,
     /// The phones': the uploads. Any phone can make a folder there by the path of its log, under a name of its choice.
     Uploads,
 }
 
 impl Place {
-    /// Whether a file of this kind is described there. What the root has of a log is no size to go on from: HEAD and SIZE tell of
+    /// Whether a file of this kind is described there. What a root has of a log is no size to go on from: HEAD and SIZE tell of
     /// what the phone has sent and of nothing else.
     const fn tells_of(self, kind: Kind) -> bool {
         match (self, kind) {
-            (Self::Root, Kind::Log) => false,
-            (Self::Root, Kind::Settings | Kind::File) | (Self::Uploads, _) => true,
+            (Self::Shared | Self::Root, Kind::Log) => false,
+            (Self::Shared | Self::Root, Kind::Settings | Kind::File) | (Self::Uploads, _) => true,
         }
     }
 }
@@ -41,35 +43,48 @@ impl Place {
 struct Listing<'l> {
     permit: &'l ListPermit<'l>,
     entries: BTreeMap<String, Entry>,
+    /// Files of the tenant's root that are looked for there before the uploads.
+    preferred: HashSet<String>,
     left: usize,
     left_below: usize,
 }
 
 pub(super) fn list(files: &Files, permit: &ListPermit<'_>) -> Result<Vec<Entry>, FileError> {
-    let mut listing = Listing { permit, entries: BTreeMap::new(), left: MAX_NAMES, left_below: MAX_NAMES_BELOW };
-    let folder = permit.folder();
-    let device = match folder.named() {
-        NamedDevice::One(device) => Some(*device),
-        NamedDevice::None | NamedDevice::Ambiguous => None,
-    };
-    // What is looked for first is read last, and so stands. It comes after the roots for another reason too: how much of a
-    // root is read never depends on what phones have sent.
-    for root in files.roots().rev() {
-        let name = folder.as_str();
-        let spelled = match files.case {
-            Case::Exact => None,
-            Case::Ignore if folder.is_root() => None,
-            Case::Ignore => root.spelled(name).map_err(FileError::io("look for", name))?,
-        };
-        listing.read(Place::Root, &root.folder, spelled.as_deref().unwrap_or(name))?;
+    if !permit.shows_anything() {
+        return Ok(Vec::new());
     }
-    if let Some((uploads, name)) = files.uploads.reading(folder, device) {
+    let mut listing = Listing {
+        permit,
+        entries: BTreeMap::new(),
+        preferred: HashSet::new(),
+        left: MAX_NAMES,
+        left_below: MAX_NAMES_BELOW,
+    };
+    // What is looked for first is read last, and so stands. The uploads come after the roots for another reason too: how much of a
+    // root is read never depends on what phones have sent.
+    for shared in files.shared.iter().rev() {
+        listing.read_root(Place::Shared, shared, files.case)?;
+    }
+    listing.read_root(Place::Root, &files.root, files.case)?;
+    if let Some((uploads, name)) = files.uploads.reading(permit.folder(), permit.proven()) {
         listing.read(Place::Uploads, &uploads, &name)?;
     }
     Ok(listing.entries.into_values().collect())
 }
 
 impl Listing<'_> {
+    /// Reads the folder under each of the names under which its files are looked for.
+    fn read_root(&mut self, place: Place, root: &Root, case: Case) -> Result<(), FileError> {
+        let folder = self.permit.folder();
+        let mut names = folder.spellings(self.permit.proven());
+        if case == Case::Ignore && !folder.is_root() {
+            let name = folder.as_str();
+            let spelled = root.spelled(name).map_err(FileError::io("look for", name))?;
+            names.extend(spelled.filter(|spelled| !names.contains(spelled)));
+        }
+        names.iter().rev().try_for_each(|name| self.read(place, &root.folder, name))
+    }
+
     fn read(&mut self, place: Place, dir: &Dir, folder: &str) -> Result<(), FileError> {
         let failed = || FileError::io("list", folder);
         let here = if folder.is_empty() { "." } else { folder };
@@ -94,15 +109,22 @@ impl Listing<'_> {
         let (is_file, is_dir) =
             facts.as_ref().map_or((kind.is_file(), kind.is_dir()), |facts| (facts.is_file(), facts.is_dir()));
         if is_dir && self.permit.shows_folder(&path) {
-            let is_known = place == Place::Root || self.entries.contains_key(&name);
+            let is_known = place != Place::Uploads || self.entries.contains_key(&name);
             if !is_known && !self.holds_a_file(dir, &format!("{folder}/{name}"), &path, MAX_DEPTH_BELOW)? {
                 return Ok(());
             }
             self.entries.entry(name.clone()).or_insert(Entry { name, facts: None });
-        } else if is_file && self.permit.shown(&path).is_some_and(|kind| place.tells_of(kind)) {
+        } else if is_file
+            && let Some((kind, prefer)) = self.permit.shown(&path)
+            && place.tells_of(kind)
+            && !(place == Place::Uploads && self.preferred.contains(&name))
+        {
             let Some(facts) = facts.map_or_else(|| present(entry.metadata()), |facts| Ok(Some(facts)))? else {
                 return Ok(());
             };
+            if (place, prefer) == (Place::Root, Prefer::Root) {
+                self.preferred.insert(name.clone());
+            }
             self.entries.insert(name.clone(), Entry { name, facts: Some(describe(&facts)) });
         }
         Ok(())

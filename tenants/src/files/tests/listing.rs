@@ -1,5 +1,8 @@
 //! Who sees which names.
 
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
+
 use super::*;
 use crate::testing::NEIGHBOUR;
 
@@ -82,4 +85,53 @@ fn a_folder_that_only_phones_made_is_shown_to_whoever_owns_something_below_it() 
     assert_eq!(list(&bench, DEVICE, "a-message"), ["to/"]);
     assert!(!list(&bench, NEIGHBOUR, "").contains(&"a-message/".to_owned()));
     assert_eq!(list(&bench, NEIGHBOUR, "a-message"), [""; 0]);
+}
+
+#[test]
+fn a_folder_of_another_device_is_not_looked_at() {
+    for case in [Case::Exact, Case::Ignore] {
+        let bench = filled(case);
+        let watch = inotify::init(CreateFlags::NONBLOCK).unwrap_or_else(|error| panic!("{error}"));
+        let folder = bench.folder.path().join("root/0004f2ddeeff");
+        let watched = inotify::add_watch(&watch, folder, WatchFlags::OPEN);
+        watched.unwrap_or_else(|error| panic!("{error}"));
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&watch, &mut buffer);
+        assert_eq!(list(&bench, DEVICE, "0004f2ddeeff"), [""; 0]);
+        assert_eq!(events.next().err(), Some(Errno::AGAIN), "{case:?}");
+        assert_eq!(list(&bench, NEIGHBOUR, "0004f2ddeeff"), ["private 25"]);
+        assert!(events.next().is_ok(), "{case:?}");
+    }
+}
+
+#[test]
+fn a_listing_tells_of_the_file_that_is_read() {
+    let bench = Bench::new(Case::Exact);
+    let name = "0004f2aabbcc-root.cfg";
+    bench.write(&format!("root/everywhere/{name}"));
+    for folder in ["everywhere", "elsewhere"] {
+        bench.write(&format!("shared/{folder}/{name}"));
+        bench.upload(&format!("{folder}/{name}"));
+    }
+    for (folder, place) in [("everywhere", "root"), ("elsewhere", "uploads")] {
+        let read = bench.read(&format!("{folder}/{name}"));
+        assert_eq!(read, format!("{place}/{folder}/{name}"));
+        assert_eq!(list(&bench, DEVICE, folder), [format!("{name} {}", read.len())]);
+    }
+}
+
+#[test]
+fn a_devices_folder_is_listed_under_each_spelling_under_which_it_is_read() {
+    for case in [Case::Exact, Case::Ignore] {
+        let bench = Bench::new(case);
+        bench.write("root/0004F2AABBCC/upper");
+        bench.write("root/0004F2AABBCC/both");
+        bench.write("root/0004f2aabbcc/both");
+        bench.write("shared/0004F2AABBCC/firmware");
+        let expected = ["both 22", "firmware 28", "upper 23"];
+        for folder in ["0004f2aabbcc", "0004F2AABBCC", "0004f2AABBCC"] {
+            assert_eq!(list(&bench, DEVICE, folder), expected, "{case:?}, {folder}");
+            assert_eq!(bench.read(&format!("{folder}/upper")), "root/0004F2AABBCC/upper");
+        }
+    }
 }
