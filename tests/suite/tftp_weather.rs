@@ -93,7 +93,8 @@ fn files_arrive_through_loss_delay_doubled_and_overtaken_packets() {
 #[test]
 fn the_keys_of_a_listener_and_a_rule_hold() {
     let rules = "[[rule]]\npath = \"plain/*\"\nread = \"device\"\ntftp_options = false\n\
-                 [[rule]]\npath = \"size/*\"\nread = \"device\"\ntftp_options = [\"tsize\"]\n";
+                 [[rule]]\npath = \"size/*\"\nread = \"device\"\ntftp_options = [\"tsize\"]\n\
+                 [[rule]]\npath = \"{mac}-plain.log\"\nkind = \"log\"\nwrite = \"own\"\ntftp_options = false\n";
     let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
     let ports = format!("transfer_ports = \"{start}-{}\"\nrollover = 1\n", start + 500);
     let scene = Scene::of(&[scene::acme().table(rules).listener("tftp", &ports)]);
@@ -110,6 +111,11 @@ fn the_keys_of_a_listener_and_a_rule_hold() {
         let fetched = TftpClient::new(server).get(name, "octet", &options).unwrap();
         let told: Vec<_> = fetched.granted.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!((fetched.content == content(3000), told), (true, granted.to_vec()), "{name}");
+    }
+    // A size that is not granted says nothing, however wrong it is.
+    for size in ["1000", "99999999999"] {
+        let granted = TftpClient::new(server).put(&format!("{POLY}-plain.log"), "octet", &[("tsize", size)], b"short");
+        assert_eq!(granted, Ok(Vec::new()), "{size}");
     }
     let client = TftpClient::new(server);
     client.read_request("a.cfg", "octet", &[]);

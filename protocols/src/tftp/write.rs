@@ -33,14 +33,9 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
         Some(false) => return exchange.finish(Outcome::Refused, Some("unanswered")),
         None => return exchange.finish(Outcome::Aborted, Some(Over::GaveWay.code())),
     }
-    // Translated text has another length than the peer announces.
-    let expected = match mode {
-        Mode::Octet => request.asked.size,
-        Mode::Netascii => None,
-    };
     // It ends early only if it panics, and then the exchange has written its record.
-    let begun = front.off_runtime(move || begin(exchange, request.asked, expected)).await;
-    let (exchange, upload, asked) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
+    let begun = front.off_runtime(move || begin(exchange, request.asked, mode)).await;
+    let (exchange, upload, asked, expected) = match begun.unwrap_or(Err(Some(refuse::SERVER_ERROR))) {
         Ok(begun) => begun,
         Err(Some(error)) => return transfer.refuse(&error).await,
         Err(None) => return,
@@ -68,16 +63,21 @@ pub(super) async fn write(front: Arc<Front>, client: ClientAddr, request: Reques
     writing.run(exchange).await;
 }
 
-/// Decides whether the upload may begin, in one hop off the runtime. Nothing is held for it: whoever asks may not be there.
-fn begin(
-    mut exchange: Exchange,
-    asked: Asked,
-    expected: Option<u64>,
-) -> Result<(Exchange, Announced, Asked), Option<TftpError>> {
+type Begun = (Exchange, Announced, Asked, Option<u64>);
+
+/// Decides whether the upload may begin, in one hop off the runtime. Nothing is held for it: whoever asks may not be there. Beside it
+/// stands how many bytes are to come, where the peer's word for that counts.
+fn begin(mut exchange: Exchange, asked: Asked, mode: Mode) -> Result<Begun, Option<TftpError>> {
     let permit = exchange.decide(Operation::Write, &Proofs::none()).map_err(refuse::of_refusal)?;
+    // An option that is not granted says nothing.
     let asked = asked.within(&permit.rule().tftp_options);
+    // Translated text has another length than the peer announces.
+    let expected = match mode {
+        Mode::Octet => asked.size,
+        Mode::Netascii => None,
+    };
     match exchange.tenant().uploads.announce(permit, expected) {
-        Ok(upload) => Ok((exchange, upload, asked)),
+        Ok(upload) => Ok((exchange, upload, asked, expected)),
         Err(error) => Err(Some(refused(&mut exchange, &error))),
     }
 }
