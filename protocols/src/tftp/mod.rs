@@ -47,6 +47,7 @@ use self::inbox::Inbox;
 use self::listening::{BATCH, Datagram, Listening};
 use self::outlet::Outlet;
 use self::packet::{NoRequest, Packet, Request};
+use self::socket::Socket;
 use self::table::{Arrival, Entry, Table};
 use self::transfer::Transfer;
 use crate::front::Front;
@@ -63,6 +64,10 @@ const BEGINS: usize = 2 * BATCH;
 /// gives way to the next one. The rest holds the 5,000 phones of one site that ask at once, and one that is there answers long before
 /// so many others have asked.
 const KEPT_FROM_UNANSWERED: usize = 4;
+
+/// How often a port of a range is looked for again: what gives way has let go of its own by then.
+const LOOKS_FOR_A_PORT: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// What the transfers of one listener have in common.
 struct Shared {
@@ -222,9 +227,8 @@ impl Asked {
     }
 
     fn yielding(&self, entry: Entry) -> Entry {
-        let at_ports = self.shared.at_ports().map(|giving_way| &giving_way.unanswered);
         let of_tenant = &self.shared.front.shares().giving_way.unanswered;
-        entry.shared().yields_to_others([Some(of_tenant), at_ports], self.peer());
+        entry.shared().yields_to_others([Some(of_tenant), None], self.peer());
         entry
     }
 
@@ -264,13 +268,15 @@ impl Asked {
 
     async fn serve_once(&self, entry: Entry) {
         let (front, request) = (Arc::clone(&self.shared.front), self.request.clone());
-        match Transfer::new(&self.shared, self.ends, entry) {
-            Ok(transfer) => match request.operation {
-                Operation::Read => read::read(front, self.client, request, transfer).await,
-                Operation::Write => Box::pin(write::write(front, self.client, request, transfer)).await,
-            },
+        match self.socket(&entry).await {
+            Ok(socket) => {
+                let transfer = Transfer::new(&self.shared, self.peer(), socket, entry);
+                match request.operation {
+                    Operation::Read => read::read(front, self.client, request, transfer).await,
+                    Operation::Write => Box::pin(write::write(front, self.client, request, transfer)).await,
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                self.make_room();
                 if let Some(mut exchange) = front.refused(self.client, request.method(), &request.name) {
                     exchange.detail(&error);
                     exchange.finish(Outcome::Refused, Some("transfer_ports"));
@@ -283,4 +289,26 @@ impl Asked {
             }
         }
     }
+
+    /// The transfer's socket. Where no port is left for it, it waits a moment for what gives way, or for the transfer whose place it
+    /// took: the phone would wait for seconds until it asks again.
+    async fn socket(&self, entry: &Entry) -> io::Result<Socket> {
+        let mut found = transfer::socket(&self.shared, self.ends, entry);
+        if is_full(&found) {
+            self.make_room();
+        }
+        for _ in 0..LOOKS_FOR_A_PORT {
+            // Where the phone has begun anew, it gets the answer to that alone.
+            if !is_full(&found) || entry.running().is_replaced() {
+                break;
+            }
+            Box::pin(tokio::time::sleep(BETWEEN_LOOKS)).await;
+            found = transfer::socket(&self.shared, self.ends, entry);
+        }
+        found
+    }
+}
+
+fn is_full(found: &io::Result<Socket>) -> bool {
+    found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }

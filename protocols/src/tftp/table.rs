@@ -250,6 +250,14 @@ impl Running {
         *self.yields() = yields;
     }
 
+    /// The same for the port that it has by now, until it is answered. What has none is no help to who lacks one.
+    pub(super) fn yields_its_port(self: &Arc<Self>, ports: &Arc<Yielding>, peer: SocketAddr) {
+        let one: Weak<Self> = Arc::downgrade(self);
+        let yields = ports.enter(Source::from(peer.ip()), one);
+        let [_, at_ports] = &mut *self.yields();
+        *at_ports = Some(yields);
+    }
+
     fn yields(&self) -> MutexGuard<'_, [Option<Yields>; 2]> {
         self.yields.lock().unwrap_or_else(PoisonError::into_inner)
     }

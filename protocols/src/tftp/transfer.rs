@@ -106,18 +106,13 @@ pub(super) enum Over {
 }
 
 impl Transfer {
-    /// The transfer of one peer, which asked `local`.
-    ///
-    /// # Errors
-    /// - [`io::ErrorKind::AddrInUse`]: no port of the range is free, or the peer's address has its share of them
-    /// - what the system says
-    pub(super) fn new(shared: &Shared, [local, peer]: [SocketAddr; 2], entry: Entry) -> io::Result<Self> {
-        let socket = match entry.running().inbox() {
-            Some(_) => Socket::listening(entry.shared(), local, peer, Arc::clone(&shared.outlet)),
-            None => own_socket(shared, local, peer)?,
-        };
+    /// The transfer of one peer.
+    pub(super) fn new(shared: &Shared, peer: SocketAddr, socket: Socket, entry: Entry) -> Self {
+        if let Some(giving_way) = shared.at_ports() {
+            entry.shared().yields_its_port(&giving_way.unanswered, peer);
+        }
         let received = vec![0; if socket.is_listening() { 0 } else { SMALL_PACKET_BYTES }];
-        Ok(Self {
+        Self {
             front: Arc::clone(&shared.front),
             dallying_at_ports: shared.at_ports().map(|giving_way| Arc::clone(&giving_way.dallying)),
             socket,
@@ -131,7 +126,7 @@ impl Transfer {
             alarm: Alarm::default(),
             strangers: STRANGERS,
             ending: None,
-        })
+        }
     }
 
     /// Makes room for the blocks that the peer is going to send.
@@ -349,6 +344,18 @@ impl Transfer {
             }
         }
         true
+    }
+}
+
+/// The socket of a transfer to a peer that asked `local`.
+///
+/// # Errors
+/// - [`io::ErrorKind::AddrInUse`]: no port of the range is free, or the peer's address has its share of them
+/// - what the system says
+pub(super) fn socket(shared: &Shared, [local, peer]: [SocketAddr; 2], entry: &Entry) -> io::Result<Socket> {
+    match entry.running().inbox() {
+        Some(_) => Ok(Socket::listening(entry.shared(), local, peer, Arc::clone(&shared.outlet))),
+        None => own_socket(shared, local, peer),
     }
 }
 
