@@ -125,6 +125,22 @@ fn a_log_is_taken_and_settings_are_not() {
 }
 
 #[test]
+fn a_log_of_nobody_takes_no_folder_of_the_name_of_a_phones_settings() {
+    let rule = "[[rule]]\npath = \"{mac}/settings.xml\"\nkind = \"settings\"\nread = \"own\"\nwrite = \"own\"\n";
+    let scene = Scene::of(&[scene::acme().https("").listener("tftp", "").table(rule)]);
+    let from = Scratch::new();
+    let local = from.with("log", b"log\n");
+    let put = |name: &str| tftp_hpa(address(&scene), "binary", "put", &local, name);
+    let refused = put(&format!("{POLY}/settings.xml/{POLY}-x.log"));
+    assert!(format!("{}{}", refused.stdout, refused.stderr).contains("Error code 2"), "{refused:?}");
+    scene.server.record(&[("protocol", "tftp"), ("reason", "unstorable")]);
+    put(&format!("{POLY}/logs/{POLY}-x.log")).succeeded();
+    let settings = format!("{POLY}/settings.xml");
+    assert_eq!(scene.phone(&settings).upload(b"<set/>").run().status, 201);
+    assert_eq!(scene.phone(&settings).run().text(), "<set/>");
+}
+
+#[test]
 fn curl_reads_and_writes() {
     let scene = scene();
     let to = Scratch::new();

@@ -64,7 +64,8 @@ enum Found {
 }
 
 impl NamedDevice {
-    pub(crate) fn of(path: &str) -> Self {
+    /// The one that `path` names, which is resolved.
+    pub fn of(path: &str) -> Self {
         let mut named = Self::None;
         for found in scan(path) {
             named = match (found, named) {

@@ -49,7 +49,12 @@ pub(super) fn apply(
     root.sync_entry(state.directory(), spool.upload.settings.durability)?;
     let root: &Root = &root;
     let _lock = state.locks.lock(&spool.upload.path);
-    let mut found = facts(root, &spool.upload.path)?;
+    let mut found = match facts(root, &spool.upload.path) {
+        // A folder in which nothing is stored makes way.
+        Err(UploadError::Unstorable) if root.remove_dir(&spool.upload.path).is_ok() => None,
+        found => found?,
+    };
+    let mut is_first = true;
     loop {
         if !holds(found.as_ref()) {
             return Err(UploadError::Changed);
@@ -62,8 +67,9 @@ pub(super) fn apply(
         let applied = apply_to(spool, root, target, found);
         let is_gone =
             matches!(&applied, Err(UploadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound);
-        // What the operator discards meanwhile is simply not there.
-        if !is_gone || found.take().is_none() || facts(root, &spool.upload.path)?.is_some() {
+        // What the operator discards meanwhile is simply not there: the upload, or a folder that was made for it and is empty yet.
+        let is_again = !std::mem::take(&mut is_first);
+        if !is_gone || found.take().is_none() && is_again || facts(root, &spool.upload.path)?.is_some() {
             return applied;
         }
     }

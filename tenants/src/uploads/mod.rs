@@ -32,9 +32,9 @@ pub use spool::{Announced, Spool};
 use std::io;
 use std::sync::Arc;
 
-use provost_core::path::{Case, Strip};
+use provost_core::path::Case;
 use provost_core::upload::ContentRange;
-use provost_core::{Kind, Mac, NamedDevice, Operation, Permit, RequestPath};
+use provost_core::{Kind, Mac, Operation, Permit, RequestPath};
 
 use directory::found;
 use disk::failed;
@@ -173,7 +173,7 @@ impl Uploads {
             return Err(UploadError::Unstorable);
         }
         // A stranger who may write a log would else make a folder of the name under which the phone stores its settings.
-        if permit.proven().is_none() && folders(&path).any(may_be_a_file) {
+        if permit.proven().is_none() && self.settings.stands_in_a_file(permit.path(), &path) {
             return Err(UploadError::Unstorable);
         }
         Ok((device, path))
@@ -204,15 +204,9 @@ impl Uploads {
     }
 }
 
-/// The folders of a path, by name.
+/// The folders above a path, the innermost first.
 fn folders(path: &str) -> impl Iterator<Item = &str> {
-    path.rsplit_once('/').into_iter().flat_map(|(folders, _)| folders.split('/'))
-}
-
-/// Whether a folder's name is one that an upload may have: it names a device and says more than that.
-fn may_be_a_file(folder: &str) -> bool {
-    let path = RequestPath::parse(folder.as_bytes(), &Strip::default());
-    path.is_ok_and(|path| *path.named() != NamedDevice::None) && folder.parse::<Mac>().is_err()
+    path.rmatch_indices('/').filter_map(|(end, _)| path.get(..end))
 }
 
 /// The name that an upload has on the disk: one for all spellings of the device's MAC, and one for all spellings

@@ -11,7 +11,7 @@ use provost_core::path::{RequestPath, Strip};
 
 use super::directory::{found, gone_is_fine, open, walk};
 use super::disk::{PLAIN, failed};
-use super::{UploadError, Uploads, UploadsSettings};
+use super::{UploadError, Uploads, UploadsSettings, folders};
 
 /// One upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Uploads {
         if is_file { Ok(file) } else { Err(UploadError::Unstorable) }
     }
 
-    /// Removes what `selection` covers, and returns it. It blocks.
+    /// Removes what `selection` covers, and the folders that are empty then, and returns it. It blocks.
     ///
     /// # Errors
     /// - [`UploadError::Io`]: one cannot be removed; those before it are
@@ -86,6 +86,8 @@ impl Uploads {
         chosen.retain(|entry| selection.covers(entry));
         for entry in &chosen {
             gone_is_fine(root.remove_file(&entry.path)).map_err(failed("discard the upload"))?;
+            // One that is not empty stays, and those above it.
+            let _ = folders(&entry.path).try_for_each(|folder| root.remove_dir(folder));
         }
         Ok(chosen)
     }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use provost_core::path::{Case, Strip};
-use provost_core::{Kind, Mac, NamedDevice, RequestPath, RuleSet};
+use provost_core::rules::{Match, Writers};
+use provost_core::{Kind, Mac, NamedDevice, RequestPath, Rule, RuleSet};
 
+use super::folders;
 use super::ledger::Allowance;
 use crate::devices::Devices;
 
@@ -100,6 +102,25 @@ impl UploadsSettings {
             NamedDevice::Ambiguous => self.rules.find(&path)?.device,
             NamedDevice::None => None,
         }
+    }
+
+    /// Whether a folder above the upload at `stored`, which was asked for as `path`, may be the path of another upload: its name tells a
+    /// device and says more than that, or another rule lets a device write such a file, which may be a log that rotates. Of a folder
+    /// that is the address alone a rule that fits every name says nothing.
+    pub(super) fn stands_in_a_file(&self, path: &RequestPath, stored: &str) -> bool {
+        let own = self.rules.find(path);
+        let is_own = |rule: &Arc<Rule>| own.as_ref().is_some_and(|own| Arc::ptr_eq(&own.rule, rule));
+        let may_be_a_file = |folder: &str| {
+            let Ok(path) = RequestPath::parse(folder.as_bytes(), &Strip::default()) else { return false };
+            let is_address = path.base_name().parse::<Mac>().is_ok();
+            let says_more = !is_address && NamedDevice::of(path.base_name()) != NamedDevice::None;
+            let is_written = |Match { rule, device }: Match| {
+                let is_meant = !(is_address && rule.pattern.fits_every_name() || is_own(&rule));
+                device.is_some() && rule.write == Some(Writers::Own) && is_meant
+            };
+            says_more || self.rules.find(&path).is_some_and(is_written) || self.rotations(folder).is_some()
+        };
+        folders(stored).any(may_be_a_file)
     }
 
     /// What a device may hold for files of this kind to be stored.

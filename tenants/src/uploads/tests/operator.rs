@@ -35,6 +35,19 @@ fn the_operator_sees_shows_and_discards_beside_a_running_server() {
 }
 
 #[test]
+fn what_is_discarded_leaves_no_empty_folder() {
+    let bench = Bench::new();
+    for name in [LOG, "logs/a/b/0004f2aabbcc-any-1", SETTINGS] {
+        assert!(bench.send(name, b"x", Target::Whole).is_ok());
+    }
+    assert!(bench.uploads.discard(&Selection::Path(LOG.into())).is_ok());
+    assert_eq!(bench.names(), [SETTINGS, "logs"]);
+    assert!(bench.uploads.discard(&Selection::Device(DEVICE)).is_ok());
+    assert!(bench.names().is_empty(), "{:?}", bench.names());
+    assert_eq!(word(&bench.send(LOG, b"x", Target::Whole)), "created");
+}
+
+#[test]
 fn uploads_of_a_device_that_only_a_rule_tells_are_its_own() {
     let bench = Bench::with(|settings| settings.device_quota = 80);
     let (log, rotated) = ("phone0004f2aabbcc.log", "phone0004f2aabbcc.log.1");

@@ -3,6 +3,9 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::*;
+use provost_core::rules::{Gap, Origin, Readers, TftpOption, Writers};
+use provost_core::{Kind, Prefer, Rule, RuleSet};
+
 use crate::testing::NEIGHBOUR;
 
 const LOG: &str = "0004f2aabbcc-app.log";
@@ -89,7 +92,7 @@ fn a_permit_to_read_stores_nothing() {
 #[test]
 fn names_that_cannot_be_stored_are_told_and_leave_nothing() {
     let bench = Bench::new();
-    fs::create_dir_all(bench.directory().join(LOG)).unwrap_or_else(|error| panic!("{error}"));
+    fs::create_dir_all(bench.directory().join(LOG).join("folder")).unwrap_or_else(|error| panic!("{error}"));
     fs::write(bench.directory().join("logs"), "").unwrap_or_else(|error| panic!("{error}"));
     symlink("/etc/hostname", bench.directory().join(SETTINGS)).unwrap_or_else(|error| panic!("{error}"));
     symlink(bench.folder.path(), bench.directory().join("out")).unwrap_or_else(|error| panic!("{error}"));
@@ -102,6 +105,55 @@ fn names_that_cannot_be_stored_are_told_and_leave_nothing() {
     assert_eq!(fs::read_dir(bench.folder.path()).map(Iterator::count).ok(), Some(1));
     assert!(bench.names().iter().all(|name| !name.starts_with(".provost-")));
     assert!(bench.uploads.state.ledger().files(DEVICE).is_empty());
+}
+
+#[test]
+fn a_folder_in_which_nothing_is_stored_makes_way_for_an_upload() {
+    let bench = Bench::new();
+    for target in [Target::Whole, Target::End] {
+        fs::create_dir_all(bench.directory().join(SETTINGS)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(word(&bench.send(SETTINGS, b"x", target)), "created");
+        fs::remove_file(bench.directory().join(SETTINGS)).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn a_folder_that_may_be_the_path_of_an_upload_is_told() {
+    let rule = |pattern: &str, kind| Rule {
+        pattern: pattern.parse().unwrap_or_else(|error| panic!("{pattern}: {error}")),
+        read: Some(Readers::Own),
+        write: Some(Writers::Own),
+        kind,
+        prefer: Prefer::Uploads,
+        gap: Gap::Append,
+        max_size: None,
+        tftp_options: TftpOption::ALL.to_vec(),
+        origin: Origin::Operator,
+    };
+    let settings = |rules: &[Rule]| {
+        let rules = RuleSet::new(rules.to_vec(), Case::Exact).unwrap_or_else(|error| panic!("{error}"));
+        UploadsSettings { rules, ..settings(PathBuf::new()) }
+    };
+    let one = settings(&[rule("{mac}/settings.xml", Kind::Settings), rule("{mac}/trace", Kind::Log)]);
+    let logs = settings(&[rule("{mac}/**", Kind::Log)]);
+    let all = settings(&[rule("{mac}/**/*.log", Kind::Log), rule("**{mac}**", Kind::Settings)]);
+    let none = settings(&[]);
+    for (settings, path, may_be) in [
+        (&one, "0004f2aabbcc/settings.xml/0004f2aabbcc-x.log", true),
+        (&one, "0004f2aabbcc/settings.xml/a/b/0004f2aabbcc-x.log", true),
+        (&one, "0004f2aabbcc/trace.1/0004f2aabbcc-x.log", true),
+        (&one, "0004f2aabbcc/logs/0004f2aabbcc-x.log", false),
+        (&one, "0004f2aabbcc/settings.xml", false),
+        (&logs, "0004f2aabbcc/logs/x.log", false),
+        (&all, "0004f2aabbcc/x.log", false),
+        (&all, "0004f2aabbcc/settings.xml/x.log", true),
+        (&none, "0004f2aabbcc-web.cfg/0004f2aabbcc-x.log", true),
+        (&none, "of-0004f2aabbcc/0004f2aabbcc-x.log", true),
+        (&none, "corefiles/0004f2aabbcc/0004f2aabbcc-x.log", true),
+        (&none, "logs/0004f2aabbcc/0004f2aabbcc-x.log", false),
+    ] {
+        assert_eq!(settings.stands_in_a_file(&parse(path), path), may_be, "{path}");
+    }
 }
 
 #[test]
