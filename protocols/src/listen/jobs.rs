@@ -1,8 +1,7 @@
 //! Work that blocks on the file system, off the runtime: so much of one tenant at once.
 //!
 //! The threads for it are shared by all tenants. Without a bound for each a slow folder of one would take them all, and
-//! everybody else would wait behind its requests; and where many tenants are busy each has few, since threads that want
-//! a core keep the runtime's from it, however far they stand back. A thread that has done a piece of work does the tenant's next, for a while:
+//! everybody else would wait behind its requests. A thread that has done a piece of work does the tenant's next, for a while:
 //! woken threads of which each does one piece would be more than the bound before the last of them rest again.
 
 use std::cell::Cell;
@@ -10,7 +9,6 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::available_parallelism;
@@ -26,9 +24,6 @@ const JOBS_PER_CORE: usize = 4;
 /// Pieces of work at once at least: an upload waits for the disk much longer than it computes.
 const LEAST_JOBS: usize = 8;
 
-/// Pieces of work at once that a tenant has, whatever the others do: one gets on while another waits for the disk.
-const OWN_JOBS: usize = 2;
-
 /// How far its threads stand back behind the runtime's where both want a core (nice(2)). In a storm of uploads they shared
 /// the cores with the two threads that serve everybody, and nobody else was heard for half a second.
 const STANDS_BACK: i32 = 10;
@@ -38,9 +33,6 @@ const GOES_ON: Duration = Duration::from_millis(20);
 
 static AT_ONCE: LazyLock<usize> =
     LazyLock::new(|| available_parallelism().map_or(LEAST_JOBS, |cores| LEAST_JOBS.max(cores.get() * JOBS_PER_CORE)));
-
-/// The threads of all tenants that work. Past [`AT_ONCE`] a tenant has no more than [`OWN_JOBS`].
-static WORKING: AtomicUsize = AtomicUsize::new(0);
 
 /// The priority of the process, asked for before there are threads of this kind: one that begins another hands its own down.
 static NICE: LazyLock<Option<i32>> = LazyLock::new(|| getpriority_process(None).ok());
@@ -103,7 +95,7 @@ impl Jobs {
         let (outcome, job) = oneshot::channel();
         let Self(queue) = self;
         let mut state = queue.state();
-        let has_room = !queue.is_busy(&state);
+        let has_room = state.working < queue.threads;
         let number = state.next;
         state.next += 1;
         // An error means that nobody waits for it any more.
@@ -112,7 +104,6 @@ impl Jobs {
             return Job { outcome: job, waits: Some((Arc::clone(queue), number)) };
         }
         state.working += 1;
-        WORKING.fetch_add(1, Ordering::Relaxed);
         drop(state);
         Working(Some(Arc::clone(queue))).begin();
         Job { outcome: job, waits: None }
@@ -132,9 +123,6 @@ impl Working {
             // Whoever waits for it learns of a panic by having no outcome.
             let _ = catch_unwind(AssertUnwindSafe(piece));
             if began.elapsed() >= GOES_ON {
-                if self.0.as_ref().is_some_and(|queue| queue.gives_up_one()) {
-                    break;
-                }
                 return self.begin();
             }
         }
@@ -146,7 +134,7 @@ impl Drop for Working {
     fn drop(&mut self) {
         let Some(queue) = &self.0 else { return };
         let mut state = queue.state();
-        state.end_one();
+        state.working -= 1;
         let given_up = if state.working == 0 { std::mem::take(&mut state.waiting) } else { BTreeMap::new() };
         drop(state);
         drop(given_up);
@@ -159,41 +147,14 @@ impl Queue {
         let mut state = self.state();
         let next = state.waiting.pop_first().map(|(_, piece)| piece);
         if next.is_none() {
-            state.end_one();
+            state.working -= 1;
         }
         next
-    }
-
-    /// Whether it has as many threads as it may.
-    fn is_busy(&self, state: &State) -> bool {
-        state.working >= self.threads || (state.working >= OWN_JOBS && are_many(0))
-    }
-
-    /// Whether a thread works no more, as the tenant has more than its own and others want some.
-    fn gives_up_one(&self) -> bool {
-        let mut state = self.state();
-        let gives_up = state.working > OWN_JOBS && are_many(1);
-        if gives_up {
-            state.end_one();
-        }
-        gives_up
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl State {
-    fn end_one(&mut self) {
-        self.working -= 1;
-        WORKING.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Whether all tenants together have as many threads as they should, and so many more. It may be a little behind.
-fn are_many(more: usize) -> bool {
-    WORKING.load(Ordering::Relaxed) >= *AT_ONCE + more
 }
 
 /// Lets the runtime's threads go before this one, from its first work on.
@@ -286,7 +247,6 @@ mod tests {
         let jobs = Jobs::at_once(0);
         let waits = jobs.run(|| ());
         jobs.0.state().working = 1;
-        WORKING.fetch_add(1, Ordering::Relaxed);
         // As the runtime does with what it has no thread for.
         drop(Working(Some(Arc::clone(&jobs.0))));
         assert_eq!(waits.await, Err(NoOutcome));
