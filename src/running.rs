@@ -66,8 +66,9 @@ impl Running {
         let _alone = self.reloading.lock().await;
         self.notify.reloading();
         let (config, settings, unwritten) = (self.config.clone(), self.settings.clone(), Arc::clone(&self.unwritable));
-        let renewal = self.server.renew(move |tenants, memory| {
-            let former = Former { tenants, removals, memory: Some(memory), settings: Some(&settings) };
+        let renewal = self.server.renew(move |tenants, memory, is_given_up| {
+            let is_given_up = Some(is_given_up);
+            let former = Former { tenants, removals, is_given_up, memory: Some(memory), settings: Some(&settings) };
             let loaded = configuration::reload(&config, former)?;
             *lock(&unwritten) = unwritable(&settings, &loaded.deployment.tenants);
             Ok(loaded)

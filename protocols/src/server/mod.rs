@@ -378,7 +378,7 @@ mod tests {
         let (release, hang) = std::sync::mpsc::channel::<()>();
         let (begun, begins) = tokio::sync::oneshot::channel();
         let config = dir.path().join("provost.toml");
-        let renewal = server.renew(move |_, _| {
+        let renewal = server.renew(move |_, _, _| {
             begun.send(()).unwrap();
             // It hangs until the other end is dropped.
             let _ = hang.recv();

@@ -1,6 +1,7 @@
 //! A reload: what is served becomes what was loaded, and nothing else is touched.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -145,17 +146,17 @@ impl Changed {
 }
 
 impl Server {
-    /// Serves what was loaded. `load` is handed the present tenants and what the last load left, and runs off the runtime. Where it fails, nothing
-    /// changes.
+    /// Serves what was loaded. `load` is handed the present tenants, what the last load left, and whether it has come to take so long that it
+    /// is given up; it runs off the runtime. Where it fails, nothing changes.
     pub async fn renew(
         &self,
-        load: impl FnOnce(&[Arc<Tenant>], &Memory) -> Result<Loaded, Problems> + Send + 'static,
+        load: impl FnOnce(&[Arc<Tenant>], &Memory, &AtomicBool) -> Result<Loaded, Problems> + Send + 'static,
     ) -> Renewal {
         let _turn = self.turn.lock().await;
         let former = self.present();
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let load = move || {
-            let loaded = load(&former, &memory)?;
+        let load = move |is_given_up: &AtomicBool| {
+            let loaded = load(&former, &memory, is_given_up)?;
             let ready = Ready::of(&loaded.deployment.tenants);
             Ok((loaded, ready))
         };
@@ -178,16 +179,19 @@ impl Server {
     /// Loads off the runtime. What hangs is left behind, one at a time: the next reload need not wait for it.
     async fn loaded(
         &self,
-        load: impl FnOnce() -> Result<(Loaded, Ready), Problems> + Send + 'static,
+        load: impl FnOnce(&AtomicBool) -> Result<(Loaded, Ready), Problems> + Send + 'static,
     ) -> Result<Result<(Loaded, Ready), Problems>, NotLoaded> {
         let mut hanging = self.hanging.lock().await;
         if hanging.as_ref().is_some_and(|former| !former.is_finished()) {
             return Err(NotLoaded::FormerHangs);
         }
-        let mut task = tokio::task::spawn_blocking(load);
+        let is_given_up = Arc::new(AtomicBool::new(false));
+        let of_load = Arc::clone(&is_given_up);
+        let mut task = tokio::task::spawn_blocking(move || load(&of_load));
         if let Ok(loaded) = timeout(PATIENCE, &mut task).await {
             return loaded.map_err(NotLoaded::Panicked);
         }
+        is_given_up.store(true, Ordering::Relaxed);
         *hanging = Some(task.abort_handle());
         Err(NotLoaded::Hangs)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use provost_core::{DevicePolicy, TenantPolicy};
 
@@ -28,6 +29,8 @@ pub(super) struct Around<'a> {
     /// The tenants that are served, by name.
     pub(super) former: HashMap<&'a str, &'a Arc<Tenant>>,
     pub(super) removals: Removals,
+    /// Set once nobody waits for the tenants any more.
+    pub(super) is_given_up: Option<&'a AtomicBool>,
     pub(super) devices: OfFormer,
 }
 
@@ -48,17 +51,18 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     let former = former.filter(|former| former.may_become(&newcomer.file, root));
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
     let former = former.filter(|former| !newcomer.has_errors() || former.source.file == newcomer.file);
-    // Of one that stays as it was none is removed.
-    let removals = if newcomer.has_errors() { Removals::Refuse } else { around.removals };
+    // Of one that stays as it was none is removed, nor, once its file has answered, where the operator was told that nothing changes.
+    let stays = newcomer.has_errors();
+    let removals = || if stays { Removals::Refuse } else { around.removals() };
     if let (None, Some(former)) = (&newcomer.fresh, former.filter(|former| is_as_it_was(newcomer, former))) {
-        return known(newcomer, former, removals);
+        return known(newcomer, former, &removals);
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
     let settings = devices_settings(&read, newcomer);
     let (devices, refresh) = match (around.devices, former) {
         (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
         (OfFormer::Kept | OfFormer::Read, _) => {
-            devices(&read.devices, settings.clone(), former, &newcomer.of_devices, removals)
+            devices(&read.devices, settings.clone(), former, &newcomer.of_devices, &removals)
         }
     };
     newcomer.refresh = refresh;
@@ -96,6 +100,16 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     }))
 }
 
+impl Around<'_> {
+    /// What to do now where a device file lost more than a tenth.
+    fn removals(&self) -> Removals {
+        match self.is_given_up {
+            Some(is_given_up) if is_given_up.load(Ordering::Relaxed) => Removals::Refuse,
+            Some(_) | None => self.removals,
+        }
+    }
+}
+
 /// Whether it was read from what is there now.
 fn is_as_it_was(newcomer: &Newcomer, former: &Tenant) -> bool {
     let source = &former.source;
@@ -104,7 +118,7 @@ fn is_as_it_was(newcomer: &Newcomer, former: &Tenant) -> bool {
 }
 
 /// A tenant of which nothing is otherwise but perhaps its device file: it stays, and that is looked at.
-fn known(newcomer: &mut Newcomer, former: &Arc<Tenant>, removals: Removals) -> Option<Arc<Tenant>> {
+fn known(newcomer: &mut Newcomer, former: &Arc<Tenant>, removals: &dyn Fn() -> Removals) -> Option<Arc<Tenant>> {
     newcomer.refresh = refresh(former, newcomer.claims().devices.as_ref(), &newcomer.of_devices, removals);
     if newcomer.has_errors() {
         return None;
@@ -207,11 +221,19 @@ fn hangs(former: &Tenant, named: Option<&Named>, problems: &Collector) -> bool {
 
 /// Looks at the device file of a tenant that is as it was. Of one that is not there the devices that are served find so, too, and tell
 /// it until it is.
-fn refresh(former: &Tenant, named: Option<&Named>, problems: &Collector, removals: Removals) -> Option<Refresh> {
+fn refresh(
+    former: &Tenant,
+    named: Option<&Named>,
+    problems: &Collector,
+    removals: &dyn Fn() -> Removals,
+) -> Option<Refresh> {
     if hangs(former, named, problems) {
         return None;
     }
-    let refresh = former.devices.refresh(removals);
+    let refresh = match former.devices.refresh(Removals::Refuse) {
+        Refresh::KeptForRemovals { .. } => former.devices.refresh(removals()),
+        refresh => refresh,
+    };
     match &refresh {
         Refresh::Unchanged => return None,
         Refresh::Replaced { .. } | Refresh::KeptForRemovals { .. } => {}
@@ -233,7 +255,7 @@ fn devices(
     settings: DevicesSettings,
     former: Option<&Arc<Tenant>>,
     problems: &Collector,
-    removals: Removals,
+    removals: &dyn Fn() -> Removals,
 ) -> (Option<Arc<Devices>>, Option<Refresh>) {
     let same = former.filter(|former| former.devices.is_of(&settings));
     if same.is_some_and(|former| hangs(former, read.file.as_ref(), problems)) {
@@ -248,7 +270,11 @@ fn devices(
         return (Devices::load(settings).map_err(|bad| refused(bad.errors)).map(Arc::new).ok(), None);
     };
     let kept = Arc::clone(&former.devices);
-    let (devices, became) = match former.devices.renewed(settings, removals) {
+    let renewed = match former.devices.renewed(settings.clone(), Removals::Refuse) {
+        Err(Unrenewed::Removals { .. }) => former.devices.renewed(settings, removals()),
+        renewed => renewed,
+    };
+    let (devices, became) = match renewed {
         Ok(Some((devices, refresh))) => (Arc::new(devices), Some(refresh)),
         Ok(None) => (kept, refresh(former, read.file.as_ref(), problems, removals)),
         Err(Unrenewed::Removals { devices, removed, blocked }) => {

@@ -95,6 +95,7 @@ impl<'a> Loading<'a> {
             context: &self.context,
             former: former.tenants.iter().map(|tenant| (tenant.policy.name.as_str(), tenant)).collect(),
             removals: former.removals,
+            is_given_up: former.is_given_up,
             devices: OfFormer::Read,
         };
         let tenants = side_by_side(&mut newcomers, |newcomer| assemble::tenant(newcomer, &around));

@@ -123,6 +123,7 @@ fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<Strin
     let around = Around {
         former: HashMap::from([(former.policy.name.as_str(), former)]),
         removals: Removals::Refuse,
+        is_given_up: None,
         devices: OfFormer::Kept,
         context,
     };

@@ -60,6 +60,7 @@ pub(crate) use sight::{Folder, Sights};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -120,6 +121,8 @@ pub struct Former<'a> {
     pub tenants: &'a [Arc<Tenant>],
     /// Whether device files that lost more than a tenth are meant so.
     pub removals: Removals,
+    /// Set once nobody waits for what is read any more: none of the devices goes from then on.
+    pub is_given_up: Option<&'a AtomicBool>,
     /// What the last load left.
     pub memory: Option<&'a Memory>,
     /// What the server began with. Some of it stays as long as it runs; the folder of the state does, for accounts and sources are

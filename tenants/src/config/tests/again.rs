@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use provost_core::path::Case;
 use provost_core::{Mac, Operation};
@@ -145,6 +146,14 @@ fn a_load_that_comes_to_nothing_removes_no_device() {
     let served = site.load().unwrap().deployment.tenants;
     site.write("devices.csv", &format!("mac\n{}", rows(5)));
     let accept = Former { tenants: &served, removals: Removals::Accept, ..Former::default() };
+    let is_given_up = AtomicBool::new(true);
+    let given_up = Former { is_given_up: Some(&is_given_up), ..accept };
+    for (name, text) in [("tenants.d/acme.toml", format!("# Another.\n{acme}")), ("tenants.d/acme.toml", acme.clone())]
+    {
+        site.write(name, &text);
+        let _ = reload(&site.path("provost.toml"), [], given_up);
+        assert_eq!(served[0].devices.len(), 20, "{name}");
+    }
     let reload = || reload(&site.path("provost.toml"), [], accept);
     site.write("provost.toml", &format!("{main}nonsense = 1\n"));
     assert!(reload().is_err());

@@ -132,13 +132,24 @@ fn main_file(site: &Site, dice: &mut Dice) {
 impl Served {
     /// Without what the last load left.
     fn load(&self, site: &Site) -> Result<Loaded, Problems> {
-        let former = Former { tenants: &self.tenants, removals: Removals::Accept, memory: None, settings: None };
+        let former = Former {
+            tenants: &self.tenants,
+            removals: Removals::Accept,
+            is_given_up: None,
+            memory: None,
+            settings: None,
+        };
         reload(&site.path("provost.toml"), [], former)
     }
 
     fn reload(&mut self, site: &Site) -> Result<Loaded, Problems> {
-        let former =
-            Former { tenants: &self.tenants, removals: Removals::Accept, memory: Some(&self.memory), settings: None };
+        let former = Former {
+            tenants: &self.tenants,
+            removals: Removals::Accept,
+            is_given_up: None,
+            memory: Some(&self.memory),
+            settings: None,
+        };
         let loaded = reload(&site.path("provost.toml"), [], former)?;
         self.memory = loaded.deployment.memory.clone();
         let is_kept = |tenant: &&Arc<Tenant>| {
