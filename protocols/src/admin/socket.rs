@@ -38,7 +38,7 @@ pub struct AdminSocket {
     path: PathBuf,
     /// What stands at the path, by device and inode: a successor may have put its own there.
     file: (u64, u64),
-    listener: Option<UnixListener>,
+    listener: UnixListener,
 }
 
 /// Connections that have not asked yet, oldest first.
@@ -93,7 +93,7 @@ impl AdminSocket {
             fs::set_permissions(&hidden, fs::Permissions::from_mode(0o660))?;
             let file = identity(&hidden)?;
             fs::rename(&hidden, path)?;
-            Ok(Self { path: path.to_owned(), file, listener: Some(listener) })
+            Ok(Self { path: path.to_owned(), file, listener })
         });
         // What may be left in it is ours, and the error of before says why.
         let _ = fs::remove_dir_all(&inside);
@@ -101,13 +101,12 @@ impl AdminSocket {
     }
 
     /// Answers until it is dropped.
-    pub async fn serve(mut self, answers: Answers) {
+    pub async fn serve(self, answers: Answers) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let silent = Arc::new(Silent::default());
-        let Some(listener) = self.listener.take() else { return };
         for number in 0.. {
             let failed = |error: &io::Error| tracing::warn!(%error, "cannot accept on the admin socket");
-            let (stream, _) = listen::next(|| listener.accept(), failed).await;
+            let (stream, _) = listen::next(|| self.listener.accept(), failed).await;
             let Some(place) = place(&places, &silent).await else { continue };
             silent.begin(number, stream, place, Arc::clone(&answers));
         }

@@ -163,7 +163,8 @@ impl State {
             return Some(root);
         }
         if self.is_current(&root) {
-            self.root.store(None);
+            // Another thread may have opened the one that stands there now.
+            self.root.compare_and_swap(&root, None);
             self.note_replaced();
         }
         None
