@@ -351,7 +351,7 @@ impl TlsSettings {
 #[derive(Debug)]
 pub struct TlsSettings {
     /// The server's certificates, in the operator's order.
-    pub certificates: Vec<ServerCertificate>,
+    pub certificates: Vec<Arc<ServerCertificate>>,
     /// Names the listener answers to; empty for any.
     pub server_names: Vec<String>,
     /// The trust sets of its phones.

@@ -2,7 +2,7 @@
 //!
 //! A tenant of which such a file changed is renewed as by a reload of it alone; its listeners keep their sockets, and open
 //! connections go on and are judged by the new trust sets from their next request. What cannot be served, such as a
-//! certificate whose key has not come yet, leaves everything as it was.
+//! certificate whose key has not come yet, stays as it was; the rest counts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -134,18 +134,16 @@ impl Watch {
         self.overdue = counts;
     }
 
-    async fn take(&mut self, Reread { former, outcome }: Reread) {
+    async fn take(&mut self, Reread { former, tenant, mut errors }: Reread) {
         let name = &former.policy.name;
         let closed = {
             let mut tenants = lock(&self.tenants);
             let Some(serving) = tenants.get_mut(name).filter(|serving| Arc::ptr_eq(&serving.tenant, &former)) else {
                 return;
             };
-            let prepared = outcome.and_then(|tenant| {
-                let prepared = (!Arc::ptr_eq(&tenant, &former)).then(|| Prepared::new(&tenant, Some(serving)));
-                prepared.transpose().map_err(|(listener, error)| vec![format!("listener {listener}: {error}")])
-            });
-            match prepared {
+            let prepared = (!Arc::ptr_eq(&tenant, &former)).then(|| Prepared::new(&tenant, Some(serving)));
+            let told = std::mem::take(&mut serving.stale);
+            let closed = match prepared.transpose() {
                 Ok(Some(prepared)) => {
                     let (closed, fresh) = serving.renew(prepared);
                     for failure in serving.add(fresh, &self.sockets) {
@@ -159,19 +157,18 @@ impl Watch {
                     self.overdue.remove(name);
                     closed
                 }
-                Ok(None) => {
-                    serving.stale = Vec::new();
+                Ok(None) => Vec::new(),
+                Err((listener, error)) => {
+                    errors.push(format!("listener {listener}: {error}"));
                     Vec::new()
                 }
-                Err(errors) => {
-                    for error in errors.iter().filter(|error| !serving.stale.contains(error)) {
-                        let message = "a certificate, key or revocation list cannot be served: the former ones are";
-                        tracing::error!(tenant = name, %error, "{message}");
-                    }
-                    serving.stale = errors;
-                    Vec::new()
-                }
+            };
+            for error in errors.iter().filter(|error| !told.contains(error)) {
+                let message = "a certificate, key or revocation list cannot be served: the former ones are";
+                tracing::error!(tenant = name, %error, "{message}");
             }
+            serving.stale = errors;
+            closed
         };
         for listening in closed {
             listening.stop(&self.sockets.passed).await;
@@ -183,8 +180,8 @@ impl Watch {
 /// What serving it will need. It blocks.
 fn ready(step: &Rereading) -> Ready {
     match step {
-        Rereading::Done(Reread { outcome: Ok(tenant), .. }) => Ready::of([tenant]),
-        Rereading::Done(Reread { outcome: Err(_), .. }) | Rereading::Begun(_) => Ready::default(),
+        Rereading::Done(Reread { tenant, .. }) => Ready::of([tenant]),
+        Rereading::Begun(_) => Ready::default(),
     }
 }
 

@@ -57,7 +57,8 @@ fn shown(settings: &TlsSettings, provider: &CryptoProvider) -> Result<Vec<Shown>
     let shown = |(number, certificate): (usize, &ServerCertificate)| {
         Shown::new(certificate, provider).map_err(|source| TlsError::Certificate { number: number + 1, source })
     };
-    let all: Vec<_> = settings.certificates.iter().enumerate().map(shown).collect::<Result<_, _>>()?;
+    let all: Vec<_> =
+        settings.certificates.iter().map(AsRef::as_ref).enumerate().map(shown).collect::<Result<_, _>>()?;
     if all.is_empty() { Err(TlsError::NoCertificate) } else { Ok(all) }
 }
 

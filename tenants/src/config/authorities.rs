@@ -42,7 +42,7 @@ pub(super) fn anchors(
     certificates
 }
 
-/// The revocation lists in one file, for a set with these anchors that tolerates this. An expired one still revokes what it
+/// The revocation lists in one file that can be used, for a set with these anchors that tolerates this. An expired one still revokes what it
 /// lists.
 pub(super) fn crls(
     path: &Path,
@@ -52,14 +52,14 @@ pub(super) fn crls(
     now: SystemTime,
 ) -> Vec<RevocationList> {
     let Some(bytes) = read(path, field) else { return Vec::new() };
-    let crls: Vec<RevocationList> = match crls_in(&bytes) {
+    let mut crls: Vec<RevocationList> = match crls_in(&bytes) {
         Ok(crls) => crls.into_iter().map(RevocationList::from).collect(),
         Err(error) => {
             field.refuse(format!("{}: {error}", path.display()));
             return Vec::new();
         }
     };
-    for crl in &crls {
+    crls.retain(|crl| {
         match check_list(crl, anchors, tolerated) {
             Ok(ListSigner::Anchor) => {}
             Ok(ListSigner::Unknown { issuer }) => field.warn(format!(
@@ -68,7 +68,7 @@ pub(super) fn crls(
             )),
             Err(error) => {
                 field.refuse(format!("{}: cannot be used: {error}", path.display()));
-                continue;
+                return false;
             }
         }
         if crl.ends.is_some_and(|end| field.is_past(end, now)) {
@@ -77,7 +77,8 @@ pub(super) fn crls(
                 path.display()
             ));
         }
-    }
+        true
+    });
     crls
 }
 

@@ -3,6 +3,7 @@
 //! A pair counts only as a whole. A staple that is of no use is warned of and left out, since a phone gets along without one.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -31,14 +32,23 @@ struct Pieces<'a> {
     ocsp: Option<Field<'a>>,
 }
 
-/// Absent where one has errors.
-pub(super) fn read(section: &mut Section<'_>, now: SystemTime) -> Option<Vec<ServerCertificate>> {
+/// Absent where one has errors. Of `former` ones, which are of the same text, each stays whose successor has.
+pub(super) fn read(
+    section: &mut Section<'_>,
+    now: SystemTime,
+    former: Option<&[Arc<ServerCertificate>]>,
+) -> Option<Vec<Arc<ServerCertificate>>> {
+    let problems = section.problems();
     let mut named = vec![Pieces::take(section)];
     for mut more in section.take("more_certificates").iter().flat_map(Field::items).filter_map(|item| item.section()) {
         named.push(Pieces::take(&mut more));
         more.finish();
     }
-    let read: Vec<_> = named.iter().map(|named| named.read(now)).collect();
+    let read = named.iter().enumerate().map(|(index, named)| {
+        let former = former.and_then(|former| former.get(index)).cloned();
+        problems.or_former(former, || named.read(now).map(Arc::new))
+    });
+    let read: Vec<_> = read.collect();
     read.into_iter().collect()
 }
 

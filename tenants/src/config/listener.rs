@@ -17,7 +17,7 @@ use super::spot::{Named, Spot};
 use super::tftp;
 use super::tls::{self, Tls};
 use super::trust::TrustSets;
-use crate::deployment::Listener;
+use crate::deployment::{Listener, Tenant, TlsSettings};
 use crate::network::NetworkStack;
 
 /// What a listener needs to know of its tenant.
@@ -28,6 +28,15 @@ pub(super) struct Surroundings<'t> {
     pub(super) network: Option<&'t NetworkStack>,
     pub(super) trust: &'t TrustSets,
     pub(super) now: SystemTime,
+    /// The tenant that is read again for its files.
+    pub(super) former: Option<&'t Tenant>,
+}
+
+impl<'t> Surroundings<'t> {
+    fn former_tls(&self, name: &str) -> Option<&'t TlsSettings> {
+        let former = self.former?.listeners.iter().find(|listener| listener.policy.name == name)?;
+        former.tls.as_ref()
+    }
 }
 
 /// A listener, and what others must not have.
@@ -89,7 +98,8 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let (unbound, unbound_write) = unbound(&mut section);
     let unbound = unbound.unwrap_or(protocol.default_unbound());
     let secrets = certificates::secrets(&mut section);
-    let tls = tls::read(&mut section, protocol, &terms, surroundings);
+    let former = name.as_ref().and_then(|name| surroundings.former_tls(name));
+    let tls = tls::read(&mut section, protocol, &terms, surroundings, former);
     let has_tls = tls.as_ref().is_none_or(|Tls(settings)| settings.is_some());
     let standing = arrival::read(&mut section, protocol);
     let ftp = ftp::read(&mut section, protocol, &terms, has_tls);

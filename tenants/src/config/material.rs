@@ -3,9 +3,10 @@
 //! ACME clients swap the files of a pair, one after the other, and lists are fetched every day. Whoever serves looks at
 //! the files now and then, and has the tenants of which one changed read again: as they were loaded, so that what the
 //! operator is writing in a tenant's file is left for the reload, and so is a folder that a link leads to since. It decides nothing
-//! of its own: a pair that does not match is refused as it is at the start.
+//! of its own: a pair that does not match is refused as it is at the start. What is refused stays as it was, piece by piece: a pair, a
+//! password, the anchors of a trust set, the revocation list of an issuer; whatever else changed counts all the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,8 +15,8 @@ use super::memory::Memory;
 use super::newcomer::{Context, Newcomer};
 use super::node::Node;
 use super::sight::{Look, Sights};
-use super::trust;
-use crate::deployment::{Listener, Settings, Tenant};
+use super::trust::{self, Successor, Trusted};
+use crate::deployment::{Settings, Tenant};
 use crate::devices::Removals;
 use crate::trust::TrustSet;
 
@@ -38,8 +39,16 @@ pub struct Seen {
 pub struct Reread {
     /// As it is served.
     pub former: Arc<Tenant>,
-    /// As it is now, which is the former itself where nothing in the files is new; otherwise what is wrong.
-    pub outcome: Result<Arc<Tenant>, Vec<String>>,
+    /// As it is now, which is the former itself where nothing in the files is new. What could not be read is the former's.
+    pub tenant: Arc<Tenant>,
+    /// What is wrong with the files.
+    pub errors: Vec<String>,
+}
+
+/// What the trust sets that are served become: each once, whatever tenants name it.
+struct Successors<'t> {
+    trust: &'t Trusted,
+    made: Vec<(Arc<TrustSet>, Successor)>,
 }
 
 /// What is told while tenants are read again.
@@ -109,17 +118,30 @@ fn under(basis: &Arc<Basis>, tenants: &[&Arc<Tenant>], told: &mut impl FnMut(Rer
     let sets = trust.sets();
     let (basis, memory) = (Arc::clone(basis), Memory::default());
     let context = Context { basis, sets, trust: Arc::new(trust), memory, now, today: super::today() };
-    let reread =
-        |former: &&Arc<Tenant>| Rereading::Done(Reread { former: Arc::clone(former), outcome: one(former, &context) });
+    let mut successors = Successors { trust: &context.trust, made: Vec::new() };
+    let mut reread = |former: &Arc<Tenant>| Rereading::Done(one(former, &context, &mut successors));
     tenants.iter().all(|former| told(Rereading::Begun(Arc::clone(former))) && told(reread(former)))
 }
 
-fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<String>> {
-    let mut newcomer = Newcomer::again(&former.source, context);
-    let listeners = newcomer.fresh.as_ref().map(|fresh| fresh.read.listeners.as_slice());
-    if let Some(set) = without_its_lists(former, listeners.unwrap_or_default()) {
-        return Err(vec![format!("the revocation lists of trust set {set} are gone: `provost reload` takes that")]);
+impl Successors<'_> {
+    fn of(&mut self, former: &Arc<TrustSet>) -> Successor {
+        if let Some((_, made)) = self.made.iter().find(|(of, _)| Arc::ptr_eq(of, former)) {
+            return made.clone();
+        }
+        let made = self.trust.behind(former);
+        self.made.push((Arc::clone(former), made.clone()));
+        made
     }
+}
+
+fn one(former: &Arc<Tenant>, context: &Context, successors: &mut Successors<'_>) -> Reread {
+    let (mut sets, mut lost) = (context.sets.clone(), BTreeSet::new());
+    for set in former.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust) {
+        let successor = successors.of(set);
+        sets.insert(set.name.to_string(), Some(successor.set));
+        lost.extend(successor.lost);
+    }
+    let mut newcomer = Newcomer::again(former, &sets, context);
     let around = Around {
         former: HashMap::from([(former.policy.name.as_str(), former)]),
         removals: Removals::Refuse,
@@ -127,16 +149,7 @@ fn one(former: &Arc<Tenant>, context: &Context) -> Result<Arc<Tenant>, Vec<Strin
         devices: OfFormer::Kept,
         context,
     };
-    assemble::tenant(&mut newcomer, &around).ok_or_else(|| newcomer.error_texts(&context.trust))
-}
-
-/// A trust set that had revocation lists and has none any more. A list that is replaced file by file is gone for a moment, and nobody
-/// who is revoked shall come in meanwhile.
-fn without_its_lists(former: &Tenant, present: &[Listener]) -> Option<Arc<str>> {
-    let present: Vec<&Arc<TrustSet>> =
-        present.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust).collect();
-    let former = former.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust);
-    let mut had_lists = former.filter(|set| !set.crls.is_empty());
-    let lost = had_lists.find(|set| present.iter().any(|other| other.name == set.name && other.crls.is_empty()))?;
-    Some(Arc::clone(&lost.name))
+    let tenant = assemble::tenant(&mut newcomer, &around).unwrap_or_else(|| Arc::clone(former));
+    let errors = newcomer.error_texts(&context.trust).into_iter().chain(lost).collect();
+    Reread { former: Arc::clone(former), tenant, errors }
 }

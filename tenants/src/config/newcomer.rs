@@ -18,7 +18,7 @@ use super::sight::{Folder, Look, Sight, Sights};
 use super::spot::Named;
 use super::tenant::{self, Claims, Common, TenantRead};
 use super::trust::{TrustSets, Trusted};
-use crate::deployment::Source;
+use crate::deployment::{Source, Tenant};
 use crate::devices::Refresh;
 use crate::trust::TrustSet;
 
@@ -88,7 +88,7 @@ pub(super) struct Places {
 
 impl Context {
     fn common(&self) -> Common<'_> {
-        Common { trust: &self.sets, now: self.now, today: self.today }
+        Common { trust: &self.sets, now: self.now, today: self.today, former: None }
     }
 }
 
@@ -117,12 +117,13 @@ impl Newcomer {
         Self::of(file, Arc::new(reading), None)
     }
 
-    /// A tenant that is served, as its files are now. Where a path leads to another folder those that are served stay: whether that one
+    /// A tenant that is served, as its files and these trust sets are now; what cannot be read is the former's. Where a path leads to another folder those that are served stay: whether that one
     /// is another tenant's is asked beside all of them, by a reload.
-    pub(super) fn again(served: &Source, context: &Context) -> Self {
-        let (file, folders) = (&served.file, Some(&served.folders));
-        let (reading, fresh) = read_text(file, Arc::clone(&served.text), Sight::of(file), folders, context);
-        Self { places: Arc::clone(&served.holds.places), ..Self::of(file, Arc::new(reading), fresh) }
+    pub(super) fn again(served: &Tenant, sets: &TrustSets, context: &Context) -> Self {
+        let Source { file, text, holds, .. } = &served.source;
+        let common = Common { trust: sets, former: Some(served), ..context.common() };
+        let (reading, fresh) = read_text(file, Arc::clone(text), Sight::of(file), &common, context);
+        Self { places: Arc::clone(&holds.places), ..Self::of(file, Arc::new(reading), fresh) }
     }
 
     /// A tenant that is served, as it loaded, beside those that others have become since.
@@ -232,7 +233,7 @@ impl Places {
 fn read(file: &Path, context: &Context) -> (Reading, Option<Fresh>) {
     let sight = Sight::of(file);
     match contents::text(file) {
-        Ok(text) => read_text(file, text.into(), sight, None, context),
+        Ok(text) => read_text(file, text.into(), sight, &context.common(), context),
         Err(error) => {
             let problem = Place::whole(&Origin::file(file)).error("", format!("cannot read the file: {error}"));
             (Reading::failed(vec![problem], Some(sight)), None)
@@ -240,12 +241,12 @@ fn read(file: &Path, context: &Context) -> (Reading, Option<Fresh>) {
     }
 }
 
-/// A tenant's file with this text, over `[defaults]`; `served` are the folders of its former self.
+/// A tenant's file with this text, over `[defaults]`.
 fn read_text(
     file: &Path,
     text: Arc<str>,
     sight: Sight,
-    served: Option<&Arc<[Folder]>>,
+    common: &Common<'_>,
     context: &Context,
 ) -> (Reading, Option<Fresh>) {
     let origin = Origin::file(file);
@@ -258,11 +259,11 @@ fn read_text(
         None => document,
     };
     let problems = Collector::for_tenant(origin);
-    let (read, claims) = tenant::read(&document, &problems, &context.common());
+    let (read, claims) = tenant::read(&document, &problems, common);
     let is_right = problems.errors() == 0;
     let (problems, sights, sets) = problems.into_parts();
     let text_digest = digest::of([text.as_bytes()]);
-    let folders = folders(file, &sights, served);
+    let folders = folders(file, &sights, common.former.map(|former| &former.source.folders));
     let named = digest::of_named(&read, &folders);
     let digest = digest::of([&context.basis.digest, &text_digest, &named].map(<[u8; 32]>::as_slice));
     let meaning = digest::of_meaning(&document, sets.iter().filter_map(|name| context.basis.trust_set(name)), &named);
@@ -287,9 +288,12 @@ fn read_text(
     (reading, Some(Fresh { read, source }))
 }
 
-/// The folders that are there; those that are served where a path leads elsewhere since.
+/// The folders that are there; those that are served where one is gone, or a path leads elsewhere since.
 fn folders(file: &Path, sights: &Sights, served: Option<&Arc<[Folder]>>) -> Arc<[Folder]> {
     let found = sights.folders();
+    if let Some(served) = served.filter(|served| Folder::is_missing(served, &found)) {
+        return Arc::clone(served);
+    }
     match served.and_then(|served| Some((served, Folder::moved(served, &found)?))) {
         Some((served, path)) => {
             let (file, path) = (file.display(), path.display());

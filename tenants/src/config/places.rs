@@ -6,6 +6,7 @@ use provost_core::{DevicePolicy, Mac};
 use super::field::Field;
 use super::section::Section;
 use super::spot::Named;
+use crate::deployment::Tenant;
 use crate::uploads::Durability;
 
 const MIB: u64 = 1 << 20;
@@ -39,7 +40,10 @@ pub(super) struct DevicesRead {
     pub(super) file: Option<Named>,
 }
 
-pub(super) fn files(mut section: Section<'_>) -> FilesRead {
+/// Of a `former` tenant, which is of the same text, the folders stay.
+pub(super) fn files(mut section: Section<'_>, former: Option<&Tenant>) -> FilesRead {
+    let problems = section.problems();
+    let folder = |field: &Field<'_>| problems.or_former(former.and_then(|_| field.named()), || folder(field));
     let root = section.need("root", "the folder of the tenant's files").and_then(|field| folder(&field));
     let shared = section.take("shared").map(|field| field.items()).unwrap_or_default();
     let shared = shared.iter().filter_map(folder).collect();

@@ -69,6 +69,8 @@ pub struct Problems(Vec<Problem>);
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     problems: RefCell<Vec<Problem>>,
+    /// Errors of pieces of which the former ones stay.
+    borne: RefCell<Vec<Problem>>,
     /// The tenant's own file. What comes from elsewhere came through `[defaults]`, and its key says so.
     tenant: Option<Arc<Origin>>,
     /// What was looked at meanwhile.
@@ -133,6 +135,19 @@ impl Collector {
         self.problems.borrow_mut().push(problem);
     }
 
+    /// Reads a piece that files hold. Where that has errors the former one stays, if there is one, and they are told but refuse nothing:
+    /// what other files hold has to count all the same.
+    pub(super) fn or_former<T>(&self, former: Option<T>, read: impl FnOnce() -> Option<T>) -> Option<T> {
+        let before = self.problems.borrow().len();
+        let read = read();
+        let mut problems = self.problems.borrow_mut();
+        let Some(former) = former.filter(|_| problems.iter().skip(before).any(Problem::is_error)) else { return read };
+        let (errors, warnings): (Vec<_>, Vec<_>) = problems.drain(before..).partition(Problem::is_error);
+        problems.extend(warnings);
+        self.borne.borrow_mut().extend(errors);
+        Some(former)
+    }
+
     /// How many errors there are up to here.
     pub(super) fn errors(&self) -> usize {
         self.problems.borrow().iter().filter(|problem| problem.severity == Severity::Error).count()
@@ -160,7 +175,8 @@ impl Collector {
 
     /// The problems, what was looked at, and the trust sets that it depended on.
     pub(super) fn into_parts(self) -> (Vec<Problem>, Sights, BTreeSet<String>) {
-        (self.problems.into_inner(), self.sights.into_inner(), self.sets.into_inner())
+        let problems = [self.problems.into_inner(), self.borne.into_inner()].concat();
+        (problems, self.sights.into_inner(), self.sets.into_inner())
     }
 }
 

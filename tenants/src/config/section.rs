@@ -30,6 +30,11 @@ impl<'a> Section<'a> {
         Self { key, table, place, problems, known: Vec::new() }
     }
 
+    /// Where what is wrong is noted.
+    pub(super) fn problems(&self) -> &'a Collector {
+        self.problems
+    }
+
     fn key_of(&self, key: &str) -> String {
         if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) }
     }

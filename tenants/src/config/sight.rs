@@ -171,6 +171,11 @@ impl Folder {
         Some(Self { path: sight.path.clone(), leads_to: sight.path.canonicalize().ok(), which })
     }
 
+    /// Whether one of those that were before is none any more.
+    pub(super) fn is_missing(before: &[Self], now: &[Self]) -> bool {
+        before.iter().any(|before| !now.iter().any(|folder| folder.path == before.path))
+    }
+
     /// The first of those that are now whose path leads elsewhere than before: by another link, and not because another folder stands
     /// at its end.
     pub(super) fn moved<'f>(before: &[Self], now: &'f [Self]) -> Option<&'f Path> {

@@ -16,7 +16,7 @@ use super::section::Section;
 use super::spot::{Named, Spot};
 use super::trust::TrustSets;
 use super::{guard, limits, network, rule, users};
-use crate::deployment::Listener;
+use crate::deployment::{Listener, Tenant};
 use crate::limits::Limits;
 use crate::network::NetworkStack;
 use crate::passwords::Form;
@@ -27,6 +27,8 @@ pub(super) struct Common<'t> {
     pub(super) trust: &'t TrustSets,
     pub(super) now: SystemTime,
     pub(super) today: Date,
+    /// The tenant itself, where it is read again for its files: what one of them does not give any more stays as it was.
+    pub(super) former: Option<&'t Tenant>,
 }
 
 /// A tenant as its file says. It is complete where the file has no error.
@@ -80,11 +82,15 @@ pub(super) fn read(document: &Node, problems: &Collector, common: &Common<'_>) -
     let enabled = root.take("enabled").and_then(|field| field.flag()).unwrap_or(true);
     let network = network::read(&mut root);
     let allow = root.take("allow").map(|field| prefixes(&field));
-    let files = places::files(root.table("files"));
+    let files = places::files(root.table("files"), common.former);
     let uploads = places::uploads(root.table("uploads"));
     let devices = places::devices(root.table("devices"));
     let realm = name.as_ref().map_or("", |(name, _)| name);
-    let (users, secrets) = users::read(root.tables("users"), realm, common.today);
+    let (sections, former) = (root.tables("users"), common.former.map(|former| &former.users));
+    let former_users = former.map(|former| former.iter().cloned().collect());
+    let mut secrets = Vec::new();
+    let read = || Some(users::read(sections, realm, (common.today, former), &mut secrets));
+    let users = problems.or_former(former_users, read).unwrap_or_default();
     let rules = rule::read(root.tables("rule"));
     let rules = RuleSet::new(rules, files.case).map_err(|error| root.missing("rule", error)).ok();
     let limits = limits::read(root.table("limits"));
@@ -95,6 +101,7 @@ pub(super) fn read(document: &Node, problems: &Collector, common: &Common<'_>) -
         network: network.as_ref(),
         trust: common.trust,
         now: common.now,
+        former: common.former,
     };
     let mut listeners = listeners(&mut root, &surroundings);
     warn_of_argon2(&root, &listeners, &users);

@@ -21,12 +21,13 @@ pub(super) struct Tls(pub(super) Option<TlsSettings>);
 /// On an ftp listener any of them says that it speaks TLS.
 const KEYS: [&str; 7] = ["certificate", "key", "ocsp", "more_certificates", "server_names", "trust", "hints"];
 
-/// Absent where there are errors.
+/// Absent where there are errors. `former` is of the same text.
 pub(super) fn read(
     section: &mut Section<'_>,
     protocol: Protocol,
     terms: &Terms,
     surroundings: &Surroundings<'_>,
+    former: Option<&TlsSettings>,
 ) -> Option<Tls> {
     match protocol {
         Protocol::Https => {}
@@ -39,16 +40,21 @@ pub(super) fn read(
             return Some(Tls(None));
         }
     }
-    let certificates = certificates::read(section, surroundings.now);
+    let problems = section.problems();
+    let former_certificates = former.map(|former| former.certificates.as_slice());
+    let certificates = certificates::read(section, surroundings.now, former_certificates);
     let server_names = section.take("server_names").map(|field| server_names(&field)).unwrap_or_default();
     let sends_names = section.take("hints").and_then(|field| field.flag()).unwrap_or(true);
     let trust = match section.take("trust") {
         Some(field) => {
-            let sets = trust_sets(&field, surroundings);
-            if sends_names {
-                hints::check(&sets, &field);
-            }
-            sets
+            let read = || {
+                let sets = trust_sets(&field, surroundings);
+                if sends_names {
+                    hints::check(&sets, &field);
+                }
+                Some(sets)
+            };
+            problems.or_former(former.map(|former| former.trust.clone()), read).unwrap_or_default()
         }
         None if terms.certificate => {
             section.missing("trust", "is missing: a certificate is required, so name the trust sets that verify it");

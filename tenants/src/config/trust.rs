@@ -17,7 +17,7 @@ use super::node::Node;
 use super::problem::{Collector, Problem};
 use super::section::Section;
 use super::sight::{Look, Sights};
-use crate::trust::{Legacy, TrustSet, spelled};
+use crate::trust::{Legacy, RevocationList, TrustSet, check_list, spelled};
 
 /// What `anchors` holds.
 const GLOBS: &str = "globs of CA certificates, such as [\"trust/poly/*.pem\"]";
@@ -36,9 +36,27 @@ pub(super) struct Trusted {
 /// What was read of one.
 #[derive(Debug, Clone)]
 struct SetRead {
+    /// Absent where it has errors.
     set: Option<Arc<TrustSet>>,
+    /// What could be read of it where it has.
+    part: Option<Arc<Part>>,
     sights: Arc<Sights>,
     problems: Vec<Problem>,
+}
+
+/// What could be read of a trust set.
+#[derive(Debug)]
+struct Part {
+    set: TrustSet,
+    has_all_anchors: bool,
+}
+
+/// A trust set behind the one that is served.
+#[derive(Debug, Clone)]
+pub(super) struct Successor {
+    pub(super) set: Arc<TrustSet>,
+    /// What the files do not hold any more and counts still.
+    pub(super) lost: Vec<String>,
 }
 
 impl Trusted {
@@ -53,6 +71,46 @@ impl Trusted {
     /// The errors of a trust set.
     pub(super) fn errors_of(&self, name: &str) -> impl Iterator<Item = &Problem> {
         self.sets.get(name).into_iter().flat_map(|read| &read.problems).filter(|problem| problem.is_error())
+    }
+
+    /// The set behind `former`, which is of the same document. What cannot be read of it is the former's: its anchors as a whole, and each
+    /// revocation list behind which no other came. One that is replaced is gone for a moment, and nobody who is revoked shall come in
+    /// meanwhile, nor because another file is broken.
+    pub(super) fn behind(&self, former: &Arc<TrustSet>) -> Successor {
+        let as_before = Successor { set: Arc::clone(former), lost: Vec::new() };
+        let read = self.sets.get(&*former.name);
+        let (now, has_all_anchors) = match read.map(|read| (&read.set, &read.part)) {
+            Some((Some(set), _)) => (&**set, true),
+            Some((None, Some(part))) => (&part.set, part.has_all_anchors),
+            Some((None, None)) | None => return as_before,
+        };
+        let anchors = if has_all_anchors { &now.anchors } else { &former.anchors };
+        let counts = |list: &&RevocationList| check_list(list, anchors, &now.legacy).is_ok();
+        let is_gone = |list: &&RevocationList| !now.crls.iter().any(|other| list.is_followed_by(other));
+        let gone: Vec<_> = former.crls.iter().filter(is_gone).filter(counts).collect();
+        let whole = read.and_then(|read| read.set.clone());
+        let lost = gone.iter().filter(|_| whole.is_some()).map(|list| {
+            let (name, issuer) = (&former.name, &list.issuer);
+            format!(
+                "trust set {name}: the revocation list of `{issuer}` is gone: what it lists stays revoked until `provost reload`"
+            )
+        });
+        let lost = lost.collect();
+        if let Some(set) = whole.filter(|_| gone.is_empty()) {
+            return Successor { set, lost };
+        }
+        let present = now.crls.iter().filter(|list| has_all_anchors || counts(list));
+        let mut crls: Vec<_> = present.chain(gone).cloned().collect();
+        // In the order of before, so that a set of which nothing is new is the same.
+        crls.sort_by_key(|list| former.crls.iter().position(|other| other.is_followed_by(list)).unwrap_or(usize::MAX));
+        let set = TrustSet {
+            name: Arc::clone(&now.name),
+            anchors: anchors.clone(),
+            crls,
+            mac: now.mac.clone(),
+            legacy: now.legacy.clone(),
+        };
+        if set.is(former) { Successor { lost, ..as_before } } else { Successor { set: Arc::new(set), lost } }
     }
 
     /// The files of a trust set, errors or not.
@@ -80,23 +138,28 @@ pub(super) fn read(document: &Node, former: Option<&Trusted>, look: &mut Look, n
 fn set_read(name: &str, node: &Node, former: Option<&SetRead>, now: SystemTime) -> SetRead {
     let problems = Collector::default();
     let set = Field::new(format!("trust.{name}"), node, &problems).section();
-    let set = set.map(|section| trust_set(name, section, now));
-    let set = set.filter(|_| problems.errors() == 0).map(Arc::new);
+    let read = set.map(|section| trust_set(name, section, now));
+    let (set, part) = match read {
+        Some(read) if problems.errors() == 0 => (Some(Arc::new(read.set)), None),
+        read => (None, read.map(Arc::new)),
+    };
     // What trusts the same is the same to the tenants that name it.
     let same =
         former.and_then(|former| former.set.clone()).filter(|former| set.as_ref().is_some_and(|set| set.is(former)));
     let (problems, sights, _) = problems.into_parts();
-    SetRead { set: same.or(set), sights: Arc::new(sights), problems }
+    SetRead { set: same.or(set), part, sights: Arc::new(sights), problems }
 }
 
-fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet {
+fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> Part {
     let legacy = section.take("legacy").map(|field| legacy(&field)).unwrap_or_default();
-    let mut anchors = Vec::new();
+    let (mut anchors, problems) = (Vec::new(), section.problems());
+    let before = problems.errors();
     if let Some(field) = section.need("anchors", GLOBS) {
         for (item, path) in field.some_items(GLOBS).iter().flat_map(files_of) {
             anchors.extend(authorities::anchors(&path, &legacy, &item, now));
         }
     }
+    let has_all_anchors = problems.errors() == before;
     let mut crls = Vec::new();
     let lists = section.take("crls").map(|field| field.items()).unwrap_or_default();
     for (item, path) in lists.iter().flat_map(lists_of) {
@@ -118,7 +181,8 @@ fn trust_set(name: &str, mut section: Section<'_>, now: SystemTime) -> TrustSet 
         section.need("mac", "where the MAC stands, such as { attribute = \"CN\", pattern = \"^([0-9A-Fa-f]{12})$\" }");
     let places = places.map(|field| places_of(&field)).unwrap_or_default();
     section.finish();
-    TrustSet { name: name.into(), anchors, crls, mac: MacRule::new(places, ouis), legacy }
+    let set = TrustSet { name: name.into(), anchors, crls, mac: MacRule::new(places, ouis), legacy };
+    Part { set, has_all_anchors }
 }
 
 /// What is tolerated, each once.

@@ -9,18 +9,26 @@ use super::section::Section;
 use super::spot::Named;
 use super::tls::warn_readable;
 use crate::passwords::{Costs, Form, Stored, raise};
-use crate::users::Credential;
+use crate::users::{Credential, Users};
 
 /// Passwords of argon2id that one user may have, and costs (m, t and p) that they may have. Each check pays for all of them,
 /// since the work must not tell which user exists.
 const MAX_ARGON2: usize = 4;
 
-/// The credentials, and the files with secrets. `realm` is the tenant's name.
-pub(super) fn read(sections: Vec<Section<'_>>, realm: &str, today: Date) -> (Vec<Credential>, Vec<Named>) {
-    let (mut secrets, mut credentials, mut costs) = (Vec::new(), Vec::new(), Costs::new());
-    for mut section in sections {
+/// The credentials; the files with secrets come to `secrets`. `realm` is the tenant's name. Of `former` ones, which are of the same text,
+/// each stays whose successor has errors.
+pub(super) fn read(
+    sections: Vec<Section<'_>>,
+    realm: &str,
+    (today, former): (Date, Option<&Users>),
+    secrets: &mut Vec<Named>,
+) -> Vec<Credential> {
+    let (mut credentials, mut costs) = (Vec::new(), Costs::new());
+    for (index, mut section) in sections.into_iter().enumerate() {
         let fields = [section.take("password"), section.take("password_file")];
-        let Some(read) = credential(section, realm, today, &mut secrets) else { continue };
+        let former = former.and_then(|former| former.iter().nth(index)).cloned();
+        let read = section.problems().or_former(former, || credential(section, realm, today, secrets));
+        let Some(read) = read else { continue };
         credentials.push(read);
         if let Some(field) = fields.into_iter().flatten().next().filter(|_| is_laborious(&mut costs, &credentials)) {
             field.refuse(format!(
@@ -29,7 +37,7 @@ pub(super) fn read(sections: Vec<Section<'_>>, realm: &str, today: Date) -> (Vec
             credentials.pop();
         }
     }
-    (credentials, secrets)
+    credentials
 }
 
 /// Adds the last one's cost, and says whether it is too much.

@@ -24,6 +24,11 @@ pub struct RevocationList {
     pub der: CertificateRevocationListDer<'static>,
     /// When it should have been followed by the next one, where it says so.
     pub ends: Option<SystemTime>,
+    /// The issuer's name.
+    pub issuer: String,
+    /// Whose certificates it is about: the DER of its issuer's name, and the extensions that tell the key that signed it and the part of
+    /// the certificates that it is for.
+    scope: Vec<u8>,
 }
 
 /// Who signed a list.
@@ -67,6 +72,11 @@ pub enum ListError {
 }
 
 impl RevocationList {
+    /// Whether the other is about the same certificates, so that it says what has become of those that this one lists.
+    pub fn is_followed_by(&self, other: &Self) -> bool {
+        self.scope == other.scope
+    }
+
     /// Whether its successor should have come before `now`. It still revokes what it lists.
     pub fn is_overdue(&self, now: SystemTime) -> bool {
         self.ends.is_some_and(|ends| ends < now)
@@ -75,7 +85,19 @@ impl RevocationList {
 
 impl From<CertificateRevocationListDer<'static>> for RevocationList {
     fn from(der: CertificateRevocationListDer<'static>) -> Self {
-        Self { ends: revocation_list_ends(&der), der }
+        let (mut issuer, mut scope) = (String::new(), Vec::new());
+        if let Ok((_, list)) = CertificateRevocationList::from_der(&der) {
+            issuer = printable_name(list.issuer());
+            scope.extend_from_slice(list.issuer().as_raw());
+            for of in [AUTHORITY_KEY_IDENTIFIER, ISSUING_DISTRIBUTION_POINT] {
+                let mut extensions = list.extensions().iter();
+                let value =
+                    extensions.find(|extension| oid_text(&extension.oid) == of).map(|extension| extension.value);
+                scope.extend(value.map_or(0, <[u8]>::len).to_be_bytes());
+                scope.extend_from_slice(value.unwrap_or_default());
+            }
+        }
+        Self { ends: revocation_list_ends(&der), der, issuer, scope }
     }
 }
 
@@ -120,6 +142,10 @@ pub fn check_list(
     }
 }
 
+/// RFC 5280 section 5.2.1.
+const AUTHORITY_KEY_IDENTIFIER: &str = "2.5.29.35";
+/// RFC 5280 section 5.2.5.
+const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
 /// RFC 5280 section 5.2.4.
 const DELTA_CRL_INDICATOR: &str = "2.5.29.27";
 

@@ -46,7 +46,7 @@ impl Secured {
         };
         let (chain, key) = leaf(&ca, "server");
         let settings = TlsSettings {
-            certificates: vec![ServerCertificate { chain, key, staple: None, staple_flaw: None }],
+            certificates: vec![Arc::new(ServerCertificate { chain, key, staple: None, staple_flaw: None })],
             server_names: Vec::new(),
             trust: vec![Arc::new(trust)],
             hints: true,

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use provost_core::path::Case;
 use provost_core::{Mac, Operation};
 
+use super::trust_sets::revocation_list;
 use super::{ACME, HTTPS, Site, authority};
 use crate::config::{Former, Look, Reread, Rereading, reload, reread};
 use crate::deployment::Tenant;
@@ -32,10 +33,16 @@ fn site() -> Site {
 }
 
 fn again(tenant: &Arc<Tenant>) -> Arc<Tenant> {
+    let (tenant, errors) = reread_of(tenant);
+    assert_eq!(errors, [""; 0]);
+    tenant
+}
+
+fn reread_of(tenant: &Arc<Tenant>) -> (Arc<Tenant>, Vec<String>) {
     let mut found = None;
     reread(std::slice::from_ref(tenant), |step| {
-        if let Rereading::Done(Reread { outcome, .. }) = step {
-            found = Some(outcome.unwrap());
+        if let Rereading::Done(Reread { tenant, errors, .. }) = step {
+            found = Some((tenant, errors));
         }
         true
     });
@@ -104,8 +111,8 @@ fn a_tenant_is_told_of_the_trust_sets_that_it_names_alone() {
         site.write(file, "nothing");
     }
     reread(&loaded.deployment.tenants[..1], |step| {
-        if let Rereading::Done(Reread { outcome, .. }) = step {
-            let errors = outcome.unwrap_err().join("\n");
+        if let Rereading::Done(Reread { errors, .. }) = step {
+            let errors = errors.join("\n");
             assert!(errors.contains("server.pem") && errors.contains("ca.pem"), "{errors}");
             assert!(!errors.contains("other"), "{errors}");
         }
@@ -186,4 +193,118 @@ fn a_device_file_that_hangs_keeps_no_other_tenant_waiting() {
     }
     served[0].devices.refresh(Removals::Refuse);
     assert!(!served[0].devices.hangs());
+}
+
+/// A CA that stands under its name in `trust/`, and revocation lists of it that end in some year.
+fn issuer(site: &Site, name: &str) -> rcgen::Issuer<'static, rcgen::KeyPair> {
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let key = rcgen::KeyPair::generate().unwrap();
+    site.write(&format!("trust/{name}.pem"), &parameters.self_signed(&key).unwrap().pem());
+    rcgen::Issuer::new(parameters, key)
+}
+
+/// By which name which list is there, and when it ends.
+fn lists(tenant: &Tenant) -> Vec<(String, i16)> {
+    let sets = tenant.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| &tls.trust);
+    let lists = sets.flat_map(|set| &set.crls).map(|list| {
+        let ends = jiff::Timestamp::try_from(list.ends.unwrap()).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+        (list.issuer.rsplit('=').next().unwrap().to_owned(), ends.year())
+    });
+    let mut lists: Vec<_> = lists.collect();
+    lists.sort();
+    lists
+}
+
+/// `acme` trusts `poly` with the CAs `one` and `two`, and `other`, and has a password in a file.
+fn site_of_lists() -> (Site, [rcgen::Issuer<'static, rcgen::KeyPair>; 3]) {
+    let site = Site::new();
+    let issuers = ["one", "two", "other"].map(|name| issuer(&site, name));
+    for (name, issuer) in ["one", "two", "other"].iter().zip(&issuers) {
+        site.write(&format!("trust/{name}.crl"), &revocation_list(2020, 2990, issuer));
+    }
+    let mac = "mac = { attribute = \"CN\", pattern = \"^([0-9A-F]{12})$\" }";
+    let main = "state = \"state\"\n[trust.poly]\nanchors = [\"trust/one.pem\", \"trust/two.pem\"]\ncrls = [\"trust/{one,two}*.crl\"]\nMAC\n[trust.other]\nanchors = [\"trust/other.pem\"]\ncrls = [\"trust/other.crl\"]\nMAC\n";
+    site.write("provost.toml", &main.replace("MAC", mac));
+    for (file, secret) in [("tls/first", "old"), ("tls/second", "old"), ("tls/web.key", "")] {
+        site.write_secret(file, secret);
+    }
+    fs::copy(site.path("tls/server.key"), site.path("tls/web.key")).unwrap();
+    fs::copy(site.path("tls/server.pem"), site.path("tls/web.pem")).unwrap();
+    let user = |file: &str| format!("[[users]]\nname = \"{file}\"\npassword_file = \"../tls/{file}\"\n");
+    let web = HTTPS.replace("server.", "web.");
+    site.acme(&format!(
+        "{}{}{HTTPS}trust = [\"poly\", \"other\"]\n{web}name = \"web\"\nrequire = [\"address\"]\n",
+        user("first"),
+        user("second")
+    ));
+    (site, issuers)
+}
+
+#[test]
+fn what_is_wrong_with_one_file_holds_back_no_other() {
+    for (broken, change) in [
+        ("web.key", (|site| site.write_secret("tls/web.key", "half")) as fn(&Site)),
+        ("web.key", |site| {
+            let other = rcgen::KeyPair::generate().unwrap();
+            site.write_secret("tls/web.key", &other.serialize_pem());
+        }),
+        ("other.crl", |site| site.write("trust/other.crl", "broken")),
+        ("other.pem", |site| site.write("trust/other.pem", "broken")),
+        ("two.crl", |site| site.write("trust/two.crl", "broken")),
+        ("two.pem", |site| site.write("trust/two.pem", "broken")),
+        ("second", |site| fs::remove_file(site.path("tls/second")).unwrap()),
+        ("files/acme", |site| fs::rename(site.path("files/acme"), site.path("files/away")).unwrap()),
+    ] {
+        let (site, [one, ..]) = site_of_lists();
+        let loaded = site.load().unwrap();
+        let acme = &loaded.deployment.tenants[0];
+        change(&site);
+        let (same, errors) = reread_of(acme);
+        assert!(Arc::ptr_eq(&same, acme), "{broken}: nothing else is new");
+        assert!(errors.len() == 1 && errors[0].contains(broken), "{broken}: {errors:?}");
+        site.write("trust/one.crl", &revocation_list(2021, 2999, &one));
+        site.write_secret("tls/first", "new");
+        let (renewed, still) = reread_of(acme);
+        assert_eq!(still, errors);
+        let expected = [("one", 2999), ("other", 2990), ("two", 2990)].map(|(name, year)| (name.to_owned(), year));
+        assert_eq!(lists(&renewed), expected, "{broken}");
+        let passwords = |tenant: &Tenant| tenant.users.iter().map(|user| user.shared.which).collect::<Vec<_>>();
+        let (now, before) = (passwords(&renewed), passwords(acme));
+        assert!(now[0] != before[0] && now[1] == before[1], "{broken}");
+        assert!(renewed.listeners[1].tls.as_ref().unwrap().is(acme.listeners[1].tls.as_ref().unwrap()), "{broken}");
+        assert!(renewed.seen().holds(&mut Look::default()), "{broken}");
+        assert!(Arc::ptr_eq(&reread_of(&renewed).0, &renewed), "{broken}: once it is taken nothing is new");
+    }
+}
+
+#[test]
+fn a_list_behind_which_no_other_came_counts_until_a_reload() {
+    let (site, [one, two, _]) = site_of_lists();
+    let loaded = site.load().unwrap();
+    let acme = &loaded.deployment.tenants[0];
+    let of_poly = |tenant: &Tenant| lists(tenant).into_iter().filter(|(name, _)| name != "other").collect::<Vec<_>>();
+    let both = |first, second| vec![("one".to_owned(), first), ("two".to_owned(), second)];
+    fs::remove_file(site.path("trust/one.crl")).unwrap();
+    let (same, errors) = reread_of(acme);
+    assert!(Arc::ptr_eq(&same, acme));
+    assert!(errors.len() == 1 && errors[0].contains("the revocation list of `CN=one` is gone"), "{errors:?}");
+    // What is new of the other one counts.
+    site.write("trust/two.crl", &revocation_list(2021, 2999, &two));
+    let (renewed, still) = reread_of(acme);
+    assert_eq!((of_poly(&renewed), still), (both(2990, 2999), errors.clone()));
+    // That of another CA stands in its place.
+    site.write("trust/one.crl", &revocation_list(2021, 2999, &two));
+    assert_eq!(reread_of(&renewed).1, errors);
+    // It comes back under another name, beside that of last year.
+    site.write("trust/one-2.crl", &revocation_list(2021, 2998, &one));
+    site.write("trust/one.crl", &revocation_list(2020, 2997, &one));
+    fs::remove_file(site.path("trust/one.crl")).unwrap();
+    let whole = again(&renewed);
+    assert_eq!(of_poly(&whole), both(2998, 2999));
+    fs::remove_file(site.path("trust/one-2.crl")).unwrap();
+    let former = Former { tenants: std::slice::from_ref(&whole), ..Former::default() };
+    let taken = reload(&site.path("provost.toml"), [], former).unwrap();
+    assert_eq!(of_poly(&taken.deployment.tenants[0]), vec![("two".to_owned(), 2999)]);
 }
