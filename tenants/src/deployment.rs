@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use provost_core::{ListenerPolicy, Prefixes, TenantPolicy};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
@@ -18,6 +19,7 @@ use crate::files::Files;
 use crate::guard::Guard;
 use crate::limits::Limits;
 use crate::network::NetworkStack;
+use crate::passwords::Algorithm;
 use crate::staple::Staple;
 use crate::trust::TrustSet;
 use crate::uploads::Uploads;
@@ -303,6 +305,17 @@ pub enum FtpTls {
 }
 
 impl Tenant {
+    /// Those of its listeners that are meant to listen.
+    pub fn enabled_listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.listeners.iter().filter(|listener| self.policy.enabled && listener.policy.enabled)
+    }
+
+    /// The algorithms of which a password of it can answer a Digest, the better first.
+    pub fn digests(&self) -> impl Iterator<Item = Algorithm> {
+        let can = |algorithm: &Algorithm| self.users.can_digest(*algorithm) || self.devices.can_digest(*algorithm);
+        [Algorithm::Sha256, Algorithm::Md5].into_iter().filter(can)
+    }
+
     /// How many revocation lists of the trust sets that its listeners name should have been followed by another one before `now`.
     pub fn overdue_lists(&self, now: SystemTime) -> usize {
         let mut sets: Vec<&Arc<TrustSet>> =
@@ -328,6 +341,18 @@ impl Source {
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// What it shows of itself.
+    pub fn certificates(&self) -> &[Arc<ServerCertificate>] {
+        self.tls.as_ref().map(|tls| tls.certificates.as_slice()).unwrap_or_default()
+    }
+
+    /// The trust sets of its phones.
+    pub fn trust(&self) -> &[Arc<TrustSet>] {
+        self.tls.as_ref().map(|tls| tls.trust.as_slice()).unwrap_or_default()
     }
 }
 
@@ -365,10 +390,27 @@ pub struct TlsSettings {
 pub struct ServerCertificate {
     /// Its chain, leaf first.
     pub chain: Vec<CertificateDer<'static>>,
+    /// From when until when its leaf is valid.
+    pub valid: RangeInclusive<SystemTime>,
     /// Its key.
     pub key: PrivateKeyDer<'static>,
     /// What says that it is not revoked: sent along as long as it counts.
     pub staple: Option<Staple>,
     /// Why the staple that the operator named is of no use.
     pub staple_flaw: Option<String>,
+}
+
+impl ServerCertificate {
+    /// Why phones that verify it refuse it at `now`, in words; nothing where they need not.
+    pub fn flaw_at(&self, now: SystemTime) -> Option<String> {
+        let (from, until) = self.valid.clone().into_inner();
+        if now < from {
+            return Some(format!("is not valid before {}", shown(from)));
+        }
+        (now > until).then(|| format!("expired at {}", shown(until)))
+    }
+}
+
+fn shown(time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_| format!("{time:?}"), |time| format!("{time:.0}"))
 }

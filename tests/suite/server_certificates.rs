@@ -5,7 +5,7 @@ use std::time::Instant;
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 
 use crate::harness::authority::Authority;
-use crate::harness::clients::{run, text};
+use crate::harness::clients::{Curl, run, text};
 use crate::harness::deployment::Deployment;
 use crate::harness::scene::{self, Scene};
 use crate::harness::server::BINARY;
@@ -56,14 +56,61 @@ fn a_phone_gets_the_certificate_that_it_can_verify() {
     }
 }
 
+/// The ECDSA certificate that is shown.
+fn ecdsa(scene: &Scene) -> String {
+    let said = s_client(scene, &["-tls1_3", "-sigalgs", "ecdsa_secp256r1_sha256"]);
+    let from = said.find("-----BEGIN CERTIFICATE-----").unwrap_or_else(|| panic!("{said}"));
+    said[from..].split("-----END").next().map(str::to_owned).unwrap()
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_takes_the_place_of_no_valid_one() {
+    let scene = scene("", "");
+    let asked = |command: &str| run(BINARY, &[command, "--config", &text(&scene.deployment.config())]);
+    let before = ecdsa(&scene);
+    for (from, to, flaw) in [
+        (2006, 2016, "certificate 2 of listener https expired at 2016-01-01T00:00:00Z"),
+        (2100, 2101, "certificate 2 of listener https is not valid before 2100-01-01T00:00:00Z"),
+    ] {
+        scene.deployment.stranger.timed("provost", from, to).write(&scene.deployment.path("tls"), "ecdsa");
+        until(flaw, || asked("status").stdout.contains(flaw));
+        assert_eq!(ecdsa(&scene), before);
+        let reloaded = asked("reload");
+        assert!(reloaded.code == 1 && reloaded.stdout.contains(flaw), "{reloaded:?}");
+        assert_eq!(ecdsa(&scene), before);
+    }
+    let next = scene.deployment.stranger.server_with(&PKCS_ECDSA_P256_SHA256);
+    next.write(&scene.deployment.path("tls"), "ecdsa");
+    until("the valid one", || ecdsa(&scene) != before);
+    assert_eq!(asked("status").code, 0);
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_served_where_there_is_no_better_one_and_told_of() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    deployment.replace("provost.toml", "[admin]\n", "[admin]\nmetrics = \"127.0.0.1:0\"\n");
+    deployment.stranger.expired("provost").write(&deployment.path("tls"), "server");
+    deployment.add(&scene::acme().https(""));
+    let checked = run(BINARY, &["check", "--config", &text(&deployment.config())]);
+    assert!(checked.code == 0 && checked.stdout.contains("the certificate expired at 2016-"), "{}", checked.stdout);
+    let scene = Scene::start(deployment);
+    scene.server.event("phones that check the certificate refuse this server");
+    let status = run(BINARY, &["status", "--config", &text(&scene.deployment.config())]).stdout;
+    let flaw = "tenant acme: listener https: certificate 1 expired at 2016-01-01T00:00:00Z";
+    assert!(status.contains(flaw), "{status}");
+    let metrics = scene.server.event("metrics")["address"].as_str().unwrap().to_owned();
+    let told = Curl::new(format!("http://{metrics}/metrics")).run().text();
+    assert!(told.contains("provost_invalid_certificates{tenant=\"acme\"} 1"), "{told}");
+    // Another one that is no better is as good.
+    scene.deployment.stranger.timed("provost", 2006, 2017).write(&scene.deployment.path("tls"), "server");
+    until("the other one", || s_client(&scene, &[]).contains("NotAfter: Jan  1 00:00:00 2017"));
+}
+
 #[test]
 fn a_further_pair_that_is_swapped_is_shown_once_both_halves_are_there() {
     let scene = scene("", "");
-    let ecdsa = || {
-        let said = s_client(&scene, &["-tls1_3", "-sigalgs", "ecdsa_secp256r1_sha256"]);
-        let from = said.find("-----BEGIN CERTIFICATE-----").unwrap_or_else(|| panic!("{said}"));
-        said[from..].split("-----END").next().map(str::to_owned).unwrap()
-    };
+    let ecdsa = || ecdsa(&scene);
     let before = ecdsa();
     let next = scene.deployment.stranger.server_with(&PKCS_ECDSA_P256_SHA256);
     scene.deployment.write("tls/ecdsa.pem", &next.certificate);

@@ -98,6 +98,11 @@ fn of_tenants(tenants: &[TenantStatus], encoder: &mut DescriptorEncoder<'_>) -> 
         ("requests_underway", "Requests under way", |tenant| count(tenant.underway)),
         ("memory_held_bytes", "What transfers hold of files in memory", |tenant| count(tenant.memory_held)),
         (
+            "invalid_certificates",
+            "Certificates of the tenant's listeners that have ended or do not count yet",
+            |tenant| count(tenant.invalid_certificates),
+        ),
+        (
             "overdue_revocation_lists",
             "Revocation lists of the tenant's trust sets whose successor is overdue",
             |tenant| count(tenant.overdue_revocation_lists),

@@ -14,8 +14,9 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, timeout};
 
-use super::serving::{Prepared, Sockets};
-use super::{Failure, Tenants, Turn, keeping, lock, staples};
+use super::listening::Listening;
+use super::serving::{Prepared, Serving, Sockets};
+use super::{Failure, Tenants, Turn, certificates, keeping, lock};
 use crate::tls::Ready;
 
 /// How often.
@@ -34,11 +35,14 @@ pub(super) struct Watch {
     hanging: Vec<(String, AbortHandle)>,
     /// Of how many overdue revocation lists was told, by tenant.
     overdue: HashMap<String, usize>,
+    /// Of which certificates was told that they are not valid, by tenant.
+    invalid: HashMap<String, Vec<String>>,
 }
 
 impl Watch {
     pub(super) fn new(tenants: Tenants, turn: Turn, sockets: Sockets) -> Self {
-        Self { tenants, turn, sockets, last: Last::new(), hanging: Vec::new(), overdue: HashMap::new() }
+        let (last, hanging, overdue, invalid) = (Last::new(), Vec::new(), HashMap::new(), HashMap::new());
+        Self { tenants, turn, sockets, last, hanging, overdue, invalid }
     }
 
     /// Looks until it is dropped.
@@ -48,7 +52,7 @@ impl Watch {
         loop {
             ticks.tick().await;
             self.look().await;
-            self.tell_overdue();
+            self.tell_of_time();
         }
     }
 
@@ -120,10 +124,10 @@ impl Watch {
         Vec::new()
     }
 
-    /// Lists become overdue by themselves, while nothing on the disk changes.
-    fn tell_overdue(&mut self) {
+    /// Lists become overdue and certificates end by themselves, while nothing on the disk changes.
+    fn tell_of_time(&mut self) {
         let now = SystemTime::now();
-        let present: Vec<_> = lock(&self.tenants).values().map(|serving| Arc::clone(&serving.tenant)).collect();
+        let present = keeping::present(&self.tenants);
         let counts: HashMap<String, usize> =
             present.iter().map(|tenant| (tenant.policy.name.clone(), tenant.overdue_lists(now))).collect();
         for (tenant, count) in
@@ -132,12 +136,22 @@ impl Watch {
             tracing::warn!(tenant, count, "revocation lists are overdue; what they list stays revoked");
         }
         self.overdue = counts;
+        let invalid = present.iter().map(|tenant| (tenant.policy.name.clone(), certificates::invalid(tenant, now)));
+        let invalid: HashMap<_, _> = invalid.filter(|(_, flaws)| !flaws.is_empty()).collect();
+        for (tenant, flaws) in &invalid {
+            let told = self.invalid.get(tenant).map(Vec::as_slice).unwrap_or_default();
+            for flaw in flaws.iter().filter(|flaw| !told.contains(flaw)) {
+                tracing::warn!(tenant, %flaw, "phones that check the certificate refuse this server");
+            }
+        }
+        self.invalid = invalid;
     }
 
     async fn take(&mut self, Reread { former, tenant, mut errors }: Reread) {
         let name = &former.policy.name;
         let closed = {
-            let mut tenants = lock(&self.tenants);
+            let tenants = Arc::clone(&self.tenants);
+            let mut tenants = lock(&tenants);
             let Some(serving) = tenants.get_mut(name).filter(|serving| Arc::ptr_eq(&serving.tenant, &former)) else {
                 return;
             };
@@ -145,16 +159,11 @@ impl Watch {
             let told = std::mem::take(&mut serving.stale);
             let closed = match prepared.transpose() {
                 Ok(Some(prepared)) => {
-                    let (closed, fresh) = serving.renew(prepared);
-                    for failure in serving.add(fresh, &self.sockets) {
-                        Failure::of(name, failure).log();
-                    }
+                    let closed = self.serve(serving, prepared);
                     tracing::info!(tenant = name, "certificates, keys or revocation lists were read again");
-                    for flaw in staples::flaws(&serving.tenant, SystemTime::now()) {
+                    for flaw in certificates::without_staple(&serving.tenant, SystemTime::now()) {
                         tracing::warn!(tenant = name, flaw, "an OCSP response is of no use");
                     }
-                    // Of lists that are overdue it is told anew.
-                    self.overdue.remove(name);
                     closed
                 }
                 Ok(None) => Vec::new(),
@@ -174,6 +183,19 @@ impl Watch {
             listening.stop(&self.sockets.passed).await;
         }
         self.sockets.doors.close_empty(|_| false, &self.sockets.passed).await;
+    }
+
+    /// Serves the tenant so from now on. Gives back what has to close.
+    fn serve(&mut self, serving: &mut Serving, prepared: Prepared) -> Vec<Listening> {
+        let name = serving.tenant.policy.name.clone();
+        let (closed, fresh) = serving.renew(prepared);
+        for failure in serving.add(fresh, &self.sockets) {
+            Failure::of(&name, failure).log();
+        }
+        // Of what time has overtaken it is told anew.
+        self.overdue.remove(&name);
+        self.invalid.remove(&name);
+        closed
     }
 }
 

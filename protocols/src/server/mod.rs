@@ -5,6 +5,7 @@
 //! taken never stops the others, nor another tenant's. Nothing here reads a byte of a peer, and nothing reads a
 //! configuration.
 
+mod certificates;
 mod counting;
 mod doors;
 mod gone;
@@ -15,7 +16,6 @@ mod post;
 mod refresh;
 mod renewal;
 mod serving;
-mod staples;
 mod status;
 
 use std::collections::BTreeMap;

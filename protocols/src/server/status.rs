@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listening::Listening;
 use super::serving::Serving;
-use super::{Server, State, staples};
+use super::{Server, State, certificates};
 use crate::life::Mishap;
 use crate::passwords::PasswordReport;
 use crate::reports::Reported;
@@ -79,9 +79,13 @@ pub struct TenantStatus {
     /// Why its present file, its device file, or a certificate, a key or a revocation list, is not what is served.
     #[serde(default)]
     pub errors: Vec<String>,
-    /// What is not as it should be and keeps nobody from being served: OCSP responses that are of no use.
+    /// What is not as it should be and what the server goes on with: certificates that are not valid, and OCSP responses that are of no
+    /// use.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Certificates of its listeners that have ended or do not count yet. Phones that verify them stay away.
+    #[serde(default)]
+    pub invalid_certificates: usize,
     /// Revocation lists of its trust sets whose successor is overdue. They still revoke what they list.
     #[serde(default)]
     pub overdue_revocation_lists: usize,
@@ -273,6 +277,8 @@ fn errors(serving: &Serving) -> Vec<String> {
 
 fn tenant(serving: &Serving) -> TenantStatus {
     let counts = serving.tenant.guard.alarm_counts();
+    let now = SystemTime::now();
+    let invalid = certificates::invalid(&serving.tenant, now);
     TenantStatus {
         name: serving.tenant.policy.name.clone(),
         devices: serving.tenant.devices.len(),
@@ -280,8 +286,9 @@ fn tenant(serving: &Serving) -> TenantStatus {
         underway: serving.life.underway(),
         memory_held: serving.life.shares().memory_held(),
         errors: errors(serving),
-        warnings: staples::flaws(&serving.tenant, SystemTime::now()),
-        overdue_revocation_lists: serving.tenant.overdue_lists(SystemTime::now()),
+        invalid_certificates: invalid.len(),
+        warnings: [invalid, certificates::without_staple(&serving.tenant, now)].concat(),
+        overdue_revocation_lists: serving.tenant.overdue_lists(now),
         alarms: alarms(serving),
         alarm_counts: counts.into_iter().map(|(alarm, count)| (alarm.code().to_owned(), count)).collect(),
         records_dropped: serving.life.shares().records_dropped(),

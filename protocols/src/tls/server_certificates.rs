@@ -64,7 +64,7 @@ fn shown(settings: &TlsSettings, provider: &CryptoProvider) -> Result<Vec<Shown>
 
 impl Shown {
     fn new(certificate: &ServerCertificate, provider: &CryptoProvider) -> Result<Self, rustls::Error> {
-        let ServerCertificate { chain, key, staple, staple_flaw: _ } = certificate;
+        let ServerCertificate { chain, valid: _, key, staple, staple_flaw: _ } = certificate;
         let plain = CertifiedKey::from_der(chain.clone(), key.clone_key(), provider)?;
         let stapled = staple.as_ref().map(|staple| {
             let mut stapled = plain.clone();

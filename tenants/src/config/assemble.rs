@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use provost_core::{DevicePolicy, TenantPolicy};
 
@@ -13,7 +14,7 @@ use super::places::{DevicesRead, UploadsRead};
 use super::problem::{Collector, Origin, Position, Problem, Severity};
 use super::spot::Named;
 use super::tenant::TenantRead;
-use crate::deployment::Tenant;
+use crate::deployment::{Listener, Tenant};
 use crate::devices::{DeviceFileError, Devices, DevicesSettings, Refresh, Removals, Unrenewed};
 use crate::files::{Files, FilesSettings};
 use crate::guard::Guard;
@@ -58,6 +59,9 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
         return known(newcomer, former, &removals);
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
+    if let Some(former) = former {
+        refuse_worse(&read.listeners, former, newcomer, around.context.now);
+    }
     let settings = devices_settings(&read, newcomer);
     let (devices, refresh) = match (around.devices, former) {
         (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
@@ -126,6 +130,24 @@ fn known(newcomer: &mut Newcomer, former: &Arc<Tenant>, removals: &dyn Fn() -> R
     warn_of_none(&former.devices, former.policy.devices, newcomer);
     warn_of_plain(&former.devices, newcomer);
     Some(Arc::clone(former))
+}
+
+/// Refuses a certificate that phones would refuse in the place of one that they take. At a start there is none that would do better.
+fn refuse_worse(listeners: &[Listener], former: &Tenant, newcomer: &Newcomer, now: SystemTime) {
+    for listener in listeners {
+        let name = &listener.policy.name;
+        let Some(before) = former.listeners.iter().find(|former| former.policy.name == *name) else { continue };
+        let pairs = before.certificates().iter().zip(listener.certificates()).enumerate();
+        for (index, (_, present)) in pairs.filter(|(_, (before, _))| before.flaw_at(now).is_none()) {
+            let Some(flaw) = present.flaw_at(now) else { continue };
+            let place = Place::whole(&Origin::file(&newcomer.file));
+            let number = index + 1;
+            newcomer.of_certificates.push(place.error(
+                "",
+                format!("certificate {number} of listener {name} {flaw}, and the one that is served is valid: a restart takes it"),
+            ));
+        }
+    }
 }
 
 /// Where no file is named it is warned of by whoever reads the table.

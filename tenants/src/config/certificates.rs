@@ -2,6 +2,7 @@
 //!
 //! A pair counts only as a whole. A staple that is of no use is warned of and left out, since a phone gets along without one.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -46,7 +47,7 @@ pub(super) fn read(
     }
     let read = named.iter().enumerate().map(|(index, named)| {
         let former = former.and_then(|former| former.get(index)).cloned();
-        problems.or_former(former, || named.read(now).map(Arc::new))
+        problems.or_former(former.clone(), || named.read(now, former.as_deref()).map(Arc::new))
     });
     let read: Vec<_> = read.collect();
     read.into_iter().collect()
@@ -70,8 +71,11 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    fn read(&self, now: SystemTime) -> Option<ServerCertificate> {
-        let (chain, key) = pair(self.certificate.as_ref()?, self.key.as_ref()?, now)?;
+    /// One that phones refuse does not take the place of a former one that they take.
+    fn read(&self, now: SystemTime, former: Option<&ServerCertificate>) -> Option<ServerCertificate> {
+        let (certificate, key) = (self.certificate.as_ref()?, self.key.as_ref()?);
+        let (chain, private) = pair(certificate, key)?;
+        let valid = validity(certificate, &chain)?;
         let (mut staple, mut staple_flaw) = (None, None);
         match self.ocsp.as_ref().map(|field| (field, staple_of(field, &chain))) {
             None => {}
@@ -88,7 +92,20 @@ impl<'a> Pieces<'a> {
                 staple_flaw = Some(flaw);
             }
         }
-        Some(ServerCertificate { chain, key, staple, staple_flaw })
+        let read = ServerCertificate { chain, valid, key: private, staple, staple_flaw };
+        // It is over from the next moment on.
+        for bound in [*read.valid.start(), *read.valid.end() + Duration::from_nanos(1)] {
+            certificate.changes_at(bound, now);
+        }
+        if let Some(flaw) = read.flaw_at(now) {
+            if former.is_some_and(|former| former.flaw_at(now).is_none()) {
+                certificate
+                    .refuse(format!("the certificate {flaw}, and the one that is served is valid: a restart takes it"));
+                return None;
+            }
+            certificate.warn(format!("the certificate {flaw}: phones that check it refuse this server"));
+        }
+        Some(read)
     }
 }
 
@@ -106,8 +123,8 @@ fn staple_of(field: &Field<'_>, chain: &[CertificateDer<'_>]) -> Option<Result<S
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn pair(certificate: &Field<'_>, key: &Field<'_>, now: SystemTime) -> Option<Pair> {
-    let chain = chain(certificate, now);
+fn pair(certificate: &Field<'_>, key: &Field<'_>) -> Option<Pair> {
+    let chain = chain(certificate);
     let private = private_key(key);
     let (chain, private) = chain.zip(private)?;
     let signing = match any_supported_type(&private) {
@@ -127,24 +144,25 @@ fn pair(certificate: &Field<'_>, key: &Field<'_>, now: SystemTime) -> Option<Pai
     }
 }
 
-fn chain(field: &Field<'_>, now: SystemTime) -> Option<Vec<CertificateDer<'static>>> {
+fn chain(field: &Field<'_>) -> Option<Vec<CertificateDer<'static>>> {
     let path = field.path()?;
     let bytes = pem_in(&path);
     let chain = bytes.and_then(|bytes| CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>());
     let chain = chain.map_err(|error| field.refuse(format!("expected a PEM file with certificates: {error}"))).ok()?;
-    let Some(leaf) = chain.first() else {
+    if chain.is_empty() {
         field.refuse("expected a PEM file with certificates: it holds none");
         return None;
-    };
-    let Ok((_, leaf)) = X509Certificate::from_der(leaf) else {
+    }
+    Some(chain)
+}
+
+/// When the leaf is valid.
+fn validity(field: &Field<'_>, chain: &[CertificateDer<'_>]) -> Option<RangeInclusive<SystemTime>> {
+    let Ok((_, leaf)) = X509Certificate::from_der(chain.first()?) else {
         field.refuse("the first certificate in the file is malformed");
         return None;
     };
-    let end = leaf.validity().not_after;
-    if field.is_past(moment(end), now) {
-        field.warn(format!("the certificate expired {end}: phones that check it refuse this server"));
-    }
-    Some(chain)
+    Some(moment(leaf.validity().not_before)..=moment(leaf.validity().not_after))
 }
 
 fn private_key(field: &Field<'_>) -> Option<PrivateKeyDer<'static>> {

@@ -43,6 +43,8 @@ pub(super) struct Newcomer {
     pub(super) places: Arc<Places>,
     /// What is wrong with it beside the others, or with what its folders hold.
     pub(super) problems: Collector,
+    /// Which of its certificates are worse than those that are served.
+    pub(super) of_certificates: Collector,
     /// What is wrong with its inventory.
     pub(super) of_devices: Collector,
     /// What became of the devices of its former self.
@@ -142,6 +144,7 @@ impl Newcomer {
             is_served: false,
             places: Arc::default(),
             problems: Collector::for_tenant(Arc::clone(&origin)),
+            of_certificates: Collector::for_tenant(Arc::clone(&origin)),
             of_devices: Collector::for_tenant(origin),
             refresh: None,
         }
@@ -164,7 +167,8 @@ impl Newcomer {
 
     /// Whether it has errors up to here.
     pub(super) fn has_errors(&self) -> bool {
-        self.reading.digest.is_none() || self.problems.errors() + self.of_devices.errors() > 0
+        let found = [&self.problems, &self.of_certificates, &self.of_devices];
+        self.reading.digest.is_none() || found.iter().any(|problems| problems.errors() > 0)
     }
 
     /// The errors up to here, one line each.
@@ -175,7 +179,8 @@ impl Newcomer {
     /// The errors of the file and of what it names, behind those of the trust sets: the tenant's own only say that there are some.
     pub(super) fn errors_of_files(&self, trust: &Trusted) -> Vec<String> {
         let of_sets = self.reading.sets.iter().flat_map(|(name, _)| trust.errors_of(name));
-        of_sets.map(ToString::to_string).chain(self.reading.error_texts()).collect()
+        let of_files = of_sets.map(ToString::to_string).chain(self.reading.error_texts());
+        of_files.chain(self.of_certificates.error_texts()).collect()
     }
 
     /// Whether the file and provost.toml are those that this tenant was read from.
@@ -190,7 +195,8 @@ impl Newcomer {
             Ok(reading) => reading.problems,
             Err(reading) => reading.problems.clone(),
         };
-        of_file.into_iter().chain(self.problems.into_problems()).chain(self.of_devices.into_problems())
+        let found = [self.problems, self.of_certificates, self.of_devices];
+        of_file.into_iter().chain(found.into_iter().flat_map(Collector::into_problems))
     }
 
     /// What the tenant is made of. A file that was known from an earlier load is read after all. It blocks.

@@ -1,6 +1,7 @@
 //! HTTP inside TLS: from a certificate to the record.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use provost_core::identity::{MacPlace, MacRule};
 use provost_core::proof::Attribute;
@@ -46,7 +47,13 @@ impl Secured {
         };
         let (chain, key) = leaf(&ca, "server");
         let settings = TlsSettings {
-            certificates: vec![Arc::new(ServerCertificate { chain, key, staple: None, staple_flaw: None })],
+            certificates: vec![Arc::new(ServerCertificate {
+                chain,
+                valid: SystemTime::UNIX_EPOCH..=SystemTime::now(),
+                key,
+                staple: None,
+                staple_flaw: None,
+            })],
             server_names: Vec::new(),
             trust: vec![Arc::new(trust)],
             hints: true,
