@@ -133,6 +133,9 @@ fn keys_of_1024_bits_are_believed_where_they_are_tolerated_and_put_the_listener_
     };
     assert!(version("on").contains("TLSv1.2"), "{}", version("on"));
     assert!(version("off").contains("TLSv1.3"), "{}", version("off"));
+    assert_eq!(ask_by(&scene, "on", "modern", "-tls1_3"), "");
+    let record = scene.server.record(&[("listener", "on"), ("reason", "tls_version")]).to_string();
+    assert!(record.contains("offers no TLS 1.2") && record.contains("tolerates rsa1024"), "{record}");
     let checked = run(BINARY, &["check", "--config", &text(&scene.deployment.config())]);
     assert!(checked.stdout.contains("warning: listener[0].trust"), "{}", checked.stdout);
     assert!(checked.stdout.contains("TLS 1.2") && !checked.stdout.contains("listener[1].trust"), "{}", checked.stdout);

@@ -116,8 +116,12 @@ impl TlsFront {
         }
         let stream = timeout_at(deadline, Self::finish(config, hello.start))
             .await
-            .map_err(|_| HandshakeError::Slow(limits.handshake))??;
-        self.connection(stream)
+            .map_err(|_| HandshakeError::Slow(limits.handshake))?;
+        match stream {
+            Ok(stream) => self.connection(stream),
+            Err(HandshakeError::Version) if !self.speaks_tls13 => Err(HandshakeError::VersionBesideShortKeys),
+            Err(error) => Err(error),
+        }
     }
 
     async fn finish(

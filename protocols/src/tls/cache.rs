@@ -10,7 +10,8 @@ use std::time::Duration;
 use lru::LruCache;
 use provost_tenants::Sha256;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, Validity, X509Certificate};
+use x509_parser::time::ASN1Time;
 
 use super::trust::Judgement;
 
@@ -68,7 +69,7 @@ impl Judgements {
         (kept.from <= now && now < kept.until).then(|| kept.judgement.clone())
     }
 
-    /// Keeps what was found at `now`, no longer than the leaf is valid. One that is believed past its end is kept as any.
+    /// Keeps what was found at `now`, no longer than the leaf is valid, or is not yet. One that is believed past its end is kept as any.
     pub(super) fn keep(&self, chain: ChainHash, leaf: &CertificateDer<'_>, judgement: Judgement, now: UnixTime) {
         let limit = now.as_secs().saturating_add(KEPT.as_secs());
         let until = match judgement {
@@ -76,17 +77,30 @@ impl Judgements {
                 end if end < now.as_secs() => limit,
                 end => limit.min(end),
             },
-            Judgement::Nameless(_) | Judgement::Unverified { .. } => limit,
+            Judgement::Unverified { .. } => match begin_of(leaf) {
+                begin if begin > now.as_secs() => limit.min(begin),
+                _ => limit,
+            },
+            Judgement::Nameless(_) => limit,
         };
         let kept = Kept { judgement, from: now, until: UnixTime::since_unix_epoch(Duration::from_secs(until)) };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).put(chain, kept);
     }
 }
 
+/// The leaf's `notBefore` in seconds since 1970.
+fn begin_of(leaf: &CertificateDer<'_>) -> u64 {
+    seconds(leaf, |validity| validity.not_before)
+}
+
 /// The leaf's `notAfter` in seconds since 1970.
 fn end_of(leaf: &CertificateDer<'_>) -> u64 {
-    let end = X509Certificate::from_der(leaf).map(|(_, leaf)| leaf.validity().not_after.timestamp());
-    end.ok().and_then(|end| u64::try_from(end).ok()).unwrap_or(0)
+    seconds(leaf, |validity| validity.not_after)
+}
+
+fn seconds(leaf: &CertificateDer<'_>, of: fn(&Validity) -> ASN1Time) -> u64 {
+    let time = X509Certificate::from_der(leaf).map(|(_, leaf)| of(leaf.validity()).timestamp());
+    time.ok().and_then(|time| u64::try_from(time).ok()).unwrap_or(0)
 }
 
 impl std::fmt::Debug for Judgements {

@@ -13,7 +13,7 @@ use webpki::{
     CertRevocationList, EndEntityCert, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
     RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
 };
-use x509_parser::prelude::X509Certificate;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The anchors of one trust set, and what it tolerates.
 #[derive(Debug)]
@@ -67,6 +67,20 @@ impl Chains {
     /// Whether an anchor has this name, the whole DER of a name.
     pub(super) fn has_name(&self, name: &[u8]) -> bool {
         self.anchors.iter().any(|anchor| is_name(name, anchor))
+    }
+
+    /// Whether a chain from this leaf may end at an anchor, by the names in it.
+    pub(super) fn may_begin(&self, leaf: &X509Certificate<'_>, intermediates: &[CertificateDer<'_>]) -> bool {
+        let read: Vec<_> = intermediates.iter().filter_map(|der| X509Certificate::from_der(der).ok()).collect();
+        let mut issuers = vec![leaf.issuer().as_raw()];
+        for _ in 0..=read.len() {
+            if issuers.iter().any(|issuer| self.has_name(issuer)) {
+                return true;
+            }
+            let next = read.iter().filter(|(_, above)| issuers.contains(&above.subject().as_raw()));
+            issuers = next.map(|(_, above)| above.issuer().as_raw()).collect();
+        }
+        false
     }
 
     /// Verifies a chain; with a revocation list, that the list does not name the leaf, too.

@@ -78,6 +78,11 @@ pub enum HandshakeError {
     /// It offers TLS 1.1 or older only, or a TLS 1.2 without signature algorithms, which would mean SHA-1.
     #[error("the peer offers neither TLS 1.3 nor TLS 1.2 with signature algorithms")]
     Version,
+    /// The same where the listener speaks no TLS 1.3.
+    #[error(
+        "the peer offers no TLS 1.2 with signature algorithms, and this listener, of which a trust set tolerates rsa1024, speaks nothing else"
+    )]
+    VersionBesideShortKeys,
     /// It shares no cipher suite, group or signature scheme with us.
     #[error("the peer and this server have no TLS parameters in common: {0}")]
     Incompatible(String),
@@ -108,7 +113,7 @@ impl HandshakeError {
             Self::NotTls => "not_tls",
             Self::UnrecognisedName(_) => "unrecognised_name",
             Self::NoServerName => "no_server_name",
-            Self::Version => "tls_version",
+            Self::Version | Self::VersionBesideShortKeys => "tls_version",
             Self::Incompatible(_) => "tls_incompatible",
             Self::NoCertificate => "no_certificate",
             Self::CertificateRefused(_) => "certificate_refused",

@@ -41,8 +41,9 @@ pub(crate) use set::Ready;
 pub use stream::TlsStream;
 
 use cache::ChainHash;
+use chain::check_extent;
 use server_certificates::{ServerCertificates, ServerNames};
-use trust::TrustSets;
+use trust::{TrustSets, reason};
 use verifier::Verifier;
 
 /// Sessions of TLS 1.2 peers that know no tickets, kept at most per listener. The others carry theirs in tickets.
@@ -56,6 +57,7 @@ pub struct TlsFront {
     names: ServerNames,
     unnamed: Unnamed,
     client_auth: ClientAuth,
+    speaks_tls13: bool,
     clock: Arc<dyn TimeProvider>,
 }
 
@@ -104,6 +106,7 @@ impl TlsFront {
             names,
             unnamed: listener.arrival.unnamed,
             client_auth,
+            speaks_tls13: versions.len() > 1,
             clock,
         })
     }
@@ -185,6 +188,12 @@ impl ShownChain {
 /// - [`NoIdentity`]: as [`TlsFront::identity`]; a trust set that cannot be used verifies nothing
 pub fn identity_of(settings: &TlsSettings, chain: &[CertificateDer<'_>]) -> Result<CertificateIdentity, NoIdentity> {
     identity_among(&settings.trust, chain)
+}
+
+/// Why a handshake with this chain, leaf first, fails even where no certificate is needed; nothing where it does not.
+pub fn fails_handshake(chain: &[CertificateDer<'_>]) -> Option<NoIdentity> {
+    let (leaf, intermediates) = chain.split_first()?;
+    check_extent(leaf, intermediates).err().map(|error| NoIdentity::NotVerified(reason(&error)))
 }
 
 /// The device that a chain, leaf first, would name to one trust set now: for `provost trust show`.

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use provost_tenants::Tenant;
-use provost_tenants::trust::{Key, Legacy, RevocationList, Signed, TrustSet};
+use provost_tenants::trust::{Key, Legacy, PublicKey, RevocationList, Signed, TrustSet, algorithms};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertRevocationListError, CertificateError, DistinguishedName};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
@@ -124,6 +124,8 @@ impl Set {
         self.chains.subjects()
     }
 
+    /// Whether the set believes a chain. What is found wrong first says neither whose the chain is nor that it is not revoked, so both
+    /// are asked of one that does not verify, too.
     pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
@@ -131,14 +133,32 @@ impl Set {
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
-        self.check_key(&parsed)?;
-        let at = self.time(&parsed, now);
+        let Err(error) = self.verify_parsed(leaf, intermediates, now, &parsed) else { return Ok(()) };
+        if !self.chains.may_begin(&parsed, intermediates) {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        // Another set of the listener may tolerate what is wrong with it here, and have no list.
+        for list in self.lists_of(&parsed) {
+            Self::check_serial(list, leaf, &parsed)?;
+        }
+        Err(error)
+    }
+
+    fn verify_parsed(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        parsed: &X509Certificate<'_>,
+    ) -> Result<(), rustls::Error> {
+        self.check_key(parsed)?;
+        let at = self.time(parsed, now);
         if parsed.version() == X509Version::V3 {
             self.chains.verify(leaf, intermediates, at, None)?;
-            self.check_lists(leaf, intermediates, at, &parsed)
+            self.check_lists(leaf, intermediates, at, parsed)
         } else if self.trust.tolerates(Legacy::X509v1) {
-            self.chains.verify_without_extensions(leaf, &parsed, at)?;
-            self.check_lists_by_serial(leaf, &parsed)
+            self.chains.verify_without_extensions(leaf, parsed, at)?;
+            self.check_lists_by_serial(leaf, parsed)
         } else {
             Err(other(UnsupportedVersion(parsed.version().0.saturating_add(1))))
         }
@@ -163,6 +183,10 @@ impl Set {
         now
     }
 
+    fn lists_of(&self, leaf: &X509Certificate<'_>) -> impl Iterator<Item = &List> {
+        self.lists.iter().filter(|list| list.issuer == leaf.issuer().as_raw())
+    }
+
     fn check_lists(
         &self,
         leaf: &CertificateDer<'_>,
@@ -170,14 +194,14 @@ impl Set {
         at: UnixTime,
         parsed: &X509Certificate<'_>,
     ) -> Result<(), rustls::Error> {
-        for list in self.lists.iter().filter(|list| list.issuer == parsed.issuer().as_raw()) {
+        for list in self.lists_of(parsed) {
             match self.chains.verify(leaf, intermediates, at, Some(&list.revoked)) {
                 Ok(()) => {}
                 Err(rustls::Error::InvalidCertRevocationList(CertRevocationListError::BadSignature))
                     if list.signer != Signer::Other => {}
                 Err(error) => return Err(error),
             }
-            self.check_serial(list, leaf, parsed)?;
+            Self::check_serial(list, leaf, parsed)?;
         }
         Ok(())
     }
@@ -188,31 +212,28 @@ impl Set {
         leaf: &CertificateDer<'_>,
         parsed: &X509Certificate<'_>,
     ) -> Result<(), rustls::Error> {
-        for list in self.lists.iter().filter(|list| list.issuer == parsed.issuer().as_raw()) {
+        for list in self.lists_of(parsed) {
             if list.signer == Signer::Other {
                 return Err(CertRevocationListError::BadSignature.into());
             }
-            self.check_serial(list, leaf, parsed)?;
+            Self::check_serial(list, leaf, parsed)?;
         }
         Ok(())
     }
 
     /// Refuses a leaf that its issuer's list names, whatever distribution points the list says that it is for (RFC 5280 section
     /// 5.2.5): webpki passes over one for others than the leaf's, as after a CA has moved its lists to another address.
-    fn check_serial(
-        &self,
-        list: &List,
-        leaf: &CertificateDer<'_>,
-        parsed: &X509Certificate<'_>,
-    ) -> Result<(), rustls::Error> {
+    fn check_serial(list: &List, leaf: &CertificateDer<'_>, parsed: &X509Certificate<'_>) -> Result<(), rustls::Error> {
         if list.revoked.find_serial(parsed.raw_serial()).map_err(other)?.is_none() {
             return Ok(());
         }
         let signed = Signed::of(leaf).ok_or(CertificateError::BadEncoding)?;
         let is_of_list = match &list.signer {
-            Signer::Anchors(keys) => self.chains.signers(parsed.issuer().as_raw(), &signed).is_ok_and(|signers| {
-                signers.iter().any(|signer| keys.iter().any(|key| **key == *signer.subject_public_key_info))
-            }),
+            // By whatever algorithm, whether the set tolerates it or not.
+            Signer::Anchors(keys) => keys
+                .iter()
+                .filter_map(|key| PublicKey::of_content(key))
+                .any(|key| signed.verify(key, &algorithms(&Legacy::ALL)).is_ok()),
             // One that the leaf's issuer did not sign would refuse the leaf, too.
             Signer::Other => true,
         };

@@ -96,11 +96,21 @@ fn params(name: &str) -> CertificateParams {
     params
 }
 
-/// The validity of a leaf, in seconds from now.
+/// The end of a leaf's validity, in seconds from now.
 pub(super) fn ends_in(seconds: i64) -> impl FnOnce(&mut CertificateParams) {
+    let end = from_now(seconds);
+    move |params| params.not_after = date_time_ymd(1970, 1, 1) + end
+}
+
+/// Its beginning.
+pub(super) fn begins_in(seconds: i64) -> impl FnOnce(&mut CertificateParams) {
+    let begin = from_now(seconds);
+    move |params| params.not_before = date_time_ymd(1970, 1, 1) + begin
+}
+
+fn from_now(seconds: i64) -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let end = now.as_secs().checked_add_signed(seconds).unwrap();
-    move |params| params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end)
+    Duration::from_secs(now.as_secs().checked_add_signed(seconds).unwrap())
 }
 
 pub(super) fn trust_set(

@@ -7,12 +7,13 @@ use std::time::Duration;
 use provost_core::NoIdentity;
 use provost_core::proof::Attribute;
 use provost_tenants::Limits;
-use rcgen::{CertificateParams, CrlDistributionPoint, DnType, SerialNumber};
+use provost_tenants::trust::{Legacy, TrustSet};
+use rcgen::{CertificateParams, CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, SerialNumber};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::testing::{Ca, NAME, Site, ends_in, settings, trust_set, trust_set_by};
+use super::testing::{Ca, NAME, Site, begins_in, ends_in, settings, trust_set, trust_set_by};
 use super::{ClientAuth, HandshakeError, TlsConnection, identity_of};
 
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -172,6 +173,19 @@ async fn a_resumed_session_keeps_the_identity_as_long_as_it_is_valid() {
 }
 
 #[tokio::test]
+async fn a_certificate_counts_from_the_moment_on_that_it_names() {
+    let poly = Ca::new("Poly");
+    let site = Site::new(OPTIONAL, vec![trust_set("poly", &[&poly], vec![])]);
+    let phone = site.phone(&TLS13, Some(poly.leaf("0004F2AABBCC", begins_in(60))));
+    let early = site.meet(&phone).await.0.unwrap();
+    assert!(who(&early).contains("it is not valid before"), "{}", who(&early));
+    // Sooner than what was found out about a chain is forgotten.
+    site.clock.advance(60);
+    let chain = early.stream.session().peer_certificates().unwrap();
+    assert_eq!(site.front.identity(chain).map(|identity| identity.trust_set.to_string()), Ok("poly".to_owned()));
+}
+
+#[tokio::test]
 async fn no_session_outlives_the_generation_that_revokes() {
     let poly = Ca::new("Poly");
     let leaf = poly.leaf("0004F2AABBCC", |leaf| leaf.serial_number = Some(SerialNumber::from(7)));
@@ -200,6 +214,8 @@ async fn a_certificate_without_its_key_is_refused_even_where_none_is_needed() {
         for version in VERSIONS {
             let (server, client) = site.meet(&site.phone(version, Some(Arc::clone(&thief)))).await;
             assert_eq!((code(&server), client.is_ok()), ("certificate_refused", false), "{version:?}");
+            let said = server.unwrap_err().to_string();
+            assert!(said.contains("is not by its key"), "{said}");
         }
     }
 }
@@ -286,6 +302,61 @@ fn a_revocation_list_that_its_issuer_did_not_sign_refuses_rather_than_revokes_no
     let settings = settings(vec![trust_set("poly", &[&poly], vec![forger.overdue_crl(&[])])]);
     let refused = identity_of(&settings, &poly.leaf("0004F2AABBCC", |_| ()).cert);
     assert!(matches!(&refused, Err(NoIdentity::NotVerified(why)) if why.contains("revocation list")), "{refused:?}");
+}
+
+#[test]
+fn a_certificate_that_does_not_verify_is_told_of_by_the_set_that_it_is_of() {
+    let (poly, yealink, other) = (Ca::new("Poly"), Ca::new("Yealink"), Ca::new("Other"));
+    let sets = [("poly", &poly), ("yealink", &yealink)].map(|(name, ca)| trust_set(name, &[ca], vec![]));
+    let settings = settings(sets.to_vec());
+    let of_server = |leaf: &mut CertificateParams| leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let mac = "0004F2AABBCC";
+    for (leaf, expected) in [
+        (yealink.leaf(mac, ends_in(-3600)), "trust set yealink: it expired at 20"),
+        (yealink.leaf(mac, of_server), "trust set yealink: it is not made for client authentication"),
+        (poly.leaf(mac, ends_in(-3600)), "trust set poly: it expired at 20"),
+        (other.leaf(mac, ends_in(-3600)), "its issuer `CN=Other` leads to no anchor of poly, yealink"),
+        (other.leaf(mac, of_server), "its issuer `CN=Other` leads to no anchor of poly, yealink"),
+    ] {
+        let why = identity_of(&settings, &leaf.cert).unwrap_err().to_string();
+        assert!(why.contains(expected), "{expected}: {why}");
+        assert_eq!(why.contains("would tolerate it"), !expected.contains("leads to"), "{why}");
+    }
+}
+
+#[test]
+fn what_a_strict_set_knows_as_revoked_no_set_that_tolerates_more_vouches_for() {
+    let (poly, former) = (Ca::new("Poly"), Ca::new("Poly"));
+    let strict = trust_set("strict", &[&poly, &former], vec![poly.overdue_crl(&[7])]);
+    let tolerant = Arc::into_inner(trust_set("tolerant", &[&poly, &former], vec![])).unwrap();
+    let tolerant = Arc::new(TrustSet { legacy: vec![Legacy::Expired, Legacy::AnyEku], ..tolerant });
+    let settings = settings(vec![tolerant, strict]);
+    for (ca, serial, expected) in [
+        (&poly, 7, Err("trust set strict: it is revoked")),
+        (&poly, 8, Ok("tolerant")),
+        // The list is not of the key that signed it.
+        (&former, 7, Ok("tolerant")),
+    ] {
+        let number = |leaf: &mut CertificateParams| leaf.serial_number = Some(SerialNumber::from(serial));
+        let expired = ca.leaf("0004F2AABBCC", |leaf| {
+            number(leaf);
+            ends_in(-3600)(leaf);
+        });
+        let of_server = ca.leaf("0004F2AABBCC", |leaf| {
+            number(leaf);
+            leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        for leaf in [expired, of_server] {
+            let found = identity_of(&settings, &leaf.cert).map(|identity| identity.trust_set.to_string());
+            match (found, expected) {
+                (Ok(set), Ok(expected)) => assert_eq!(set, expected),
+                (Err(why), Err(expected)) => {
+                    assert!(why.to_string().ends_with(expected), "{why}");
+                }
+                (found, expected) => panic!("{serial}: {found:?}, not {expected:?}"),
+            }
+        }
+    }
 }
 
 #[tokio::test]

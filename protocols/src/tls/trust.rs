@@ -100,7 +100,8 @@ impl TrustSets {
                 verified
             }
             (_, Some((set, error))) if depth(&error) > Depth::UnknownIssuer => {
-                let lacks = lacks(set, leaf, intermediates, now);
+                let is_revoked = depth(&error) == Depth::Revoked;
+                let lacks = if is_revoked { String::new() } else { lacks(set, leaf, intermediates, now) };
                 let why = format!("trust set {}: {}{lacks}", set.trust.name, reason(&error));
                 Judgement::Unverified { why: NoIdentity::NotVerified(why), error: without_context(error) }
             }
@@ -185,7 +186,7 @@ fn without_context(error: rustls::Error) -> rustls::Error {
 }
 
 /// Why a chain does not verify, for the operator.
-fn reason(error: &rustls::Error) -> String {
+pub(super) fn reason(error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(error) = error else { return error.to_string() };
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!("it expired at {}", time(*not_after)),

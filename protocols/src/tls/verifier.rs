@@ -124,12 +124,14 @@ impl ClientCertVerifier for Verifier {
     }
 }
 
-/// A handshake fails for the signature of a short key even where its certificate would count as none: what nobody has shown to hold
+/// A handshake fails for a signature that does not verify even where the certificate would count as none: what nobody has shown to hold
 /// must not come to count later.
 fn say_of_key(certificate: &CertificateDer<'_>) {
-    if legacy_of(certificate, SystemTime::UNIX_EPOCH).contains(&Legacy::Rsa1024) {
-        let why = "its RSA key has less than 2048 bits, and a signature in the handshake is verified of such a one only with SHA-256 or \
-                   SHA-512 in TLS 1.2: `legacy = [\"rsa1024\"]` of a trust set asks phones for that";
-        let _ = REFUSAL.try_with(|refusal| refusal.replace(Some(NoIdentity::NotVerified(why.to_owned()))));
-    }
+    let why = if legacy_of(certificate, SystemTime::UNIX_EPOCH).contains(&Legacy::Rsa1024) {
+        "its RSA key has less than 2048 bits, and a signature in the handshake is verified of such a one only with SHA-256 or \
+         SHA-512 in TLS 1.2: `legacy = [\"rsa1024\"]` of a trust set asks phones for that"
+    } else {
+        "the signature in the handshake is not by its key, or that is of a kind that is not supported"
+    };
+    let _ = REFUSAL.try_with(|refusal| refusal.replace(Some(NoIdentity::NotVerified(why.to_owned()))));
 }
