@@ -16,8 +16,10 @@ fn a_revoked_certificate_proves_nothing() {
     deployment.write("trust/poly.crl", deployment.poly.revokes(&[4711]));
     deployment.certificate("revoked", &deployment.poly.numbered(POLY, 4711));
     deployment.certificate("valid", &deployment.poly.numbered(POLY, 4712));
-    let open = format!("{TLS}[[listener.exception]]\nouis = [\"00:22:ee\"]\nrequire = [\"address\"]\n");
-    deployment.add(&scene::acme().https("").listener_named("open", "https", &open));
+    let require = "require = [\"certificate\", \"password\"]\n";
+    let open = format!("{TLS}{require}[[listener.exception]]\nouis = [\"00:22:ee\"]\nrequire = [\"address\"]\n");
+    let users = "[[users]]\nname = \"shared\"\npassword = \"secret\"";
+    deployment.add(&scene::acme().https("").listener_named("open", "https", &open).table(users));
     let scene = Scene::start(deployment);
     let own = format!("{POLY}.cfg");
     assert_eq!(scene.https("acme", "valid", &own).run().status, 200);
@@ -28,10 +30,19 @@ fn a_revoked_certificate_proves_nothing() {
     // Where some pass without a certificate, one that was revoked counts as none.
     for path in [own.as_str(), "sip.cfg"] {
         let reply = scene.at("open", "revoked", path).run();
-        assert_eq!(reply.status, 403, "{path}: {reply:?}");
+        assert_eq!(reply.status, 401, "{path}: {reply:?}");
     }
     let record = scene.server.record(&[("listener", "open"), ("reason", "require_not_met")]);
     assert!(record.to_string().contains("revoked"), "{record}");
+    // What is served all the same has the reason in its record.
+    let reply = scene.at("open", "revoked", "sip.cfg").args(["-u", "shared:secret"]).run();
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let record = scene.server.record(&[("listener", "open"), ("outcome", "served")]);
+    assert!(record["detail"].to_string().contains("it is revoked"), "{record}");
+    let reply = scene.at("open", "revoked", &own).args(["-u", "shared:secret"]).run();
+    assert_eq!(reply.status, 404, "{reply:?}");
+    let record = scene.server.record(&[("listener", "open"), ("reason", "unbound_read")]);
+    assert!(record["detail"].to_string().contains("it is revoked"), "{record}");
     // Its neighbours of the same CA are not touched by the list.
     assert_eq!(scene.https("acme", NEIGHBOUR, &format!("{NEIGHBOUR}.cfg")).run().status, 200);
 }

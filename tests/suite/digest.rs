@@ -88,6 +88,8 @@ fn curl_logs_in_by_digest_on_http_and_https() {
                 *count += 2;
                 let record = scene.server.records(&[("protocol", scheme)], *count).pop().unwrap();
                 assert_eq!(record[if status == 200 { "opening" } else { "reason" }], word, "{record}");
+                let is_of_form = record["detail"].to_string().contains("in a form that answers no Digest");
+                assert_eq!(is_of_form, login.starts_with("md5only"), "{record}");
             }
         }
     }

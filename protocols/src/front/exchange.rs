@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use provost_core::path::link;
+use provost_core::rules::{Readers, Writers};
 use provost_core::{
-    AccessRequest, ClientAddr, Denial, LinkProof, ListPermit, Mac, NamedDevice, Opening, Operation, PathError, Permit,
-    Proofs, Protocol, Refusal, RequestPath, Standing, Step, decide, decide_listing,
+    AccessRequest, ClientAddr, Denial, LinkProof, ListPermit, Mac, NamedDevice, NoIdentity, Opening, Operation,
+    PathError, Permit, Proofs, Protocol, Refusal, RequestPath, Standing, Step, decide, decide_listing,
 };
 use provost_tenants::Tenant;
 
@@ -111,14 +112,19 @@ impl Exchange {
                 guarding.allowed(operation, permit.opening());
                 self.report(&generation, &permit, proofs);
                 self.front.shares().passwords.note(&proofs.password, self.record.mac);
+                if let Some(flaw) = flaw_of_certificate(proofs) {
+                    self.detail(flaw);
+                }
                 Ok(permit)
             }
             Err(denial) => {
                 self.record.alarm = guarding.denied(&denial.reason);
                 let refusal = self.deny(&denial);
                 // What is not met of `require` says so by itself.
-                if let (true, Some(flaw)) = (denial.step > Step::Require, proofs.password.flaw()) {
-                    self.detail(format!("{}; {flaw}", denial.reason));
+                if denial.step > Step::Require {
+                    let certificate = flaw_of_certificate(proofs).map(ToString::to_string);
+                    let flaws = certificate.into_iter().chain(proofs.password.flaw().map(ToString::to_string));
+                    self.detail([denial.reason.to_string()].into_iter().chain(flaws).collect::<Vec<_>>().join("; "));
                 }
                 Err(refusal)
             }
@@ -204,7 +210,7 @@ impl Exchange {
     /// to be met with silence where that does not come: a phone asks again.
     pub(crate) async fn may_be_answered(&mut self) -> bool {
         self.note_device(&Proofs::none());
-        self.guarding(&self.generation).turn().await
+        tells_of_no_device(&self.generation.tenant, self.path()) || self.guarding(&self.generation).turn().await
     }
 
     /// The peer, which only claims its address, is going to hear that there is such a file.
@@ -301,6 +307,18 @@ impl Exchange {
         let known = device_of(&self.generation.tenant, self.path(), proofs);
         (self.record.mac, self.record.proof) = known.unzip();
     }
+}
+
+/// Why the certificate that the peer showed counts as none.
+fn flaw_of_certificate(proofs: &Proofs) -> Option<&NoIdentity> {
+    let flaw = proofs.certificate.as_ref().err();
+    flaw.filter(|flaw| !matches!(flaw, NoIdentity::Plaintext | NoIdentity::NotPresented))
+}
+
+/// Whether an answer tells nothing of the device that the path names: anyone may read it, and nobody write it.
+pub(super) fn tells_of_no_device(tenant: &Tenant, path: Result<&RequestPath, PathError>) -> bool {
+    let found = path.ok().and_then(|path| tenant.policy.rules.find(path));
+    found.is_some_and(|found| found.rule.read == Some(Readers::Anyone) && found.rule.write != Some(Writers::Own))
 }
 
 /// The device of a request, and what it is known by: a proof, or the path alone.

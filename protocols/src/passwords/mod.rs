@@ -203,13 +203,14 @@ fn answered(passwords: &Passwords, tenant: &Tenant, listener: &str, digest: &Dig
     }
     if !proof.holds() || digest.realm != name.as_bytes() {
         // What is stored is the hash of the MAC in lower case.
-        return if digest.user == check.user() {
-            PasswordProof::Wrong
-        } else {
-            PasswordProof::Unusable(
-                "user and password are wrong, or the MAC is not written in lower case for Digest".into(),
-            )
+        let other_reason = match digest.user == check.user() {
+            false => "the MAC is not written in lower case for Digest",
+            true if check.lacks(digest.algorithm) => {
+                "the password stands in a form that answers no Digest of this algorithm"
+            }
+            true => return PasswordProof::Wrong,
         };
+        return PasswordProof::Unusable(format!("user and password are wrong, or {other_reason}"));
     }
     // Whoever comes here has the password, so that telling more tells a stranger nothing.
     match Nonce::read(&digest.nonce, name, listener) {

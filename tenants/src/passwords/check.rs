@@ -91,6 +91,12 @@ impl Check {
         digests
     }
 
+    /// Whether one of the user's passwords stands in a form that answers no Digest of this algorithm. It is for the record alone: no peer
+    /// is to be told.
+    pub fn lacks(&self, algorithm: Algorithm) -> bool {
+        self.candidates.iter().any(|(_, stored)| !stored.can_digest(algorithm))
+    }
+
     /// What it costs.
     #[cfg(test)]
     pub(crate) fn work(&self) -> Costs {
