@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use provost_core::decision::admit;
 use provost_core::proof::CertificateIdentity;
 use provost_core::{ClientAddr, NoIdentity, PathError, Proofs, RequestPath, Standing};
+use provost_tenants::guard;
 use provost_tenants::network::Network;
 use provost_tenants::{Limits, Listener, Tenant};
 use rustls::pki_types::CertificateDer;
@@ -274,6 +275,18 @@ impl Generation {
     /// - [`NoIdentity`]: as [`TlsFront::identity`]
     pub(crate) fn identity_shown(&self, shown: &ShownChain) -> Result<CertificateIdentity, NoIdentity> {
         self.tls.as_ref().map_or(Err(NoIdentity::Plaintext), |tls| tls.identity_shown(shown))
+    }
+
+    /// Whether such a request would now be met with silence until its source, which only claims its address, has answered. Asking leaves
+    /// no trace.
+    pub fn is_left_waiting(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
+        let asker = asker(self.listener.policy.protocol, client);
+        match exchange::device_of(&self.tenant, path, proofs) {
+            Some((device, KnownBy::Path)) if !exchange::tells_of_no_device(&self.tenant, path) => {
+                self.tenant.guard.turn_to_come(asker, device, Instant::now()) == guard::Turn::Wait
+            }
+            Some((_, KnownBy::Path | KnownBy::Certificate | KnownBy::Password | KnownBy::Link)) | None => false,
+        }
     }
 
     /// How the source of such a request stands with the guard now. Asking leaves no trace.

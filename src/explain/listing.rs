@@ -4,9 +4,12 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use provost_core::text::escaped;
-use provost_core::{AccessRequest, Denial, ListPermit, Standing, decide_listing};
+use provost_core::{AccessRequest, Denial, ListPermit, RequestPath, Standing, decide, decide_listing};
+use provost_protocols::ftp::{self, AskedOfList, Names};
 use provost_tenants::Tenant;
 
+use super::question::Asked;
+use crate::cli::Method;
 use crate::terminal::{GOOD, paint};
 
 /// Names that are printed; a phone is told all.
@@ -18,16 +21,72 @@ const MAX_NAMES: usize = 100;
 /// - a denial: there is no list
 pub(super) fn explain(
     output: &mut impl Write,
+    question: &Asked<'_>,
     tenant: &Tenant,
     request: &AccessRequest<'_>,
 ) -> Result<anyhow::Result<()>, Denial> {
-    // A list tells of no device but the one that is proven, so that the guard does not keep it back.
-    let request = AccessRequest { standing: Standing::Free, ..*request };
-    decide_listing(&request).map(|permit| shown(output, tenant, &permit))
+    let AskedOfList { names, .. } = asked(question);
+    decide_listing(&unguarded(request)).map(|permit| shown(output, tenant, &permit, &names))
 }
 
-fn shown(output: &mut impl Write, tenant: &Tenant, permit: &ListPermit<'_>) -> anyhow::Result<()> {
-    let entries = tenant.files.list(permit).context("cannot list the folder")?;
+/// What the server takes the argument for: LIST, NLST and STAT have options before the path, and may have a pattern at its end.
+pub(super) fn asked<'a>(question: &Asked<'a>) -> AskedOfList<'a> {
+    match question.method {
+        Method::List | Method::Nlst | Method::Stat => ftp::asked_of_list(question.path.as_bytes()),
+        Method::Mlsd
+        | Method::Mlst
+        | Method::Get
+        | Method::Head
+        | Method::Put
+        | Method::Rrq
+        | Method::Wrq
+        | Method::Retr
+        | Method::Stor
+        | Method::Appe
+        | Method::Size
+        | Method::Mdtm => AskedOfList::all(question.path.as_bytes()),
+    }
+}
+
+/// Whether the answer is about a file, which is decided on as reading it is: MLST of what is no folder, and a list of what is none but a
+/// file.
+pub(super) fn is_of_file(question: &Asked<'_>, tenant: &Tenant, request: &AccessRequest<'_>) -> bool {
+    if request.path.is_ok_and(RequestPath::is_root) {
+        return false;
+    }
+    let listed = decide_listing(&unguarded(request)).map(|permit| {
+        let is_empty = tenant.files.list(&permit).is_ok_and(|entries| entries.is_empty());
+        (is_empty, permit.shows_file(permit.folder()))
+    });
+    let is_there = || decide(request).map_or(true, |permit| tenant.files.describe(&permit).is_ok());
+    match question.method {
+        Method::Mlst => !matches!(listed, Ok((false, _))),
+        Method::List | Method::Nlst | Method::Stat => {
+            asked(question).names == Names::All && matches!(listed, Ok((true, true))) && is_there()
+        }
+        Method::Mlsd
+        | Method::Get
+        | Method::Head
+        | Method::Put
+        | Method::Rrq
+        | Method::Wrq
+        | Method::Retr
+        | Method::Stor
+        | Method::Appe
+        | Method::Size
+        | Method::Mdtm => false,
+    }
+}
+
+/// A list tells of no device but the one that is proven, so that the guard does not keep it back.
+fn unguarded<'a>(request: &AccessRequest<'a>) -> AccessRequest<'a> {
+    AccessRequest { standing: Standing::Free, ..*request }
+}
+
+fn shown(output: &mut impl Write, tenant: &Tenant, permit: &ListPermit<'_>, names: &Names) -> anyhow::Result<()> {
+    let mut entries = tenant.files.list(permit).context("cannot list the folder")?;
+    let filter = names.filter(tenant.policy.rules.case());
+    entries.retain(|entry| filter.takes(&entry.name));
     writeln!(output, "{} a list of /{}", paint(GOOD, "permitted:"), permit.folder().as_str())?;
     for entry in entries.iter().take(MAX_NAMES) {
         writeln!(output, "  shows   {}{}", escaped(&entry.name), if entry.facts.is_none() { "/" } else { "" })?;
@@ -36,7 +95,7 @@ fn shown(output: &mut impl Write, tenant: &Tenant, permit: &ListPermit<'_>) -> a
         writeln!(output, "  shows   {more} more")?;
     }
     if entries.is_empty() {
-        writeln!(output, "  shows   nothing, as a folder that is not there; ask for RETR if it may be a file")?;
+        writeln!(output, "  shows   nothing, as a folder that is not there")?;
     }
     Ok(())
 }

@@ -82,6 +82,13 @@ impl Served<'_> {
         }
     }
 
+    fn leaves_waiting(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> bool {
+        match self {
+            Self::OnDisk { .. } => false,
+            Self::Live(generation) => generation.is_left_waiting(client, path, proofs),
+        }
+    }
+
     fn standing(&self, client: ClientAddr, path: Result<&RequestPath, PathError>, proofs: &Proofs) -> Standing {
         match self {
             Self::OnDisk { .. } => Standing::Free,
@@ -114,7 +121,7 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
         let (name, method) = (&listener.policy.name, asked.method.name());
         bail!("listener {name} speaks {protocol}, which has no {method}");
     }
-    let sent = proofs::path_on_the_wire(asked.path, protocol);
+    let sent = proofs::path_on_the_wire(asked, protocol);
     let linked = sent.as_ref().map(|bytes| without_link(tenant, protocol, bytes));
     let supposed = proofs::suppose(asked, tenant, listener, linked.map_or(LinkProof::Absent, |(_, link)| link))?;
     let path = linked.map_or(Err(NO_PATH), |(bytes, _)| tenant.policy.path(bytes));
@@ -135,8 +142,14 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
     for note in slash.iter().chain(&supposed.notes).chain(&arrival::notes(listener)).chain(&unseen) {
         writeln!(output, "  {note}")?;
     }
-    if asked.method.lists() {
-        return list(output, tenant, listener, &request);
+    if let Some(why) = &supposed.no_handshake {
+        return verdict::no_handshake(output, why);
+    }
+    if served.leaves_waiting(client, path, &supposed.proofs) {
+        return verdict::unanswered(output);
+    }
+    if asked.method.lists() && !listing::is_of_file(asked, tenant, &request) {
+        return list(output, asked, (tenant, listener), &request);
     }
     let mut ladder = Ladder::new(output, served.asked_guard());
     match walk(&request, &mut ladder) {
@@ -156,11 +169,11 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
 
 fn list(
     output: &mut impl Write,
-    tenant: &Tenant,
-    listener: &Listener,
+    asked: &Asked<'_>,
+    (tenant, listener): (&Tenant, &Listener),
     request: &AccessRequest<'_>,
 ) -> anyhow::Result<Verdict> {
-    match listing::explain(output, tenant, request) {
+    match listing::explain(output, asked, tenant, request) {
         Ok(shown) => shown.map(|()| Verdict::Permitted),
         Err(denial) => {
             let why = Why::of(&denial, None);
@@ -325,6 +338,14 @@ mod tests {
             ("127.0.0.1 RETR ../x", false, "told: 550 Name not allowed\n"),
             ("127.0.0.1 RETR 001120aabb99.cfg", false, "told: 550 No such file"),
             ("127.0.0.1 LIST /", true, "  shows   site.cfg\n"),
+            ("127.0.0.1 LIST /*.cfg", true, "  shows   site.cfg\n"),
+            ("127.0.0.1 -- NLST -la", true, "  shows   site.cfg\n"),
+            ("127.0.0.1 LIST /*.nothing", true, "  shows   nothing"),
+            ("127.0.0.1 LIST site.cfg", true, "/acme/site.cfg, "),
+            ("127.0.0.1 MLST site.cfg", true, "/acme/site.cfg, "),
+            ("127.0.0.1 MLST /", true, "  shows   site.cfg\n"),
+            ("127.0.0.1 MLST 001120aabb99.cfg", false, "told: 550 No such file"),
+            ("127.0.0.1 MLST ../x", false, "  3 path        DENIED the path leaves"),
             ("127.0.0.1 LIST /", true, "  shows   a\\u{202e}b.cfg\n"),
             ("127.0.0.1 STAT /nowhere", true, "  shows   nothing"),
             ("127.0.0.1 MLSD ../x", false, "  3 path        DENIED the path leaves"),
@@ -334,6 +355,53 @@ mod tests {
             let (found, text) = ask(demo.path(), &question).unwrap_or_else(|error| panic!("{question}: {error}"));
             assert_eq!(found, permitted, "{question}\n{text}");
             assert!(text.contains(says), "{question}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_phone_can_show_there_is_supposed_of_none() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        let long = std::fs::read_to_string(demo.path().join("phones/generic.pem")).unwrap().repeat(6);
+        std::fs::write(demo.path().join("long.pem"), long).unwrap();
+        let file = demo.path().join("tenants.d/acme.toml");
+        let hash = format!("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA${}", "A".repeat(43));
+        let more =
+            "[[listener]]\nname = \"asks\"\nprotocol = \"http\"\naddress = \"127.0.0.1:0\"\nrequire = [\"password\"]\n";
+        let user = format!("[[users]]\nname = \"old\"\npassword = \"{hash}\"\n");
+        let anyone = "[[rule]]\npath = \"*.ld\"\nread = \"anyone\"\n";
+        std::fs::write(&file, format!("{}\n{more}{user}{anyone}", std::fs::read_to_string(&file).unwrap())).unwrap();
+        for (question, says) in [
+            ("asks --from 127.0.0.1 GET /site.cfg", "the phone is told: 403 Forbidden"),
+            ("asks --from 127.0.0.1 --user old GET /site.cfg", "stored as argon2id, which answers no Digest"),
+            (
+                "phones --from 127.0.0.1 --certificate DEMO/long.pem GET /sip.ld",
+                "it comes with 5 other certificates, and 4 are looked at (certificate_refused)",
+            ),
+        ] {
+            let (permitted, text) = ask(demo.path(), &format!("--tenant acme --listener {question}")).unwrap();
+            assert!(!permitted && text.contains(says), "{question}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_log_is_told_of_the_upload_whatever_goes_first() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        let file = demo.path().join("tenants.d/acme.toml");
+        let rule =
+            "[[rule]]\npath = \"{mac}-x.log\"\nkind = \"log\"\nread = \"own\"\nwrite = \"own\"\nprefer = \"root\"\n";
+        std::fs::write(&file, format!("{}\n{rule}", std::fs::read_to_string(&file).unwrap())).unwrap();
+        std::fs::write(demo.path().join("acme/0004f2aabbcc-x.log"), "of the operator").unwrap();
+        let uploads = demo.path().join("state/uploads/acme");
+        std::fs::create_dir_all(&uploads).unwrap();
+        std::fs::write(uploads.join("0004f2aabbcc-x.log"), "of it").unwrap();
+        for (method, says) in
+            [("GET", "/acme/0004f2aabbcc-x.log, 15 bytes"), ("HEAD", "/uploads/acme/0004f2aabbcc-x.log, 5 bytes")]
+        {
+            let question = format!("phones --from 127.0.0.1 --mac 0004f2aabbcc {method} /0004f2aabbcc-x.log");
+            let (permitted, text) = ask(demo.path(), &format!("--tenant acme --listener {question}")).unwrap();
+            assert!(permitted && text.contains(says), "{question}\n{text}");
         }
     }
 

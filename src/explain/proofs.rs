@@ -4,16 +4,19 @@ use anyhow::{Context as _, bail};
 use provost_core::proof::CertificateIdentity;
 use provost_core::{LinkProof, Mac, NoIdentity, PasswordProof, Proofs, Protocol};
 use provost_protocols::https::{TargetError, path_of};
-use provost_protocols::tls::identity_of;
+use provost_protocols::tls::{fails_handshake, identity_of};
 use provost_tenants::trust::certificates_in;
 use provost_tenants::{Listener, Tenant, TlsSettings};
 
+use super::listing;
 use super::question::Asked;
 
 /// The proofs, and what is to be said of them.
 pub(super) struct Supposed {
     pub(super) proofs: Proofs,
     pub(super) notes: Vec<String>,
+    /// Why the certificate ends the handshake, whatever is asked for.
+    pub(super) no_handshake: Option<NoIdentity>,
 }
 
 /// Gathers the proofs that the options describe.
@@ -24,48 +27,48 @@ pub(super) fn suppose(
     link: LinkProof,
 ) -> anyhow::Result<Supposed> {
     let mut notes = Vec::new();
-    let certificate = certificate(asked, listener, &mut notes)?;
+    let (certificate, no_handshake) = certificate(asked, listener, &mut notes)?;
     let password = password(asked, tenant, listener.policy.protocol, &mut notes)?;
     match link {
         LinkProof::Absent => {}
         LinkProof::Wrong => notes.push("the path is a secret link, and its token is no device's".to_owned()),
         LinkProof::Device(mac) => notes.push(format!("the secret link proves {mac}")),
     }
-    Ok(Supposed { proofs: Proofs { certificate, password, link }, notes })
+    Ok(Supposed { proofs: Proofs { certificate, password, link }, notes, no_handshake })
 }
 
+type Identity = Result<CertificateIdentity, NoIdentity>;
+
+/// Whom the certificate proves, and why there is no handshake with it where there is none.
 fn certificate(
     asked: &Asked<'_>,
     listener: &Listener,
     notes: &mut Vec<String>,
-) -> anyhow::Result<Result<CertificateIdentity, NoIdentity>> {
+) -> anyhow::Result<(Identity, Option<NoIdentity>)> {
     let Some(tls) = &listener.tls else {
         if asked.mac.is_some() || asked.certificate.is_some() {
             bail!("listener {} has no TLS, so no phone can show a certificate there", listener.policy.name);
         }
-        return Ok(Err(NoIdentity::Plaintext));
+        return Ok((Err(NoIdentity::Plaintext), None));
     };
     if let Some(mac) = asked.mac {
-        return supposed_identity(mac, tls, listener, notes).map(Ok);
+        return Ok((Ok(supposed_identity(mac, tls, listener, notes)?), None));
     }
-    match asked.certificate {
-        Some(bytes) => presented(bytes, tls, notes),
-        None => Ok(Err(NoIdentity::NotPresented)),
-    }
+    asked.certificate.map_or(Ok((Err(NoIdentity::NotPresented), None)), |bytes| presented(bytes, tls, notes))
 }
 
 fn presented(
     bytes: &[u8],
     tls: &TlsSettings,
     notes: &mut Vec<String>,
-) -> anyhow::Result<Result<CertificateIdentity, NoIdentity>> {
+) -> anyhow::Result<(Identity, Option<NoIdentity>)> {
     let chain = certificates_in(bytes).context("cannot use the certificate")?;
     let identity = identity_of(tls, &chain);
     notes.push(match &identity {
         Ok(identity) => format!("the certificate proves {}, by trust set {}", identity.mac, identity.trust_set),
         Err(why) => format!("the certificate proves no device: {why}"),
     });
-    Ok(identity)
+    Ok((identity, fails_handshake(&chain)))
 }
 
 fn supposed_identity(
@@ -94,25 +97,38 @@ fn password(
     }
     let device = user.parse::<Mac>().ok().filter(|mac| tenant.devices.has_password(*mac));
     let shared = tenant.users.has(user).then(|| PasswordProof::Shared(user.into()));
-    let proof = device.map(PasswordProof::Device).or(shared).unwrap_or(PasswordProof::Wrong);
+    let can_be_shown = match protocol {
+        Protocol::Http => device.map_or_else(|| tenant.users.has_digest(user), |mac| tenant.devices.has_digest(mac)),
+        Protocol::Https | Protocol::Ftp | Protocol::Tftp => true,
+    };
+    let proof = match device.map(PasswordProof::Device).or(shared) {
+        Some(proof) if can_be_shown => proof,
+        Some(_) => PasswordProof::Unusable(format!(
+            "the password of `{user}` is stored as argon2id, which answers no Digest, and http takes nothing else"
+        )),
+        None => PasswordProof::Wrong,
+    };
     notes.push(match &proof {
+        PasswordProof::Unusable(why) => why.clone(),
         PasswordProof::Device(mac) => format!("supposing the right password of device {mac}"),
         PasswordProof::Shared(_) => format!("supposing the right password of user {user}"),
-        PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Unusable(_) | PasswordProof::Absent => {
+        PasswordProof::Wrong | PasswordProof::Stale | PasswordProof::Absent => {
             format!("no valid password of `{user}` is configured, so any that the phone sends is wrong")
         }
     });
     Ok(proof)
 }
 
-/// The path as the server's parser sees it: of an HTTP target it is cut and decoded first.
+/// The path as the server's parser sees it: of an HTTP target it is cut and decoded first, and of what lists take it is told from options
+/// and a pattern.
 ///
 /// # Errors
 /// - [`TargetError`]: the target names no path
-pub(super) fn path_on_the_wire(path: &str, protocol: Protocol) -> Result<Vec<u8>, TargetError> {
+pub(super) fn path_on_the_wire(asked: &Asked<'_>, protocol: Protocol) -> Result<Vec<u8>, TargetError> {
     match protocol {
-        Protocol::Https | Protocol::Http => path_of(path),
-        Protocol::Tftp | Protocol::Ftp => Ok(path.as_bytes().to_vec()),
+        Protocol::Https | Protocol::Http => path_of(asked.path),
+        Protocol::Tftp => Ok(asked.path.as_bytes().to_vec()),
+        Protocol::Ftp => Ok(listing::asked(asked).path.to_vec()),
     }
 }
 

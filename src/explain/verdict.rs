@@ -4,15 +4,18 @@ use std::fs;
 use std::io::Write;
 use std::os::fd::AsRawFd as _;
 
-use provost_core::rules::{Kind, Origin, Readers, Rule, Writers};
+use provost_core::rules::{Kind, Origin, Prefer, Readers, Rule, Writers};
 use provost_core::{AccessRequest, Denial, NoIdentity, Operation, Permit, Protocol, Refusal, Step};
 use provost_protocols::https::TargetError;
 use provost_protocols::tls::{ClientAuth, client_auth};
 use provost_tenants::files::FileError;
 use provost_tenants::{Listener, Tenant};
 
+use super::Verdict;
 use crate::cli::Method;
 use crate::terminal::{BAD, GOOD, paint};
+
+const NO_HANDSHAKE: &str = "nothing, the TLS handshake is refused";
 
 /// Why it is denied, as the record of such a request says it.
 pub(super) struct Why {
@@ -64,32 +67,27 @@ fn described(rule: &Rule) -> String {
 
 fn what_is_read(method: Method, tenant: &Tenant, permit: &Permit) -> Vec<String> {
     // What HEAD and SIZE are told is not always what GET would send: of a log, only the upload counts.
-    let described = match method {
-        Method::Head | Method::Size | Method::Mdtm => Some(tenant.files.describe(permit)),
-        Method::Get
-        | Method::Rrq
-        | Method::Retr
-        | Method::Put
-        | Method::Wrq
-        | Method::Stor
-        | Method::Appe
+    let is_described = match method {
+        Method::Head
+        | Method::Size
+        | Method::Mdtm
         | Method::List
         | Method::Nlst
         | Method::Mlsd
         | Method::Mlst
-        | Method::Stat => None,
+        | Method::Stat => true,
+        Method::Get | Method::Rrq | Method::Retr | Method::Put | Method::Wrq | Method::Stor | Method::Appe => false,
     };
-    let places = match (&described, permit.rule().kind) {
-        (Some(_), Kind::Log) => "the device's uploads alone, since the phone is told where to go on with its log",
-        (Some(_), Kind::File | Kind::Settings) | (None, _) => {
-            "the device's uploads, the tenant's root, the shared roots"
-        }
+    let places = match (is_described, permit.rule().kind) {
+        (true, Kind::Log) => "the device's uploads alone, since the phone is told where to go on with its log",
+        (true, Kind::File | Kind::Settings) | (false, _) => match permit.rule().prefer {
+            Prefer::Uploads => "the device's uploads, the tenant's root, the shared roots",
+            Prefer::Root => "the tenant's root, the shared roots, the device's uploads",
+        },
     };
-    let opened = tenant.files.open(permit);
-    match (described, opened) {
-        (Some(Ok(facts)), Ok(open)) => vec![format!("{}, {} bytes", place(&open.file), facts.size)],
-        (None, Ok(open)) => vec![format!("{}, {} bytes", place(&open.file), open.facts.size)],
-        (Some(Err(FileError::NotFound)), _) | (_, Err(FileError::NotFound)) => {
+    match if is_described { tenant.files.open_described(permit) } else { tenant.files.open(permit) } {
+        Ok(open) => vec![format!("{}, {} bytes", place(&open.file), open.facts.size)],
+        Err(FileError::NotFound) => {
             let names = permit.path().spellings(permit.device()).join(", ");
             vec![
                 "not there: the phone is told so".to_owned(),
@@ -97,7 +95,7 @@ fn what_is_read(method: Method, tenant: &Tenant, permit: &Permit) -> Vec<String>
                 format!("looked in {places}"),
             ]
         }
-        (Some(Err(error)), _) | (_, Err(error)) => vec![format!("cannot be opened: {:#}", anyhow::Error::from(error))],
+        Err(error @ FileError::Io { .. }) => vec![format!("cannot be opened: {:#}", anyhow::Error::from(error))],
     }
 }
 
@@ -124,19 +122,42 @@ pub(super) fn denied(
     why: &Why,
 ) -> anyhow::Result<()> {
     let told = if fails_in_handshake(tenant, listener, request) && refusal != Refusal::Silence {
-        "nothing, the TLS handshake is refused"
+        NO_HANDSHAKE
     } else {
-        on_the_wire(listener.policy.protocol, request.operation, refusal)
+        on_the_wire(listener.policy.protocol, request.operation, in_words_of(tenant, listener, refusal))
     };
     writeln!(output, "{} {} ({})", paint(BAD, "denied:"), why.text, why.code)?;
     writeln!(output, "  the phone is told: {told}")?;
     Ok(())
 }
 
+/// Prints that nothing is decided, since the handshake fails for the certificate whatever is asked for.
+pub(super) fn no_handshake(output: &mut impl Write, why: &NoIdentity) -> anyhow::Result<Verdict> {
+    writeln!(output, "{} {why} (certificate_refused)", paint(BAD, "denied:"))?;
+    writeln!(output, "  the phone is told: {NO_HANDSHAKE}")?;
+    Ok(Verdict::Denied)
+}
+
+/// Prints that nothing is decided yet: a source that only claims its address was told of others and has not answered.
+pub(super) fn unanswered(output: &mut impl Write) -> anyhow::Result<Verdict> {
+    let why = "the source was told of other devices and has answered nothing, so that of further ones it hears nothing until it does";
+    writeln!(output, "{} {why} (unanswered)", paint(BAD, "denied:"))?;
+    writeln!(output, "  the phone is told: nothing")?;
+    Ok(Verdict::Denied)
+}
+
 /// Whether it would never come to a request: nothing passes without a certificate, and none verifies.
 fn fails_in_handshake(tenant: &Tenant, listener: &Listener, request: &AccessRequest<'_>) -> bool {
     let unverified = matches!(request.proofs.certificate, Err(NoIdentity::NotPresented | NoIdentity::NotVerified(_)));
     unverified && listener.tls.is_some() && client_auth(&tenant.policy, &listener.policy) == ClientAuth::Required
+}
+
+/// Plain http asks for a Digest alone: where no password can answer one, there is nothing to ask for.
+fn in_words_of(tenant: &Tenant, listener: &Listener, refusal: Refusal) -> Refusal {
+    match (listener.policy.protocol, refusal) {
+        (Protocol::Http, Refusal::Unauthenticated) if tenant.digests().next().is_none() => Refusal::Forbidden,
+        (Protocol::Https | Protocol::Http | Protocol::Tftp | Protocol::Ftp, refusal) => refusal,
+    }
 }
 
 /// What a refusal looks like to the peer.

@@ -93,6 +93,13 @@ impl Users {
         self.by_name.get(name).is_some_and(|of_user| of_user.iter().any(|credential| credential.is_valid(today)))
     }
 
+    /// Whether one of that name that is valid today can answer a Digest, for `provost explain`.
+    pub fn has_digest(&self, name: &str) -> bool {
+        let today = today();
+        let of_user = self.by_name.get(name).into_iter().flatten();
+        of_user.filter(|credential| credential.is_valid(today)).any(|credential| credential.stored.can_digest_any())
+    }
+
     /// All of them, in the order of the tenant's file.
     pub fn iter(&self) -> impl Iterator<Item = &Credential> {
         self.credentials.iter().map(AsRef::as_ref)

@@ -155,7 +155,8 @@ fn a_site_of_5000_phones_boots_at_once_while_scanners_of_10000_addresses_learn_f
 
 #[test]
 fn who_never_answers_is_not_sent_more_files_than_throttle_it_and_missing_ones_count_for_none() {
-    let scene = scene(|tenant| tenant.listener("tftp", ""));
+    let scene =
+        scene(|tenant| tenant.listener("tftp", "").table("[[rule]]\npath = \"{mac}-public.cfg\"\nread = \"anyone\""));
     let server = scene.server.address("acme", "tftp");
     // Each from a port of its own, and none of them acknowledges anything.
     let ask = |name: String| {
@@ -178,6 +179,17 @@ fn who_never_answers_is_not_sent_more_files_than_throttle_it_and_missing_ones_co
     let (answer, from) = again.receive();
     assert!(matches!(answer, Packet::Data(1, _)), "{answer:?}");
     assert!(waiting.iter().all(|client| client.look().is_err()), "the next one is due after two minutes");
+    let explained = |name: &str| {
+        let config = text(&scene.deployment.config());
+        let question = ["--tenant", "acme", "--listener", "tftp", "--from", "127.0.0.1", "RRQ", name];
+        run(BINARY, &[&["explain", "--live", "--config", &config], &question[..]].concat())
+    };
+    let told = explained(&format!("{}.cfg", mac(30)));
+    assert!(told.code == 1 && told.stdout.contains("(unanswered)"), "{told:?}");
+    // What anyone may read tells of no device.
+    let public = format!("{}-public.cfg", mac(30));
+    assert_eq!(explained(&public).code, 0, "{:?}", explained(&public));
+    assert!(matches!(ask(public).receive(), (Packet::Error(1, _), _)));
     // The first that acknowledges opens the way for all.
     again.acknowledge(1, from);
     scene.server.record(&[("path", &format!("{}.cfg", mac(0))), ("outcome", "served")]);

@@ -39,11 +39,11 @@ enum Form {
 
 impl Session {
     pub(super) async fn list(&mut self, argument: &[u8]) -> Result<Reply, End> {
-        self.send_list("LIST", Asked::parse(without_options(argument)), Form::Long).await
+        self.send_list("LIST", asked_of_list(argument), Form::Long).await
     }
 
     pub(super) async fn nlst(&mut self, argument: &[u8]) -> Result<Reply, End> {
-        let asked = Asked::parse(without_options(argument));
+        let asked = asked_of_list(argument);
         let folder = match asked.path.last() {
             None => String::new(),
             Some(b'/') => String::from_utf8_lossy(asked.path).into_owned(),
@@ -94,7 +94,7 @@ impl Session {
 
     /// STAT with a path: the list goes over the control connection (RFC 959 section 4.1.3). `None`: it has been sent.
     pub(super) async fn stat_path(&mut self, argument: &[u8]) -> Result<Option<Reply>, End> {
-        let Asked { path, names } = Asked::parse(without_options(argument));
+        let Asked { path, names } = asked_of_list(argument);
         let exchange = self.exchange_of_list("STAT", path, &names);
         let (exchange, list) = self.make(exchange, Form::Long, names).await?;
         let List { text, hold: _hold } = match list {
@@ -257,6 +257,11 @@ fn text(found: &Found, form: &Form) -> String {
 async fn send_text(plan: Plan, ends: Ends, text: String, progress: Progress) -> Result<(), Failure> {
     let data = plan.open(&ends).await?;
     Ok(data.send_last(text.as_bytes(), &progress).await?)
+}
+
+/// What LIST, NLST and STAT take their argument for.
+pub fn asked_of_list(argument: &[u8]) -> Asked<'_> {
+    Asked::parse(without_options(argument))
 }
 
 /// Options as of `ls` are passed over: many clients send `-la` (RFC 959 knows none).

@@ -33,6 +33,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+pub use self::list::asked_of_list;
+pub use self::names::{Asked as AskedOfList, Filter, Names};
 use crate::front::Front;
 use crate::listen::{self, Ports};
 

@@ -11,15 +11,17 @@ const MAX_PATTERN: usize = 64;
 
 /// What a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked<'a> {
+pub struct Asked<'a> {
     /// The path, without the pattern.
-    pub(super) path: &'a [u8],
-    pub(super) names: Names,
+    pub path: &'a [u8],
+    /// Which names of the folder.
+    pub names: Names,
 }
 
 /// Which names of a folder are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Names {
+pub enum Names {
+    /// Each.
     All,
     /// Those that a pattern matches.
     Matching(String),
@@ -27,8 +29,10 @@ pub(super) enum Names {
 
 /// The names of a list, with the pattern compiled.
 #[derive(Debug)]
-pub(super) enum Filter<'a> {
+pub enum Filter<'a> {
+    /// Each.
     All,
+    /// Those that the pattern matches, or that are spelled as it.
     Matching(GlobMatcher, &'a str),
 }
 
@@ -43,7 +47,7 @@ impl<'a> Asked<'a> {
     }
 
     /// A path, whatever stands in it.
-    pub(super) fn all(path: &'a [u8]) -> Self {
+    pub fn all(path: &'a [u8]) -> Self {
         Self { path, names: Names::All }
     }
 }
@@ -64,7 +68,7 @@ fn compile(pattern: &str, case: Case) -> Option<GlobMatcher> {
 
 impl Names {
     /// The names where case counts or does not.
-    pub(super) fn filter(&self, case: Case) -> Filter<'_> {
+    pub fn filter(&self, case: Case) -> Filter<'_> {
         match self {
             Self::All => Filter::All,
             // It did compile when it was read.
@@ -77,7 +81,7 @@ impl Names {
 
 impl Filter<'_> {
     /// A name that is spelled as the pattern is meant, too.
-    pub(super) fn takes(&self, name: &str) -> bool {
+    pub fn takes(&self, name: &str) -> bool {
         match self {
             Self::All => true,
             Self::Matching(matcher, pattern) => name == *pattern || matcher.is_match(name),

@@ -31,8 +31,7 @@ pub(super) fn fields(tenant: &Tenant, listener: &str, security: &Security, shown
         };
         format!("Digest realm=\"{realm}\", qop=\"auth\", algorithm={name}, nonce=\"{nonce}\"{stale}")
     };
-    let can = |algorithm: &Algorithm| tenant.users.can_digest(*algorithm) || tenant.devices.can_digest(*algorithm);
-    let digests = [Algorithm::Sha256, Algorithm::Md5].into_iter().filter(can).map(digest);
+    let digests = tenant.digests().map(digest);
     let basic = match security {
         Security::Plain => None,
         Security::Tls { .. } => Some(format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")),

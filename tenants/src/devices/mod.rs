@@ -115,6 +115,11 @@ impl Devices {
         !self.set.load().passwords(mac).is_empty()
     }
 
+    /// Whether a password of the device's own can answer a Digest, for `provost explain`.
+    pub fn has_digest(&self, mac: Mac) -> bool {
+        self.set.load().passwords(mac).iter().any(Stored::can_digest_any)
+    }
+
     /// The passwords of one device: two while they are changed.
     pub(crate) fn passwords(&self, mac: Mac) -> Vec<Stored> {
         self.set.load().passwords(mac).to_vec()

@@ -167,7 +167,15 @@ impl Files {
     /// # Errors
     /// - as [`Files::open`]
     pub fn describe(&self, permit: &Permit) -> Result<FileFacts, FileError> {
-        self.look_up(permit, described(permit)).map(|file| file.facts)
+        self.open_described(permit).map(|file| file.facts)
+    }
+
+    /// The file that [`Files::describe`] describes.
+    ///
+    /// # Errors
+    /// - as [`Files::open`]
+    pub fn open_described(&self, permit: &Permit) -> Result<OpenFile, FileError> {
+        self.look_up(permit, described(permit))
     }
 
     /// The file that [`Files::open`] would open, if that is known without waiting for a disk. It does not block; `None` says

@@ -27,6 +27,7 @@ use pairs::Pairs;
 use provost_core::{ClientAddr, Mac, Source};
 use sources::Sources;
 use tokio::sync::Notify;
+use watch::Watched;
 
 /// The guard of one tenant. It goes on across reloads.
 #[derive(Debug)]
@@ -100,14 +101,28 @@ impl Guard {
         if self.state.pairs.knows(source, device) {
             return Turn::Go;
         }
+        self.sources().watch(source, asker.reach, |watched| self.turn_of(watched, asker, device, now))
+    }
+
+    /// What [`Guard::turn`] would say. It leaves no trace.
+    pub fn turn_to_come(&self, asker: Asker, device: Mac, now: Instant) -> Turn {
+        let source = asker.client.source();
+        if self.state.pairs.holds(source, device) {
+            return Turn::Go;
+        }
+        let watched = self.sources().peek_mut(source).map(|watched| watched.clone());
+        self.turn_of(&mut watched.unwrap_or_default(), asker, device, now)
+    }
+
+    fn turn_of(&self, watched: &mut Watched, asker: Asker, device: Mac, now: Instant) -> Turn {
         let (window, most) = (self.settings.window, self.settings.unlisted_of(asker.client.ip()));
-        self.sources().watch(source, asker.reach, |watched| match asker.reach {
+        match asker.reach {
             _ if watched.is_throttled(asker.reach, most, window, now) => Turn::Throttled,
             Reach::Proven => Turn::Go,
             Reach::Claimed if watched.has_answered(window, now) => Turn::Go,
             Reach::Claimed if watched.may_be_told(device, most, window, now) => Turn::Go,
             Reach::Claimed => Turn::Wait,
-        })
+        }
     }
 
     /// Whether the asker would not be told of the device now. It leaves no trace.

@@ -6,7 +6,7 @@ use lru::LruCache;
 use provost_core::Mac;
 
 /// Devices with the time of the last request, the latest first. It holds no more than it is told to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Recent(LruCache<Mac, Instant>);
 
 impl Default for Recent {

@@ -11,7 +11,7 @@ use super::recent::Recent;
 const SLOWLY: usize = 6;
 
 /// One source.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Watched {
     /// Devices that are not listed, asked for over connections.
     unlisted: Recent,
@@ -31,7 +31,7 @@ pub(super) struct Watched {
 }
 
 /// How often something happened in a row of windows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Misses {
     since: Option<Instant>,
     count: usize,

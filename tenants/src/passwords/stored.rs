@@ -74,7 +74,12 @@ impl Stored {
         }
     }
 
-    /// Whether a Digest of this algorithm can be compared with it.
+    /// Whether any Digest can be compared with it.
+    pub(crate) fn can_digest_any(&self) -> bool {
+        [Algorithm::Sha256, Algorithm::Md5].into_iter().any(|algorithm| self.can_digest(algorithm))
+    }
+
+    /// Whether a Digest of this algorithm can.
     pub(crate) fn can_digest(&self, algorithm: Algorithm) -> bool {
         match (self, algorithm) {
             (Self::Ha1(ha1), Algorithm::Sha256) => ha1.sha256.is_some(),
