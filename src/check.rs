@@ -28,6 +28,11 @@ pub(crate) fn run(args: &CheckArgs, output: &mut impl Write) -> anyhow::Result<E
         deployment.tenants.iter().try_for_each(|tenant| print_rules(tenant, output))?;
     }
     match deployment {
+        Some(deployment) if !problems.has_errors() && deployment.tenants.is_empty() => {
+            let failed = terminal::paint(terminal::BAD, "failed:");
+            writeln!(output, "{failed} there is no tenant, so nothing to serve{}", warnings(&problems))?;
+            Ok(ExitCode::FAILURE)
+        }
         Some(deployment) if !problems.has_errors() => {
             let ok = terminal::paint(terminal::GOOD, "ok:");
             writeln!(output, "{ok} {}{}", summary(&deployment), warnings(&problems))?;

@@ -67,12 +67,10 @@ pub(crate) fn run(args: &DhcpArgs, output: &mut impl Write) -> anyhow::Result<()
 
 impl Advice {
     fn of(tenant: &Tenant) -> anyhow::Result<Self> {
-        let places: Vec<Place> = tenant
-            .listeners
-            .iter()
-            .filter(|listener| listener.policy.enabled)
-            .map(|listener| Place::of(listener))
-            .collect();
+        if !tenant.policy.enabled {
+            bail!("tenant {} is disabled, so that none of its listeners listens", tenant.policy.name);
+        }
+        let places: Vec<Place> = tenant.enabled_listeners().map(|listener| Place::of(listener)).collect();
         Self::from_places(&tenant.policy.name, &places)
     }
 
@@ -338,6 +336,20 @@ mod tests {
         let notes = |tls| Advice::from_places("acme", &[ftp("10.0.0.1:21", tls)]).unwrap().notes;
         assert!(notes(FtpTls::Required).iter().any(|note| note.contains("AUTH TLS")));
         assert!(!notes(FtpTls::Explicit).iter().any(|note| note.contains("AUTH TLS")));
+    }
+
+    #[test]
+    fn phones_are_sent_to_no_tenant_that_is_disabled() {
+        let demo = tempfile::tempdir().unwrap();
+        crate::demo::make(demo.path()).unwrap();
+        let file = demo.path().join("tenants.d/acme.toml");
+        let advice = || {
+            let loaded = configuration::load(&demo.path().join("provost.toml")).unwrap();
+            Advice::of(configuration::tenant(&loaded, "acme").unwrap()).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(advice(), Ok(()));
+        std::fs::write(&file, format!("enabled = false\n{}", std::fs::read_to_string(&file).unwrap())).unwrap();
+        assert!(advice().unwrap_err().contains("acme is disabled"));
     }
 
     #[test]

@@ -29,6 +29,12 @@ fn a_good_configuration_passes_the_check() {
 }
 
 #[test]
+fn a_configuration_without_tenants_is_none_that_could_be_served() {
+    let checked = check(&Deployment::new());
+    assert!(checked.code == 1 && checked.stdout.contains("there is no tenant"), "{checked:?}");
+}
+
+#[test]
 fn every_error_is_told_at_once_with_its_file_and_line() {
     let deployment = Deployment::new();
     deployment.add(

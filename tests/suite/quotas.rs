@@ -57,7 +57,7 @@ fn a_tenant_past_its_quota_and_a_disk_without_room_are_refused() {
     let deployment = Deployment::new();
     scene::write_files(&deployment);
     deployment.add(&scene::acme().https(""));
-    deployment.replace("tenants.d/acme.toml", "min_free = \"0MiB\"", "min_free = \"1000000TiB\"");
+    deployment.replace("tenants.d/acme.toml", "min_free = \"0MiB\"", "min_free = \"1000TiB\"");
     let full = Scene::start(deployment);
     assert_eq!(put(&full, &format!("{POLY}-app.log"), 1).status, 507);
     assert_eq!(full.phone("sip.cfg").run().status, 200);

@@ -180,3 +180,18 @@ fn a_stored_form_is_refused_by_line_and_key_and_plain_passwords_are_warned_of() 
     let warned = check().succeeded().stdout;
     assert!(warned.contains("1 passwords stand there as they are"), "{warned}");
 }
+
+#[test]
+fn stored_forms_that_answer_no_digest_are_warned_of_where_http_asks_for_one() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    let slow = format!("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA${}", "A".repeat(43));
+    deployment.write("devices.csv", format!("mac,password\n{POLY},\"{slow}\"\n"));
+    let tenant = scene::acme().devices("file = \"../devices.csv\"");
+    deployment.add(&tenant.listener("http", "require = [\"password\"]\n"));
+    let config = deployment.config();
+    let check = || run_with_input(BINARY, &["check", "--config", config.to_str().unwrap()], b"").succeeded().stdout;
+    assert!(check().contains("1 passwords are stored as argon2id, which answers no Digest"), "{}", check());
+    deployment.replace("tenants.d/acme.toml", "require = [\"password\"]\n", "");
+    assert!(!check().contains("answers no Digest"), "{}", check());
+}

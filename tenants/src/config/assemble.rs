@@ -77,6 +77,7 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     let policy = read.policy.clone()?;
     warn_of_none(&devices, policy.devices, newcomer);
     warn_of_plain(&devices, newcomer);
+    warn_of_argon2(&devices, newcomer);
     source.has_former_devices = !devices.is_of(&settings);
     source.holds = newcomer.holds();
     let is_same = |former: &&Arc<Tenant>| former.source.is(&source) && Arc::ptr_eq(&devices, &former.devices);
@@ -129,6 +130,7 @@ fn known(newcomer: &mut Newcomer, former: &Arc<Tenant>, removals: &dyn Fn() -> R
     }
     warn_of_none(&former.devices, former.policy.devices, newcomer);
     warn_of_plain(&former.devices, newcomer);
+    warn_of_argon2(&former.devices, newcomer);
     Some(Arc::clone(former))
 }
 
@@ -164,6 +166,18 @@ fn warn_of_plain(devices: &Devices, newcomer: &Newcomer) {
         (plain, Some(named)) => named.spot.warn(&newcomer.problems, format!(
             "{plain} passwords stand there as they are, for whoever reads the file: `provost password hash` makes a stored form"
         )),
+    }
+}
+
+/// As of users, where the tenant's file is read.
+fn warn_of_argon2(devices: &Devices, newcomer: &Newcomer) {
+    let claims = newcomer.claims();
+    match (devices.password_forms().argon2, &claims.devices) {
+        (0, _) | (_, None) => {}
+        (argon2, Some(named)) if claims.asks_for_digest => named.spot.warn(&newcomer.problems, format!(
+            "{argon2} passwords are stored as argon2id, which answers no Digest, and an http listener takes nothing else"
+        )),
+        (_, Some(_)) => {}
     }
 }
 

@@ -10,6 +10,8 @@ use crate::deployment::Tenant;
 use crate::uploads::Durability;
 
 const MIB: u64 = 1 << 20;
+/// The most that a size of `[uploads]` may be: 1,024 TiB.
+const MOST: u64 = 1 << 50;
 
 /// `[files]`.
 pub(super) struct FilesRead {
@@ -72,7 +74,8 @@ fn folder(field: &Field<'_>) -> Option<Named> {
 
 fn prefix<'a>(field: &Field<'a>) -> Option<&'a str> {
     let text = field.text("a prefix of paths, such as \"/tftpboot\"")?;
-    if text.split(['/', '\\']).all(str::is_empty) || text.split(['/', '\\']).any(|segment| segment == "..") {
+    let mut segments = text.split(['/', '\\']);
+    if segments.clone().all(|segment| matches!(segment, "" | ".")) || segments.any(|segment| segment == "..") {
         field.refuse("expected a prefix of paths, such as \"/tftpboot\"");
         return None;
     }
@@ -80,18 +83,18 @@ fn prefix<'a>(field: &Field<'a>) -> Option<&'a str> {
 }
 
 pub(super) fn uploads(mut section: Section<'_>) -> UploadsRead {
-    let mut size = |key| section.take(key).and_then(|field| field.size());
-    let device_quota = size("device_quota").unwrap_or(16 * MIB);
-    let max_upload = size("max_upload").unwrap_or(32 * MIB);
-    let max_log = size("max_size").unwrap_or(MIB / 2);
-    let min_free = size("min_free").unwrap_or(64 * MIB);
+    let mut size = |key, least| section.take(key).and_then(|field| bounded(&field, least));
+    let device_quota = size("device_quota", 1).unwrap_or(16 * MIB);
+    let max_upload = size("max_upload", 1).unwrap_or(32 * MIB);
+    let max_log = size("max_size", 1).unwrap_or(MIB / 2);
+    let min_free = size("min_free", 0).unwrap_or(64 * MIB);
     let device_files = section.take("device_files").and_then(|field| field.number(1, 100_000_u32)).unwrap_or(64);
     let keep = section.take("keep").and_then(|field| field.number(0, 100_u32)).unwrap_or(3);
     let durability = section.take("durability");
     let durability =
         durability.and_then(|field| field.choice(&[("disk", Durability::Disk), ("cache", Durability::Cache)]));
     let quota = section.take("quota").and_then(|field| {
-        let quota = field.size()?;
+        let quota = bounded(&field, 1)?;
         if quota <= device_quota {
             field.warn("no more than `device_quota`: one device can use up what all devices have");
         }
@@ -100,6 +103,16 @@ pub(super) fn uploads(mut section: Section<'_>) -> UploadsRead {
     section.finish();
     let durability = durability.unwrap_or_default();
     UploadsRead { device_quota, device_files, quota, max_upload, max_log, keep, min_free, durability }
+}
+
+/// A size beside which something can be stored still.
+fn bounded(field: &Field<'_>, least: u64) -> Option<u64> {
+    let size = field.size()?;
+    if (least..=MOST).contains(&size) {
+        return Some(size);
+    }
+    field.refuse(format!("expected from \"{least}B\" to \"1024TiB\""));
+    None
 }
 
 pub(super) fn devices(mut section: Section<'_>) -> DevicesRead {

@@ -61,6 +61,8 @@ pub(super) struct Claims {
     pub(super) secrets: Vec<Named>,
     /// Its device file, one of them.
     pub(super) devices: Option<Named>,
+    /// Whether a listener of plain http asks for passwords, which takes a Digest alone.
+    pub(super) asks_for_digest: bool,
 }
 
 /// An address that a listener claims.
@@ -145,6 +147,7 @@ fn claims(listeners: &mut [listener::Read<'_>], enabled: bool) -> Claims {
         if !(enabled && listener.enabled) {
             continue;
         }
+        claims.asks_for_digest |= listener.protocol == Protocol::Http && asks_for_password(listener);
         let standing = std::mem::take(&mut listener.standing);
         claims.addresses.push(Claim { protocol: listener.protocol, address: *address, spot: spot.clone(), standing });
         match listener.unbound {

@@ -176,6 +176,18 @@ fn each_bad_form_is_refused_with_its_line_and_what_was_expected() {
 }
 
 #[test]
+fn what_would_be_without_effect_or_store_nothing_is_refused() {
+    let site = Site::new();
+    for (more, expected) in [
+        ("files.strip = [\"/./\"]", "5: files.strip[0] = \"/./\": expected a prefix of paths, such as \"/tftpboot\""),
+        ("uploads.max_upload = \"0B\"", "5: uploads.max_upload = \"0B\": expected from \"1B\" to \"1024TiB\""),
+        ("uploads.min_free = \"2048TiB\"", "5: uploads.min_free = \"2048TiB\": expected from \"0B\" to \"1024TiB\""),
+    ] {
+        assert_eq!(site.refused(&format!("{more}\n")), [expected], "{more}");
+    }
+}
+
+#[test]
 fn what_bounds_peers_and_guards_devices_has_its_own_bounds() {
     let site = Site::new();
     for (more, expected) in [
