@@ -95,7 +95,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it matches one path only, given with its folders.
+    /// Whether it spells a name out: with its folders, or in any of them where it has no slash.
     pub(super) fn is_literal(&self) -> bool {
         match &self.0 {
             Form::Glob(text) => !text.contains(['*', '?', '[', '{', '\\']),

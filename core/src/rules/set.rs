@@ -118,9 +118,11 @@ impl RuleSet {
     }
 
     fn find_ambiguous(&self, path: &RequestPath) -> Option<Match> {
-        let spelled_out = self.own.matching(path.as_str()).filter(|(_, rule)| rule.pattern.is_literal());
-        let spelled_out = spelled_out.map(|(index, _)| (index, None));
         let (readings, folders) = (path.readings(), path.named_by_folders());
+        let spells_out =
+            |pattern: &Pattern| pattern.is_literal() && (pattern.names_folders() || folders == NamedDevice::None);
+        let spelled_out = self.own.matching(path.as_str()).filter(|(_, rule)| spells_out(&rule.pattern));
+        let spelled_out = spelled_out.map(|(index, _)| (index, None));
         let read = readings.iter().flat_map(|(device, text)| {
             let folders_agree = folders == NamedDevice::None || folders == NamedDevice::One(*device);
             let says = move |pattern: &Pattern| {
@@ -204,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_first_matching_rule_decides() {
-        let rows: [(&[&str], &str, &str); 25] = [
+        let rows: [(&[&str], &str, &str); 29] = [
             (&["secret/*"], "secret/a", "secret/* -"),
             (&["secret/*"], "secret/a/b", "** -"),
             (&["secret/**"], "secret/a/b", "secret/** -"),
@@ -232,6 +234,14 @@ mod tests {
             (&["**{mac}**"], "0004f2aabbcc/0004f2ddeeff.cfg", "nothing"),
             (&["**{mac}**", "{mac}-*.cfg"], "0004f2aabbcc-0004f2ddeeff.cfg", "nothing"),
             (&["fw-20261121123456.bin"], "fw-20261121123456.bin", "fw-20261121123456.bin -"),
+            (&["fw-20261121123456.bin"], "5.9/fw-20261121123456.bin", "fw-20261121123456.bin -"),
+            (&["fw-20261121123456.bin"], "0004f2ddeeff/fw-20261121123456.bin", "nothing"),
+            (&["/fw-20261121123456.bin"], "0004f2ddeeff/fw-20261121123456.bin", "nothing"),
+            (
+                &["0004f2ddeeff/fw-20261121123456.bin"],
+                "0004f2ddeeff/fw-20261121123456.bin",
+                "0004f2ddeeff/fw-20261121123456.bin -",
+            ),
         ];
         for (own, path, expected) in rows {
             assert_eq!(found(own, Case::Exact, path), expected, "{own:?} {path}");
