@@ -168,6 +168,19 @@ impl RequestPath {
         self.text.rsplit_once('/').map_or(NamedDevice::None, |(folders, _)| NamedDevice::of(folders))
     }
 
+    /// The folders of the path up to the first that names a device, or leaves it in doubt: what a file of no device may stand in, too.
+    pub fn site_folders(&self) -> &str {
+        let mut end = 0;
+        for (slash, _) in self.text.match_indices('/') {
+            let segment = self.text.get(end..slash).unwrap_or_default();
+            if NamedDevice::of(segment) != NamedDevice::None {
+                break;
+            }
+            end = slash;
+        }
+        self.text.get(..end).unwrap_or_default()
+    }
+
     /// The path with every spelling of `mac` in lower-case letters: how uploads are stored.
     #[must_use]
     pub fn with_mac_in_lower_case(&self, mac: Mac) -> String {
@@ -286,6 +299,22 @@ mod tests {
         let expected = ["Logs/0004F2aabbcc-App.log", "Logs/0004f2aabbcc-App.log", "Logs/0004F2AABBCC-App.log"];
         assert_eq!(path.spellings(Some(mac)), expected);
         assert_eq!(path.spellings(None), expected[..1]);
+    }
+
+    #[test]
+    fn the_folders_before_a_device_are_told() {
+        for (path, folders) in [
+            ("0004f2aabbcc.cfg", ""),
+            ("", ""),
+            ("phones/0004f2aabbcc.cfg", "phones"),
+            ("a/b/c", "a/b"),
+            ("a/0004f2aabbcc/b/x.cfg", "a"),
+            ("0004f2aabbcc/b/x.cfg", ""),
+            ("a/phone0004f2aabbcc/x.cfg", "a"),
+        ] {
+            let path = RequestPath::parse(path.as_bytes(), &Strip::default()).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(path.site_folders(), folders, "{path}");
+        }
     }
 
     proptest::proptest! {

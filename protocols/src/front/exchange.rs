@@ -134,14 +134,23 @@ impl Exchange {
     /// Does the work of looking for a file that is missing. It blocks.
     pub(crate) fn feign(&self) {
         if let Ok(path) = &self.path {
-            self.generation.tenant.files.feign(path);
+            self.generation.tenant.files.feign(path, self.named());
         }
     }
 
     /// The part of that which does not block.
     pub(crate) fn feign_at_once(&self) {
         if let Ok(path) = &self.path {
-            self.generation.tenant.files.feign_at_once(path);
+            self.generation.tenant.files.feign_at_once(path, self.named());
+        }
+    }
+
+    /// The device that the path names, as was noted: of a doubt that a rule settles, too, where nothing proves another.
+    fn named(&self) -> Option<Mac> {
+        match (self.record.proof, self.path().ok()?.named()) {
+            (Some(KnownBy::Path), _) => self.record.mac,
+            (_, NamedDevice::One(mac)) => Some(*mac),
+            (_, NamedDevice::None | NamedDevice::Ambiguous) => None,
         }
     }
 

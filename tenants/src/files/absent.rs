@@ -22,31 +22,32 @@ const NAMES: usize = 16 * 1024;
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known { hashes: [const { AtomicU64::new(0) }; NAMES].into(), hasher: RandomState::new() });
 
-/// Hashes of a folder's state and a name that was not there, under a key that nobody knows.
+/// Hashes of a folder's state and the names that were not there, under a key that nobody knows.
 struct Known {
     hashes: Box<[AtomicU64]>,
     hasher: RandomState,
 }
 
-/// A name that is looked for in a folder as it is now.
+/// The names of an upload, looked for in a folder as it is now.
 #[derive(Debug)]
 pub(super) struct Look(u64);
 
 impl Look {
-    /// A look for a name without a folder; `None` where the folder has just changed, or cannot be asked.
-    pub(super) fn new(dir: &Dir, name: &str, now: SystemTime) -> Option<Self> {
+    /// A look for the upload that is stored as `name`, and for the other spellings of `asked` in which an operator may have put it there;
+    /// `None` where it has a folder of its own, or where this one has just changed or cannot be asked.
+    pub(super) fn new(dir: &Dir, name: &str, asked: &str, now: SystemTime) -> Option<Self> {
         let state = State::of(&fstat(dir).ok()?);
         let reliable = !name.contains('/') && state.is_settled(now);
         // 0 is nothing.
-        reliable.then(|| Self(KNOWN.hasher.hash_one((state, name)) | 1))
+        reliable.then(|| Self(KNOWN.hasher.hash_one((state, name, asked)) | 1))
     }
 
-    /// Whether the name is known not to be there.
+    /// Whether it is known that none is there.
     pub(super) fn is_in_vain(&self) -> bool {
         self.place().is_some_and(|place| place.load(Ordering::Relaxed) == self.0)
     }
 
-    /// Remembers that the name was not there.
+    /// Remembers that none was there.
     pub(super) fn was_in_vain(&self) {
         if let Some(place) = self.place() {
             place.store(self.0, Ordering::Relaxed);
@@ -74,10 +75,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
         let later = SystemTime::now() + Duration::from_mins(1);
-        let known = |name| Look::new(&dir, name, later).unwrap().is_in_vain();
+        let known = |name| Look::new(&dir, name, name, later).unwrap().is_in_vain();
         assert!(!known("a"));
-        Look::new(&dir, "a", later).unwrap().was_in_vain();
+        Look::new(&dir, "a", "a", later).unwrap().was_in_vain();
         assert!(known("a") && !known("b"));
+        assert!(!Look::new(&dir, "a", "A", later).unwrap().is_in_vain(), "`A` was not looked for");
         fs::write(folder.path().join("a"), "").unwrap();
         // A coarse clock may have given the change the time of the one before.
         let state = || State::of(&fstat(&dir).unwrap());
@@ -94,9 +96,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
         let now = SystemTime::now();
-        assert!(Look::new(&dir, "a", now).is_none() && Look::new(&dir, "a", now - Duration::from_mins(1)).is_none());
         assert!(
-            Look::new(&dir, "a/b", now + Duration::from_mins(1)).is_none(),
+            Look::new(&dir, "a", "a", now).is_none()
+                && Look::new(&dir, "a", "a", now - Duration::from_mins(1)).is_none()
+        );
+        assert!(
+            Look::new(&dir, "a/b", "a/b", now + Duration::from_mins(1)).is_none(),
             "the folder's times tell nothing of it"
         );
     }

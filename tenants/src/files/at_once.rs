@@ -11,15 +11,15 @@ use std::io::IoSliceMut;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use provost_core::path::{Case, RESERVED_PREFIX};
-use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
+use provost_core::path::Case;
+use provost_core::{Mac, Prefer, RequestPath};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::absent::Look;
 use super::folder::Folder;
 use super::kept::Held;
-use super::lookup::Places;
+use super::lookup::{Places, absent};
 use super::root::{Links, Root, regular};
 use super::{Files, OpenFile};
 
@@ -42,7 +42,7 @@ enum Glance {
 
 /// The file at `path`, where all places before the one that has it are known not to.
 pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, places: Places) -> Option<Had> {
-    let mut names = Names { path, device, case: files.case, respelled: None };
+    let mut names = Names { first: path.as_str(), path, device, case: files.case, respelled: None };
     let mut vain = None;
     let mut uploads = || in_uploads(files, path, device, &mut vain);
     let mut glance = match places {
@@ -67,42 +67,42 @@ pub(super) fn look_up(files: &Files, path: &RequestPath, device: Option<Mac>, pl
     found
 }
 
-/// Does the work of a look that finds nothing.
-pub(super) fn feign(files: &Files, path: &RequestPath) {
-    let absent = format!("{RESERVED_PREFIX}absent");
-    let device = match path.named() {
-        NamedDevice::One(device) => Some(*device),
-        NamedDevice::None | NamedDevice::Ambiguous => None,
+/// Does the work of a look that finds nothing, and ends where that would.
+pub(super) fn feign(files: &Files, path: &RequestPath, device: Option<Mac>) {
+    let stored = match device {
+        None => Glance::Absent,
+        Some(device) => match files.uploads.reading_at_once(path, Some(device)) {
+            Some((dir, name)) => open(&dir, &absent(path, &name), Links::Refuse),
+            None => Glance::Unknown,
+        },
     };
-    if let Some(device) = device
-        && let Some((dir, _)) = files.uploads.reading_at_once(path, Some(device))
-    {
-        drop(open(&dir, &absent, Links::Refuse));
+    if matches!(stored, Glance::Absent) {
+        feign_beyond_stored(files, path, device);
     }
-    feign_beyond_stored(files, path, device);
 }
 
 /// The part of that which comes after the look for what a phone has stored, as [`super::lookup`] has it.
 fn feign_beyond_stored(files: &Files, path: &RequestPath, device: Option<Mac>) {
-    let absent = format!("{RESERVED_PREFIX}absent");
-    if let Some(device) = device
-        && let Some((dir, _)) = files.uploads.reading_at_once(path, Some(device))
-    {
-        let _ = std::hint::black_box(Look::new(&dir, &absent, SystemTime::now()));
+    let mut glance = Glance::Absent;
+    if let Some(device) = device {
+        let Some((dir, name)) = files.uploads.reading_at_once(path, Some(device)) else { return };
+        let _ = std::hint::black_box(Look::new(&dir, &name, path.as_str(), SystemTime::now()));
+        let absent = absent(path, &name);
         for _ in files.uploads.other_names(path, device) {
-            drop(open(&dir, &absent, Links::Refuse));
+            glance = glance.or(|| open(&dir, &absent, Links::Refuse));
         }
     }
-    let spellings = path.spellings(device).len();
-    for root in files.roots().filter(|root| root.folder.is_local) {
-        for _ in 0..spellings {
-            drop(open(&root.folder, &absent, Links::Follow));
-        }
+    let absent = absent(path, path.as_str());
+    let respelled = vec![absent.clone(); path.spellings(device).len()];
+    let mut names = Names { first: &absent, path, device, case: files.case, respelled: Some(respelled) };
+    for root in files.roots() {
+        glance = glance.or(|| in_root(root, &mut names));
     }
 }
 
 /// The names to try. Those after the first are made when that is missing.
 struct Names<'p> {
+    first: &'p str,
     path: &'p RequestPath,
     device: Option<Mac>,
     case: Case,
@@ -144,7 +144,7 @@ fn stored(files: &Files, path: &RequestPath, device: Option<Mac>) -> Glance {
 fn in_uploads(files: &Files, path: &RequestPath, device: Option<Mac>, vain: &mut Option<Look>) -> Glance {
     let Some(device) = device else { return Glance::Absent };
     let Some((dir, name)) = files.uploads.reading_at_once(path, Some(device)) else { return Glance::Unknown };
-    let look = Look::new(&dir, &name, SystemTime::now());
+    let look = Look::new(&dir, &name, path.as_str(), SystemTime::now());
     if look.as_ref().is_some_and(Look::is_in_vain) {
         return Glance::Absent;
     }
@@ -164,7 +164,7 @@ fn in_root(root: &Root, names: &mut Names<'_>) -> Glance {
     if !root.folder.is_local {
         return Glance::Unknown;
     }
-    let mut glance = of_root(root, names.path.as_str());
+    let mut glance = of_root(root, names.first);
     if matches!(glance, Glance::Absent) {
         for name in names.further() {
             glance = glance.or(|| of_root(root, name));

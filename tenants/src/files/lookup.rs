@@ -1,7 +1,7 @@
 //! The order in which a file is looked for.
 
 use provost_core::path::{Case, RESERVED_PREFIX};
-use provost_core::{Mac, NamedDevice, Prefer, RequestPath};
+use provost_core::{Mac, Prefer, RequestPath};
 
 use super::root::{Links, Root, open};
 use super::{FileError, Files, OpenFile};
@@ -99,18 +99,12 @@ fn without_case(root: &Root, path: &str) -> Found {
     open(&root.folder, &name, Links::Follow).map_err(FileError::io("open", &name))
 }
 
-/// Looks for a name that no root has, in as many places and spellings as for `path`. The name is the server's own, so that
-/// neither a file nor a folder of the path makes a difference.
-pub(super) fn feign(files: &Files, path: &RequestPath) {
-    let absent = format!("{RESERVED_PREFIX}absent");
-    let device = match path.named() {
-        NamedDevice::One(device) => Some(*device),
-        NamedDevice::None | NamedDevice::Ambiguous => None,
-    };
+/// Looks for a name that no root has, in as many places and spellings as for `path` of that device.
+pub(super) fn feign(files: &Files, path: &RequestPath, device: Option<Mac>) {
     if let Some(device) = device
-        && let Some((uploads, _)) = files.uploads.reading(path, Some(device))
+        && let Some((uploads, name)) = files.uploads.reading(path, Some(device))
     {
-        let _ = open(&uploads, &absent, Links::Refuse);
+        let _ = open(&uploads, &absent(path, &name), Links::Refuse);
     }
     feign_beyond_stored(files, path, device);
 }
@@ -118,15 +112,15 @@ pub(super) fn feign(files: &Files, path: &RequestPath) {
 /// The part of that which comes after the look for what a phone has stored. Of a log there is no other look, and one that is missing
 /// must cost what a refusal costs: else the time tells which devices are listed.
 fn feign_beyond_stored(files: &Files, path: &RequestPath, device: Option<Mac>) {
-    let absent = format!("{RESERVED_PREFIX}absent");
     if let Some(device) = device
-        && let Some((uploads, _)) = files.uploads.reading(path, Some(device))
+        && let Some((uploads, name)) = files.uploads.reading(path, Some(device))
     {
+        let absent = absent(path, &name);
         for _ in files.uploads.other_names(path, device) {
             let _ = open(&uploads, &absent, Links::Refuse);
         }
     }
-    let spellings = path.spellings(device).len();
+    let (absent, spellings) = (absent(path, path.as_str()), path.spellings(device).len());
     for root in files.roots() {
         for _ in 0..spellings {
             let _ = open(&root.folder, &absent, Links::Follow);
@@ -135,5 +129,14 @@ fn feign_beyond_stored(files: &Files, path: &RequestPath, device: Option<Mac>) {
             Case::Exact => {}
             Case::Ignore => drop(root.spelled(&absent)),
         }
+    }
+}
+
+/// A name that stands nowhere, for a look that finds nothing in place of one for `path`, here spelled as `name`. It is the server's own, so
+/// that neither a file nor a folder of a device makes a difference; the folders that name none cost what they cost for every device.
+pub(super) fn absent(path: &RequestPath, name: &str) -> String {
+    match name.get(..path.site_folders().len()) {
+        None | Some("") => format!("{RESERVED_PREFIX}absent"),
+        Some(folders) => format!("{folders}/{RESERVED_PREFIX}absent"),
     }
 }

@@ -24,7 +24,7 @@ use std::time::SystemTime;
 
 use provost_core::path::Case;
 use provost_core::rules::RuleSet;
-use provost_core::{Kind, ListPermit, Operation, Permit, RequestPath};
+use provost_core::{Kind, ListPermit, Mac, Operation, Permit, RequestPath};
 
 use crate::uploads::Uploads;
 
@@ -206,15 +206,15 @@ impl Files {
     }
 
     /// Does the work of looking for a file that is not there, so that a refusal costs what a missing file costs, whether
-    /// the file that was refused is there or not.
+    /// the file that was refused is there or not. `device` is the one that the path names, as far as the rules tell.
     /// It blocks.
-    pub fn feign(&self, path: &RequestPath) {
-        lookup::feign(self, path);
+    pub fn feign(&self, path: &RequestPath, device: Option<Mac>) {
+        lookup::feign(self, path, device);
     }
 
     /// The part of that which does not block, for whoever tried [`Files::open_at_once`] for a file that is missing.
-    pub fn feign_at_once(&self, path: &RequestPath) {
-        at_once::feign(self, path);
+    pub fn feign_at_once(&self, path: &RequestPath, device: Option<Mac>) {
+        at_once::feign(self, path, device);
     }
 
     /// The links in the roots that lead out of them and so are not followed, for `provost check`. It blocks.

@@ -143,10 +143,24 @@ fn a_refusal_looks_without_finding() {
     for case in [Case::Exact, Case::Ignore] {
         let bench = Bench::new(case);
         for path in ["0004f2aabbcc.cfg", "sip.cfg", "", "a/b/0004f2aabbcc-0004f2ddeeff.cfg"] {
-            bench.files.feign(&parse(path));
+            bench.files.feign(&parse(path), Some(DEVICE));
+            bench.files.feign(&parse(path), None);
         }
         assert_eq!(fs::read_dir(bench.folder.path().join("uploads")).map(Iterator::count).ok(), Some(0));
     }
+}
+
+fn fastest(work: &dyn Fn()) -> Duration {
+    let times = (0..20).map(|_| {
+        let began = Instant::now();
+        work();
+        began.elapsed()
+    });
+    times.min().unwrap_or_default()
+}
+
+fn are_alike(one: Duration, other: Duration) -> bool {
+    one * 8 > other && other * 8 > one
 }
 
 #[test]
@@ -156,23 +170,35 @@ fn a_log_that_is_missing_costs_what_its_refusal_costs() {
         let log = "0004f2aabbcc-app.log";
         let permit = bench.site.permit(DEVICE, Operation::Read, log);
         // Who leaves the shared roots out has a hundredth of the work.
-        let are_alike = |one: Duration, other: Duration| one * 8 > other && other * 8 > one;
-        let fastest = |work: &dyn Fn()| {
-            let times = (0..20).map(|_| {
-                let began = Instant::now();
-                work();
-                began.elapsed()
-            });
-            times.min().unwrap_or_default()
-        };
         let described = fastest(&|| assert!(bench.files.describe(&permit).is_err()));
-        let refused = fastest(&|| bench.files.feign(&parse(log)));
+        let refused = fastest(&|| bench.files.feign(&parse(log), Some(DEVICE)));
         assert!(are_alike(described, refused), "{case:?}: {described:?}, {refused:?}");
         if !bench.is_local() {
             continue;
         }
         let described = fastest(&|| assert!(bench.files.describe_at_once(&permit).is_none()));
-        let refused = fastest(&|| bench.files.feign_at_once(&parse(log)));
+        let refused = fastest(&|| bench.files.feign_at_once(&parse(log), Some(DEVICE)));
         assert!(are_alike(described, refused), "{case:?} at once: {described:?}, {refused:?}");
     }
+}
+
+#[test]
+fn a_file_that_is_missing_in_a_large_folder_costs_what_its_refusal_costs() {
+    let bench = Bench::new(Case::Ignore);
+    for number in 0..3000 {
+        bench.write(&format!("root/phones/{number}"));
+    }
+    let file = "phones/0004f2aabbcc.cfg";
+    let permit = bench.site.permit(DEVICE, Operation::Read, file);
+    // Until nothing has changed for a while all names of the folder are read each time.
+    let change = || bench.write("root/phones/0");
+    let missing = fastest(&|| {
+        change();
+        assert!(bench.files.open(&permit).is_err());
+    });
+    let refused = fastest(&|| {
+        change();
+        bench.files.feign(&parse(file), Some(DEVICE));
+    });
+    assert!(are_alike(missing, refused), "{missing:?}, {refused:?}");
 }
