@@ -102,7 +102,7 @@ mod tests {
 
     fn facts(seconds: u64) -> FileFacts {
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        FileFacts { size: 1234, modified, identity: (0, 0) }
+        FileFacts { size: 1234, modified, changed: (0, 0), identity: (0, 0) }
     }
 
     #[test]

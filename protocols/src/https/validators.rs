@@ -13,6 +13,10 @@ use lru::LruCache;
 use provost_tenants::Sha256;
 use provost_tenants::files::FileFacts;
 
+/// The first second that stands for one state of a file: archives and images that are built to be the same each time give all their files 0
+/// or 1.
+const FIRST_SECOND: u64 = 2;
+
 /// The last second that an HTTP date can write: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -59,8 +63,8 @@ pub(super) enum Access {
 }
 
 impl Validators {
-    /// The validators of a file. Device, inode, size and the time in nanoseconds: another file of the same name differs, and so
-    /// does the same file after a write. Hashed: inodes are given in order, and would tell how much other tenants send.
+    /// The validators of a file. Device, inode, size and the times in nanoseconds: another file of the same name differs, and so
+    /// does the same file after a write, also where its date was put back. Hashed: inodes are given in order, and would tell how much other tenants send.
     pub(super) fn of(facts: &FileFacts) -> Arc<Self> {
         let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(validators) = known().get(facts) {
@@ -79,14 +83,18 @@ impl Validators {
             state.update(&number.to_be_bytes());
         }
         state.update(&age.as_nanos().to_be_bytes());
+        for number in [facts.changed.0, facts.changed.1] {
+            state.update(&number.to_be_bytes());
+        }
         let mut hash = [0; TAG_BYTES];
         hash.iter_mut().zip(state.finish()).for_each(|(to, from)| *to = from);
         let etag = format!("\"{:032x}\"", u128::from_be_bytes(hash));
         let seconds = age.as_secs();
-        let modified = (seconds <= LAST_SECOND).then(|| UNIX_EPOCH + Duration::from_secs(seconds));
+        let modified =
+            (FIRST_SECOND..=LAST_SECOND).contains(&seconds).then(|| UNIX_EPOCH + Duration::from_secs(seconds));
         let fields = [
             (ETAG, HeaderValue::try_from(&etag).ok()),
-            // Where HTTP can write it.
+            // Where it says something and HTTP can write it.
             (LAST_MODIFIED, modified.and_then(written)),
         ];
         Self { etag, modified, fields }
@@ -184,7 +192,7 @@ mod tests {
 
     fn validators() -> Arc<Validators> {
         let modified = UNIX_EPOCH + Duration::new(784_111_777, 5);
-        Validators::of(&FileFacts { size: 16, modified, identity: (1, 255) })
+        Validators::of(&FileFacts { size: 16, modified, changed: (784_111_777, 5), identity: (1, 255) })
     }
 
     fn now() -> SystemTime {
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn the_tag_is_strong_and_the_date_is_in_seconds() {
         let validators = validators();
-        assert_eq!(validators.etag, "\"a081496401c4b48dacb3a12c9b632ba5\"");
+        assert_eq!(validators.etag, "\"63c30340cfe8548ed3daa48fe6eb4238\"");
         assert_eq!(last_modified(&validators).as_deref(), Some(DAY));
     }
 
@@ -218,6 +226,7 @@ mod tests {
             Validators::of(&FileFacts {
                 size: 16,
                 modified: UNIX_EPOCH + Duration::new(784_111_777, 5),
+                changed: (784_111_777, 5),
                 identity: (1, inode),
             })
         };
@@ -229,16 +238,35 @@ mod tests {
 
     #[test]
     fn times_that_http_cannot_write_are_left_out() {
-        let facts = |modified| FileFacts { size: 0, modified, identity: (0, 0) };
+        let facts = |modified| FileFacts { size: 0, modified, changed: (0, 0), identity: (0, 0) };
         let late = Validators::of(&facts(UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1)));
         assert_eq!(last_modified(&late), None);
-        let early = Validators::of(&facts(UNIX_EPOCH - Duration::from_secs(5)));
-        assert_eq!(last_modified(&early).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+        assert_eq!(last_modified(&Validators::of(&facts(UNIX_EPOCH - Duration::from_secs(5)))), None);
+    }
+
+    #[test]
+    fn a_date_that_is_none_says_nothing_of_a_file() {
+        for (seconds, verdict) in [(0, Verdict::Proceed), (1, Verdict::Proceed), (2, Verdict::NotModified)] {
+            let modified = UNIX_EPOCH + Duration::from_secs(seconds);
+            let validators = Validators::of(&FileFacts { size: 0, modified, changed: (0, 0), identity: (0, 0) });
+            let since = [("if-modified-since", &*httpdate::fmt_http_date(modified))];
+            assert_eq!(judge(&headers(&since), Some(&validators), Access::Read), verdict, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_written_has_another_tag_though_its_date_was_put_back() {
+        let of = |changed| {
+            let modified = UNIX_EPOCH + Duration::from_secs(784_111_777);
+            Validators::of(&FileFacts { size: 16, modified, changed, identity: (1, 255) }).etag.clone()
+        };
+        assert_ne!(of((784_111_777, 5)), of((784_111_778, 5)));
+        assert_ne!(of((784_111_777, 5)), of((784_111_777, 6)));
     }
 
     #[test]
     fn no_answer_says_a_date_that_is_later_than_its_own_or_not_over() {
-        let facts = |modified| FileFacts { size: 0, modified, identity: (0, 0) };
+        let facts = |modified| FileFacts { size: 0, modified, changed: (0, 0), identity: (0, 0) };
         for (modified, said) in [
             (now() - Duration::from_secs(2), Some("Fri, 15 Jan 2027 07:59:58 GMT")),
             (now() - Duration::from_millis(1001), Some("Fri, 15 Jan 2027 07:59:58 GMT")),

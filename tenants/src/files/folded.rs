@@ -4,16 +4,15 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lru::LruCache;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fstat};
 
 use super::root::present;
-use crate::settled::is_settled;
+use super::state::State;
 
 /// Folders that are remembered of each root, the oldest out first.
 const MAX_FOLDERS: usize = 64;
@@ -24,16 +23,13 @@ const MAX_NAMES: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct FoldedNames(Mutex<LruCache<String, Arc<Folder>>>);
 
-/// A folder as it was at `version`.
+/// A folder as it was in `state`.
 #[derive(Debug)]
 struct Folder {
-    version: Version,
+    state: State,
     /// By their lower-case form, sorted.
     names: HashMap<String, Vec<String>>,
 }
-
-/// What changes when a name comes or goes: inode and time of change, in nanoseconds.
-type Version = (u64, u64, i64, i64);
 
 impl Default for FoldedNames {
     fn default() -> Self {
@@ -57,10 +53,9 @@ impl FoldedNames {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(flags.bits().cast_signed());
         let Some(opened) = present(root.open_with(here, &options))? else { return Ok(None) };
-        let facts = opened.into_std().metadata()?;
-        let version = (facts.dev(), facts.ino(), facts.mtime(), facts.mtime_nsec());
+        let state = State::of(&fstat(&opened)?);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
-        if let Some(folder) = known.filter(|folder| folder.version == version) {
+        if let Some(folder) = known.filter(|folder| folder.state == state) {
             return Ok(Some(folder));
         }
         let Some(entries) = present(root.read_dir(here))? else { return Ok(None) };
@@ -73,8 +68,8 @@ impl FoldedNames {
         for names in names.values_mut() {
             names.sort_unstable();
         }
-        let folder = Arc::new(Folder { version, names });
-        if facts.modified().is_ok_and(|modified| is_settled(modified, SystemTime::now())) {
+        let folder = Arc::new(Folder { state, names });
+        if state.is_settled(SystemTime::now()) {
             let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             folders.put(path.to_owned(), Arc::clone(&folder));
             if folders.len() > MAX_FOLDERS {

@@ -156,5 +156,10 @@ impl Listing<'_> {
 
 fn describe(facts: &Metadata) -> FileFacts {
     let modified = facts.modified().map_or(SystemTime::UNIX_EPOCH, cap_std::time::SystemTime::into_std);
-    FileFacts { size: facts.len(), modified, identity: (facts.dev(), facts.ino()) }
+    FileFacts {
+        size: facts.len(),
+        modified,
+        changed: (facts.ctime(), facts.ctime_nsec()),
+        identity: (facts.dev(), facts.ino()),
+    }
 }

@@ -95,8 +95,10 @@ pub enum FileInMemory {
 pub struct FileFacts {
     /// Its size in bytes.
     pub size: u64,
-    /// When its bytes last changed.
+    /// When its bytes last changed, or as whoever put it there says.
     pub modified: SystemTime,
+    /// When anything of it last changed, which nobody can set: seconds since 1970, and nanoseconds.
+    pub changed: (i64, i64),
     /// Device and inode: another file of the same name differs here.
     pub identity: (u64, u64),
 }

@@ -88,7 +88,15 @@ pub(super) fn regular(folder: &Folder, file: File) -> io::Result<Option<OpenFile
     }
     let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     let file = Descriptor::below(folder, file, facts.dev());
-    Ok(Some(OpenFile { file, facts: FileFacts { size: facts.len(), modified, identity: (facts.dev(), facts.ino()) } }))
+    Ok(Some(OpenFile {
+        file,
+        facts: FileFacts {
+            size: facts.len(),
+            modified,
+            changed: (facts.ctime(), facts.ctime_nsec()),
+            identity: (facts.dev(), facts.ino()),
+        },
+    }))
 }
 
 /// What is there, or nothing: missing, no folder on the way, a name that no file system stores, a link in a circle, one that

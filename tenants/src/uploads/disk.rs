@@ -75,7 +75,12 @@ pub(super) fn facts(root: &Dir, path: &str) -> Result<Option<FileFacts>, UploadE
         return Err(UploadError::Unstorable);
     }
     let modified = facts.modified().map_or(std::time::SystemTime::UNIX_EPOCH, SystemTime::into_std);
-    Ok(Some(FileFacts { size: facts.len(), modified, identity: (facts.dev(), facts.ino()) }))
+    Ok(Some(FileFacts {
+        size: facts.len(),
+        modified,
+        changed: (facts.ctime(), facts.ctime_nsec()),
+        identity: (facts.dev(), facts.ino()),
+    }))
 }
 
 /// Makes the folders above `path`.

@@ -34,7 +34,11 @@ impl Recent {
 
     /// Whether this was the last part of the file, which is as it was left then.
     pub(super) fn is_last(&self, path: &str, answered: &Answered, file: FileFacts) -> bool {
-        self.files().get(path) == Some(&(*answered, file))
+        // That it has another owner or mode now, or a second name, changes none of its bytes.
+        let is_left = |(last, left): &(Answered, FileFacts)| {
+            last == answered && FileFacts { changed: file.changed, ..*left } == file
+        };
+        self.files().get(path).is_some_and(is_left)
     }
 
     pub(super) fn remember(&self, path: &str, answered: Answered, file: FileFacts) {
@@ -64,7 +68,7 @@ mod tests {
     fn the_oldest_file_is_forgotten_first() {
         let recent = Recent::new();
         let answered = Answered { part: Part { first: 0, length: 1, complete: None }, digest: [7; 32] };
-        let file = FileFacts { size: 1, modified: SystemTime::UNIX_EPOCH, identity: (1, 2) };
+        let file = FileFacts { size: 1, modified: SystemTime::UNIX_EPOCH, changed: (0, 0), identity: (1, 2) };
         for number in 0..=MAX_FILES {
             recent.remember(&number.to_string(), answered, file);
         }
