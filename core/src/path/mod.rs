@@ -8,6 +8,7 @@ mod named;
 
 use std::fmt;
 
+pub(crate) use named::without_template;
 pub use named::{Candidate, NamedDevice};
 
 use crate::mac::Mac;

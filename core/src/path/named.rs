@@ -199,6 +199,13 @@ fn template(bytes: &[u8], start: usize) -> Option<usize> {
     TEMPLATES.iter().find(begins).map(|word| word.len())
 }
 
+/// A segment's beginning without the vendor's word.
+pub(crate) fn without_template(text: &str) -> &str {
+    let begins = |word: &&str| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    let word = TEMPLATES.into_iter().find(begins).map_or(0, str::len);
+    text.get(word..).unwrap_or_default()
+}
+
 /// The number of hex digits from `start` on.
 fn hex_run(bytes: &[u8], start: usize) -> usize {
     bytes.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_hexdigit()).count()

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use globset::{Glob, GlobBuilder};
 
 use crate::mac::Mac;
-use crate::path::{Case, NamedDevice};
+use crate::path::{Case, NamedDevice, without_template};
 
 /// Stands for `{mac}` while globs are matched. No path holds a control character, so nothing else can match it.
 pub(crate) const MARK: char = '\u{1}';
@@ -87,6 +87,15 @@ impl Pattern {
         }
     }
 
+    /// Whether it spells the beginning of an address out, as `0004f2*.cfg` does: paths of whole addresses, which it may be meant for, match
+    /// only patterns with `{mac}`.
+    pub fn spells_half_a_device(&self) -> bool {
+        match &self.0 {
+            Form::Glob(text) => !self.names_device() && text.split('/').any(begins_an_address),
+            Form::AnyOfDevice | Form::Any => false,
+        }
+    }
+
     /// Whether it says anything of the folders that a file stands in.
     pub(super) fn names_folders(&self) -> bool {
         match &self.0 {
@@ -123,6 +132,19 @@ fn anchored(text: &str) -> String {
         None if text.contains('/') => text.to_owned(),
         None => format!("**/{text}"),
     }
+}
+
+/// Whether an OUI stands before the first wildcard, at the start or behind a vendor's word, and what follows may end the address. Words
+/// such as `facade`, and dates, are none.
+fn begins_an_address(segment: &str) -> bool {
+    let Some((head, _)) = segment.split_once(['*', '?']) else { return false };
+    let digits = without_template(head);
+    let is_word = !digits.contains(|c: char| c.is_ascii_digit());
+    let is_date = digits.len() > 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_begun = digits.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '-' | ':'));
+    let ends = ["0", "00", "000", "0000", "00000", "000000", "00-00-00", "00:00:00", "-00-00-00", ":00:00:00"];
+    let named = |end| NamedDevice::of(&format!("{digits}{end}"));
+    is_begun && !is_word && !is_date && ends.into_iter().any(|end| matches!(named(end), NamedDevice::One(_)))
 }
 
 fn unknown_placeholder(text: &str) -> Option<&str> {
@@ -209,6 +231,34 @@ mod tests {
         assert_eq!("**{mac}**".parse::<Pattern>(), Ok(Pattern::ANY_OF_DEVICE));
         assert!(matches!("a[".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
         assert!(matches!("{mac".parse::<Pattern>(), Err(PatternError::NotGlob(_))));
+    }
+
+    #[test]
+    fn a_pattern_that_spells_half_a_device_is_told() {
+        for (text, is_half) in [
+            ("0004f2*.cfg", true),
+            ("0004F2??????.cfg", true),
+            ("0004f2aa*", true),
+            ("SEP0004f2*.cnf.xml", true),
+            ("cfg000b82*", true),
+            ("ata001122*", true),
+            ("/phones/001565*/**", true),
+            ("00-04-f2-*.xml", true),
+            ("00:04:f2*", true),
+            ("0004f2*-{mac}.cfg", false),
+            ("{mac}*.cfg", false),
+            ("facade*", false),
+            ("20261121*.bin", false),
+            ("fw-0004f2*.bin", false),
+            ("3111-44500-001*", false),
+            ("000000*.cfg", false),
+            ("*.cfg", false),
+            ("y0000000000*.cfg", false),
+            ("0004f2.cfg", false),
+        ] {
+            let pattern: Pattern = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(pattern.spells_half_a_device(), is_half, "{text}");
+        }
     }
 
     #[test]

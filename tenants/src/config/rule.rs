@@ -108,6 +108,11 @@ fn warn(section: &Section<'_>, pattern: Option<&Pattern>, read: Option<Readers>,
     if write == Some(Writers::Own) && pattern.is_some_and(lets_name_folders) {
         section.warn("lets each device make folders of any name: name the folder that it writes to");
     }
+    if pattern.is_some_and(Pattern::spells_half_a_device) {
+        section.warn(
+            "is for files of no device: a path that names one matches only patterns with `{mac}`, of whatever vendor it is",
+        );
+    }
     let of_device = pattern.is_some_and(Pattern::names_device);
     match read {
         Some(Readers::Anyone) => {

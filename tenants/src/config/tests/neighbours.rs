@@ -298,6 +298,16 @@ fn files_that_nobody_gets_are_named_on_demand() {
 }
 
 #[test]
+fn a_rule_for_the_beginning_of_an_address_is_warned_of() {
+    let site = Site::new();
+    for (path, warned) in [("0004f2*.cfg", true), ("{mac}*.cfg", false), ("sip*.cfg", false)] {
+        site.acme(&format!("[[rule]]\npath = {path:?}\nread = \"nobody\"\n"));
+        let said = site.said();
+        assert_eq!(said.iter().any(|line| line.contains("is for files of no device")), warned, "{path}: {said:?}");
+    }
+}
+
+#[test]
 fn a_rule_that_lets_a_device_name_folders_is_warned_of() {
     let site = Site::new();
     for (path, warned) in
