@@ -1,8 +1,9 @@
 //! What phones may keep: the refusals of each protocol, and a log that rotates before the phone's eyes.
 
-use crate::harness::clients::{Curl, Reply, Scratch, ftplib, tftp_hpa};
-use crate::harness::deployment::Deployment;
+use crate::harness::clients::{Curl, Reply, Scratch, ftplib, run, text, tftp_hpa};
+use crate::harness::deployment::{Deployment, Tenant};
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene};
+use crate::harness::server::BINARY;
 use crate::harness::tftp_client::{Packet, TftpClient};
 
 fn scene(uploads: &str) -> Scene {
@@ -61,6 +62,19 @@ fn a_tenant_past_its_quota_and_a_disk_without_room_are_refused() {
     let full = Scene::start(deployment);
     assert_eq!(put(&full, &format!("{POLY}-app.log"), 1).status, 507);
     assert_eq!(full.phone("sip.cfg").run().status, 200);
+}
+
+#[test]
+fn what_devices_left_that_are_listed_no_more_is_in_nobodys_way() {
+    let acme = |devices: &[&str]| Tenant::new("acme", devices).uploads("device_quota = \"64KiB\"").https("");
+    let scene = Scene::of(&[acme(&[POLY, NEIGHBOUR])]);
+    let log = format!("{NEIGHBOUR}-app.log");
+    assert_eq!(scene.https("acme", NEIGHBOUR, &log).upload(&vec![b'x'; 50_000]).run().status, 201);
+    scene.deployment.add(&acme(&[POLY]));
+    let config = text(&scene.deployment.config());
+    run(BINARY, &["reload", "--accept-removals", "--config", &config]).succeeded();
+    assert_eq!(put(&scene, &format!("{POLY}-web.cfg"), 40_000).status, 201);
+    assert_eq!(put(&scene, &format!("{POLY}-phone.cfg"), 40_000).status, 507);
 }
 
 #[test]

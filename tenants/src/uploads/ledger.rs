@@ -17,6 +17,15 @@ pub(super) struct Ledger {
     files: u64,
     bytes: u64,
     reserved: u64,
+    /// Of those what is held by devices that have no share in what all may hold, as was last looked.
+    without_share: Held,
+}
+
+/// So many files and bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    files: u64,
+    bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -150,11 +159,12 @@ impl Ledger {
         if change.files > 0 && files.saturating_add(change.files) > allowance.device_files {
             return Err(Shortage::DeviceFiles);
         }
-        let files = self.files.saturating_sub(spare.files.into());
+        let files = self.files.saturating_sub(spare.files.into()).saturating_sub(self.without_share.files);
         if change.files > 0 && files.saturating_add(change.files.into()) > allowance.tenant_files {
             return Err(Shortage::TenantFiles);
         }
-        if grows(self.reserved) && after(self.bytes, self.reserved) > allowance.tenant_bytes {
+        let bytes = self.bytes.saturating_sub(self.without_share.bytes);
+        if grows(self.reserved) && after(bytes, self.reserved) > allowance.tenant_bytes {
             return Err(Shortage::TenantBytes);
         }
         Ok(())
@@ -256,6 +266,20 @@ impl Ledger {
     pub(super) fn files(&self, device: Mac) -> Vec<(Box<str>, u64)> {
         let rows = self.accounts.get(&device).map(|account| account.files.as_slice()).unwrap_or_default();
         rows.iter().map(|row| (row.path.clone(), row.bytes)).collect()
+    }
+
+    /// Looks whose files and bytes are bounded by what all devices may hold together: what others have left must not be in their way.
+    pub(super) fn look_at_shares(&mut self, has_files: impl Fn(Mac) -> bool, has_bytes: impl Fn(Mac) -> bool) {
+        let mut left = Held::default();
+        for (device, account) in &self.accounts {
+            if !has_files(*device) {
+                left.files += u64::try_from(account.files.len()).unwrap_or(u64::MAX);
+            }
+            if !has_bytes(*device) {
+                left.bytes += account.bytes;
+            }
+        }
+        self.without_share = left;
     }
 
     /// The devices that hold something.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use provost_core::path::{Case, Strip};
 use provost_core::rules::{Match, Writers};
-use provost_core::{Kind, Mac, NamedDevice, RequestPath, Rule, RuleSet};
+use provost_core::{Inventory, Kind, Mac, NamedDevice, RequestPath, Rule, RuleSet};
 
 use super::folders;
 use super::ledger::Allowance;
@@ -61,6 +61,14 @@ pub enum Quota {
 }
 
 impl Quota {
+    /// Whether what the device holds counts: a share goes with its device, and what was stored within it stays.
+    pub(super) fn counts(&self, device: Mac) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Shares { devices, .. } => devices.find(device).is_some(),
+        }
+    }
+
     fn now(&self) -> u64 {
         match self {
             Self::Fixed(quota) => *quota,

@@ -197,7 +197,7 @@ impl State {
     ) -> Result<(), UploadError> {
         let first = attempt(&mut self.ledger(), Spare::default());
         let Err(shortage) = first else { return Ok(()) };
-        self.recount(root, device, shortage);
+        self.recount(root, device, settings, shortage);
         let spare = self.spare(device, settings);
         let again = attempt(&mut self.ledger(), spare);
         again.map_err(|shortage| UploadError::NoSpace(shortage.text()))
@@ -221,7 +221,7 @@ impl State {
         };
         match attempt()? {
             Ok(planned) => return Ok(planned),
-            Err(shortage) => self.recount(root, device, shortage),
+            Err(shortage) => self.recount(root, device, settings, shortage),
         }
         loop {
             let shortage = match attempt()? {
@@ -267,7 +267,7 @@ impl State {
             return Ok(());
         }
         // Logs that an operator has discarded for this very reason make no room any more.
-        self.recount(root, device, Shortage::DeviceBytes);
+        self.recount(root, device, settings, Shortage::DeviceBytes);
         if free.saturating_add(self.spare(device, settings).bytes) >= needed {
             return Ok(());
         }
@@ -320,7 +320,7 @@ impl State {
     }
 
     /// Looks at the files again that the accounts tell of. What cannot be looked at counts as it did.
-    fn recount(&self, root: &Root, device: Mac, shortage: Shortage) {
+    fn recount(&self, root: &Root, device: Mac, settings: &UploadsSettings, shortage: Shortage) {
         if !self.is_current(root) {
             return;
         }
@@ -340,6 +340,10 @@ impl State {
                 let Ok(size) = size(root, &path) else { continue };
                 self.ledger().correct(device, &path, believed, size);
             }
+        }
+        if matches!(shortage, Shortage::TenantBytes | Shortage::TenantFiles) {
+            let UploadsSettings { quota, files, .. } = settings;
+            self.ledger().look_at_shares(|device| files.counts(device), |device| quota.counts(device));
         }
     }
 
