@@ -1,5 +1,7 @@
 //! Certificates, keys and revocation lists that change while phones are served, without a reload.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::harness::clients::{run, text};
@@ -97,4 +99,30 @@ fn a_revoked_phone_is_refused_whatever_else_is_broken() {
     scene.deployment.write("trust/poly.crl", scene.deployment.poly.revokes(&[4711]));
     until("the phone is refused", || status(&ask(&mut phone, REQUEST)) == 403);
     assert!(errors(&scene).contains("is not the key of `certificate`"), "{}", errors(&scene));
+}
+
+#[test]
+fn a_list_that_cannot_be_read_for_a_moment_is_read_once_it_can() {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    let anchors = "anchors = [\"trust/poly.pem\"]";
+    deployment.replace("provost.toml", anchors, &format!("{anchors}\ncrls = [\"trust/poly.crl\"]"));
+    deployment.write("trust/poly.crl", deployment.poly.revokes(&[1]));
+    deployment.certificate("phone", &deployment.poly.numbered(POLY, 4711));
+    deployment.add(&scene::acme().https(""));
+    let scene = Scene::start(deployment);
+    let mut phone = connected(&scene, "phone");
+    let limit_files = |limit: &str| {
+        let (process, limit) = (scene.server.id().to_string(), format!("--nofile={limit}:"));
+        run("prlimit", &["--pid", &process, &limit]).succeeded();
+    };
+    limit_files("3");
+    scene.deployment.write("trust/poly.crl", scene.deployment.poly.revokes(&[4711]));
+    scene.server.event("a certificate, key or revocation list cannot be served: the former ones are");
+    let list = scene.deployment.path("trust/poly.crl");
+    let age = || std::fs::metadata(&list).unwrap().modified().unwrap().elapsed().unwrap();
+    until("its times tell all that there is to see of it", || age() > Duration::from_secs(5));
+    limit_files("1024");
+    until("the phone is refused", || status(&ask(&mut phone, REQUEST)) == 403);
+    assert_eq!(errors(&scene), "[]");
 }

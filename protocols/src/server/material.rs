@@ -2,11 +2,12 @@
 //!
 //! A tenant of which such a file changed is renewed as by a reload of it alone; its listeners keep their sockets, and open
 //! connections go on and are judged by the new trust sets from their next request. What cannot be served, such as a
-//! certificate whose key has not come yet, stays as it was; the rest counts.
+//! certificate whose key has not come yet, stays as it was, and is tried again now and then: a disk that fails for a moment
+//! would else keep a phone served that a list revokes. The rest counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use provost_tenants::Tenant;
 use provost_tenants::config::{Look, Reread, Rereading, Seen, reread};
@@ -23,6 +24,8 @@ use crate::tls::Ready;
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a look may take before the others are looked at without the tenant that it has come to.
 const HANGS: Duration = Duration::from_secs(20);
+/// How long what cannot be served rests, at most, before it is tried again: each pause is twice the one before.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// What is known of the tenants' files.
 pub(super) struct Watch {
@@ -31,6 +34,8 @@ pub(super) struct Watch {
     sockets: Sockets,
     /// What was found when the tenant was read again last. It counts for that generation of the tenant alone.
     last: Last,
+    /// When those are read again whose files cannot be served, though they stay as they are.
+    retries: HashMap<String, Retry>,
     /// What hangs, by the tenant that it hangs at.
     hanging: Vec<(String, AbortHandle)>,
     /// Of how many overdue revocation lists was told, by tenant.
@@ -39,10 +44,18 @@ pub(super) struct Watch {
     invalid: HashMap<String, Vec<String>>,
 }
 
+/// When something is tried again.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    at: Instant,
+    pause: Duration,
+}
+
 impl Watch {
     pub(super) fn new(tenants: Tenants, turn: Turn, sockets: Sockets) -> Self {
-        let (last, hanging, overdue, invalid) = (Last::new(), Vec::new(), HashMap::new(), HashMap::new());
-        Self { tenants, turn, sockets, last, hanging, overdue, invalid }
+        let (last, retries, hanging) = (Last::new(), HashMap::new(), Vec::new());
+        let (overdue, invalid) = (HashMap::new(), HashMap::new());
+        Self { tenants, turn, sockets, last, retries, hanging, overdue, invalid }
     }
 
     /// Looks until it is dropped.
@@ -103,11 +116,12 @@ impl Watch {
     async fn changed(&mut self) -> Vec<Arc<Tenant>> {
         self.hanging.retain(|(_, task)| !task.is_finished());
         let mut present = keeping::present(&self.tenants);
+        let due = self.due(&present);
         present.retain(|tenant| !self.hanging.iter().any(|(name, _)| *name == tenant.policy.name));
         let last = std::mem::take(&mut self.last);
         let at = At::default();
         let reached = Arc::clone(&at);
-        let mut task = tokio::task::spawn_blocking(move || look(&present, &last, &reached));
+        let mut task = tokio::task::spawn_blocking(move || look(&present, &last, &due, &reached));
         match timeout(HANGS, &mut task).await {
             Ok(Ok((last, changed))) => {
                 self.last = last;
@@ -122,6 +136,14 @@ impl Watch {
             }
         }
         Vec::new()
+    }
+
+    /// Those of the tenants that are to be read again by now.
+    fn due(&mut self, present: &[Arc<Tenant>]) -> HashSet<String> {
+        let now = Instant::now();
+        let names: HashSet<&str> = present.iter().map(|tenant| tenant.policy.name.as_str()).collect();
+        self.retries.retain(|name, _| names.contains(name.as_str()));
+        self.retries.iter().filter(|(_, retry)| retry.at <= now).map(|(name, _)| name.clone()).collect()
     }
 
     /// Lists become overdue and certificates end by themselves, while nothing on the disk changes.
@@ -156,7 +178,7 @@ impl Watch {
                 return;
             };
             let prepared = (!Arc::ptr_eq(&tenant, &former)).then(|| Prepared::new(&tenant, Some(serving)));
-            let told = std::mem::take(&mut serving.stale);
+            let (told, failed) = (std::mem::take(&mut serving.stale), self.retries.remove(name));
             let closed = match prepared.transpose() {
                 Ok(Some(prepared)) => {
                     let closed = self.serve(serving, prepared);
@@ -175,6 +197,9 @@ impl Watch {
             for error in errors.iter().filter(|error| !told.contains(error)) {
                 let message = "a certificate, key or revocation list cannot be served: the former ones are";
                 tracing::error!(tenant = name, %error, "{message}");
+            }
+            if !errors.is_empty() {
+                self.retries.insert(name.clone(), Retry::after(failed));
             }
             serving.stale = errors;
             closed
@@ -199,6 +224,13 @@ impl Watch {
     }
 }
 
+impl Retry {
+    fn after(failed: Option<Self>) -> Self {
+        let pause = failed.map_or(LOOK, |failed| (2 * failed.pause).min(LONGEST_PAUSE));
+        Self { at: Instant::now() + pause, pause }
+    }
+}
+
 /// What serving it will need. It blocks.
 fn ready(step: &Rereading) -> Ready {
     match step {
@@ -214,7 +246,8 @@ type At = Arc<Mutex<String>>;
 
 type Looked = (Last, Vec<Arc<Tenant>>);
 
-fn look(present: &[Arc<Tenant>], last: &Last, at: &At) -> Looked {
+/// Which of the tenants have changed, or are due.
+fn look(present: &[Arc<Tenant>], last: &Last, due: &HashSet<String>, at: &At) -> Looked {
     let mut look = Look::default();
     let mut now = Last::new();
     let mut changed = Vec::new();
@@ -223,7 +256,7 @@ fn look(present: &[Arc<Tenant>], last: &Last, at: &At) -> Looked {
         at.lock().unwrap_or_else(PoisonError::into_inner).clone_from(name);
         let known = last.get(name).filter(|(of, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(tenant)));
         let before = known.map_or_else(|| tenant.seen(), |(_, seen)| seen.clone());
-        let seen = if before.holds(&mut look) {
+        let seen = if !due.contains(name) && before.holds(&mut look) {
             before
         } else {
             changed.push(Arc::clone(tenant));
