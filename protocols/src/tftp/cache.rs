@@ -17,7 +17,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use provost_tenants::Settings;
 use provost_tenants::files::read_at_once;
-use provost_tenants::settled::is_settled_second;
+use provost_tenants::settled::is_settled;
 
 /// The size of a stretch, in bytes; the last one of a file is shorter.
 pub(super) const STRETCH_BYTES: u64 = 32 * 1024;
@@ -111,7 +111,7 @@ impl Version {
 
     /// Whether the file has been left alone for so long that its times will tell the next change.
     fn is_settled(&self, now: SystemTime) -> bool {
-        [self.modified, self.changed].into_iter().all(|(second, _)| is_settled_second(second, now))
+        is_settled(self.modified.0, self.changed.0, now)
     }
 
     /// Whether a file that was `before` has the same bytes still. A file that loses a name, because another one was renamed over
@@ -323,7 +323,7 @@ mod tests {
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().cast_signed();
         for (age, settled) in [(0, false), (2, false), (3, true), (4000, true), (-5, false)] {
-            let version = Version { modified: (now - age, 0), changed: (0, 0), ..version };
+            let version = Version { modified: (0, 0), changed: (now - age, 0), ..version };
             assert_eq!(
                 version.is_settled(SystemTime::UNIX_EPOCH + Duration::from_secs(now.cast_unsigned())),
                 settled,

@@ -9,16 +9,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use foldhash::HashMap;
 
 use super::{contents, digest, find, network};
 use crate::network::NetworkStack;
-use crate::settled::SETTLED;
-
-/// How long a file must have been left alone.
-const LEFT_ALONE: Duration = if cfg!(test) { Duration::from_millis(20) } else { SETTLED };
+use crate::settled::is_left_alone;
 
 /// What the system says of a path: of a folder only which one it is, since what lies in it is read when it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -236,14 +233,7 @@ fn facts_of(path: &Path) -> (Result<Facts, Option<i32>>, bool) {
         rights: (found.mode(), found.uid(), found.gid()),
         version: (!found.is_dir()).then_some(times),
     };
-    let changed = found.modified().ok().map(|modified| modified.max(inode_changed(&found)));
-    let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-    (Ok(facts), !found.is_file() || age.is_some_and(|age| age >= LEFT_ALONE))
-}
-
-fn inode_changed(found: &std::fs::Metadata) -> SystemTime {
-    let seconds = u64::try_from(found.ctime()).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::new(seconds, u32::try_from(found.ctime_nsec()).unwrap_or_default())
+    (Ok(facts), !found.is_file() || is_left_alone(&found, SystemTime::now()))
 }
 
 fn bytes_of(path: &Path) -> Option<[u8; 32]> {

@@ -30,6 +30,8 @@ pub(super) struct Reading {
     /// Of the rows that parse, those that are blocked.
     pub(super) blocked: Vec<Mac>,
     pub(super) errors: Vec<DeviceFileError>,
+    /// Whether it could be read to its end. Otherwise it says something else the next time, and is still the same file.
+    pub(super) is_whole: bool,
 }
 
 /// Errors of one file that are told; a file of another format has one in every line.
@@ -64,10 +66,15 @@ struct Columns {
 /// Reads the rows of the file at `path`, for which `content` stands. A row goes into the set as it is read: a million of them would
 /// take several times the room of the set.
 pub(super) fn parse(path: &Path, settings: &DevicesSettings, content: impl Read) -> Reading {
-    let mut reading = Reading { set: DeviceSet::listing(&settings.list), blocked: Vec::new(), errors: Vec::new() };
+    let set = DeviceSet::listing(&settings.list);
+    let mut reading = Reading { set, blocked: Vec::new(), errors: Vec::new(), is_whole: true };
     let mut csv = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(content);
     let error = |line, problem: String| DeviceFileError { file: path.to_owned(), line, problem };
-    let columns = match csv.headers().map_err(describe).and_then(Columns::read) {
+    let header = csv.headers().map_err(|problem| {
+        reading.is_whole = !problem.is_io_error();
+        describe(problem)
+    });
+    let columns = match header.and_then(Columns::read) {
         Ok(columns) => columns,
         Err(problem) => {
             reading.errors.push(error(1, problem));
@@ -84,9 +91,10 @@ pub(super) fn parse(path: &Path, settings: &DevicesSettings, content: impl Read)
             Ok(false) => break,
             Ok(true) => {}
             Err(problem) => {
-                let (line, is_last) = (problem.position().map_or(0, csv::Position::line), problem.is_io_error());
+                let line = problem.position().map_or(0, csv::Position::line);
+                reading.is_whole = !problem.is_io_error();
                 reading.errors.push(error(line, describe(problem)));
-                if is_last {
+                if !reading.is_whole {
                     break;
                 }
                 continue;
@@ -256,7 +264,8 @@ mod tests {
 
     fn read(text: &str) -> (Vec<String>, Vec<String>) {
         let settings = DevicesSettings { realm: "acme".into(), ..DevicesSettings::default() };
-        let Reading { set, blocked, errors } = parse(Path::new("d.csv"), &settings, text.as_bytes());
+        let Reading { set, blocked, errors, is_whole } = parse(Path::new("d.csv"), &settings, text.as_bytes());
+        assert!(is_whole);
         let row = |mac: Mac| {
             let found = set.find(mac).unwrap_or_else(|| panic!("{mac}"));
             assert_eq!(found.blocked, blocked.contains(&mac), "{mac}");
@@ -286,6 +295,20 @@ mod tests {
         ];
         assert_eq!(rows, expected);
         assert_eq!(read("mac\n0004f2aabb01\n").0, ["0004f2aabb01 \"\""]);
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_told_from_rows_that_are_wrong() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::StaleNetworkFileHandle.into())
+            }
+        }
+        for (text, blocked) in [("", 0), ("mac,blocked\n0004f2aabb01,yes\n0004f2", 1)] {
+            let reading = parse(Path::new("d.csv"), &DevicesSettings::default(), text.as_bytes().chain(Broken));
+            assert_eq!((reading.is_whole, reading.errors.len(), reading.blocked.len()), (false, 1, blocked), "{text}");
+        }
     }
 
     #[test]

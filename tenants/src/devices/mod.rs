@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use provost_core::{DeviceRow, Inventory, Mac};
 
 pub use file::DeviceFileError;
-pub use refresh::{BadDeviceFile, Refresh, Removals, Unrenewed};
+pub use refresh::{BadDeviceFile, HANGS, Refresh, Removals, Unrenewed};
 
 use crate::passwords::{Algorithm, Costs, Stored};
 use refresh::{LastRead, Looking};

@@ -16,10 +16,10 @@ use rustix::fs::{Mode, OFlags, open};
 use super::file::{DeviceFileError, Reading, parse};
 use super::set::DeviceSet;
 use super::{Devices, DevicesSettings};
-use crate::settled::is_settled;
+use crate::settled::is_left_alone;
 
-/// How long a look at the device file may take before it is said to hang. A million devices take a second.
-const HANGS: Duration = Duration::from_secs(5);
+/// How long a look at a device file may take before it is said to hang. A million devices take a second.
+pub const HANGS: Duration = Duration::from_secs(5);
 
 /// What became of a change of the device file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,8 @@ pub enum Unrenewed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     modified: (i64, i64),
+    /// Nobody can put that back, as those do who copy a file with its time.
+    changed: (i64, i64),
     length: u64,
     inode: (u64, u64),
 }
@@ -191,7 +193,7 @@ impl Devices {
 
     fn take(&self, reading: Reading, removals: Removals) -> Refresh {
         let former = self.set.load_full();
-        let Reading { set, blocked, errors } = reading;
+        let Reading { set, blocked, errors, is_whole: _ } = reading;
         if !errors.is_empty() {
             let blocked = self.block(&former, &blocked);
             return Refresh::KeptForErrors { errors, blocked };
@@ -236,7 +238,12 @@ impl Refresh {
 
 impl Fingerprint {
     fn of(facts: &Metadata) -> Self {
-        Self { modified: (facts.mtime(), facts.mtime_nsec()), length: facts.len(), inode: (facts.dev(), facts.ino()) }
+        Self {
+            modified: (facts.mtime(), facts.mtime_nsec()),
+            changed: (facts.ctime(), facts.ctime_nsec()),
+            length: facts.len(),
+            inode: (facts.dev(), facts.ino()),
+        }
     }
 }
 
@@ -257,8 +264,8 @@ pub(super) fn read(path: &Path, settings: &DevicesSettings) -> Result<(Option<Fi
     let before = Fingerprint::of(&facts);
     let reading = parse(path, settings, &file);
     let after = file.metadata().map_err(failed)?;
-    let settled = after.modified().is_ok_and(|modified| is_settled(modified, SystemTime::now()));
-    Ok(((settled && Fingerprint::of(&after) == before).then_some(before), reading))
+    let counts = reading.is_whole && is_left_alone(&after, SystemTime::now());
+    Ok(((counts && Fingerprint::of(&after) == before).then_some(before), reading))
 }
 
 #[cfg(test)]
@@ -270,6 +277,7 @@ mod tests {
 
     use super::super::DevicesSettings;
     use super::*;
+    use crate::settled::LEFT_ALONE;
 
     struct Bench {
         _folder: tempfile::TempDir,
@@ -385,18 +393,30 @@ mod tests {
     #[test]
     fn a_file_that_says_the_same_changes_nothing_and_is_read_no_more_once_it_has_settled() {
         let bench = bench(&rows(0..20));
-        let long_ago = SystemTime::now() - Duration::from_hours(1);
-        let file = File::options().write(true).open(&bench.file).unwrap_or_else(|error| panic!("{error}"));
-        file.set_modified(long_ago).unwrap_or_else(|error| panic!("{error}"));
         let is_settled = || bench.devices.read.lock().is_ok_and(|last| last.fingerprint.is_some());
+        let settle = || {
+            std::thread::sleep(2 * LEFT_ALONE);
+            bench.devices.refresh(Removals::Refuse)
+        };
+        let set_time = |time| {
+            let file = File::options().write(true).open(&bench.file);
+            file.and_then(|file| file.set_modified(time)).unwrap_or_else(|error| panic!("{error}"));
+        };
         assert!(!is_settled(), "it was young when it was read");
-        assert_eq!(bench.devices.refresh(Removals::Refuse), Refresh::Unchanged);
-        assert!(is_settled());
+        assert_eq!((settle(), is_settled()), (Refresh::Unchanged, true));
+        // By a machine whose clock is ahead.
+        let ahead = SystemTime::now() + Duration::from_hours(1);
+        set_time(ahead);
+        assert_eq!((settle(), is_settled()), (Refresh::Unchanged, true));
+        // The same length in the same place, and the time put back.
+        std::fs::write(&bench.file, rows(0..20).replace("05,", "55,")).unwrap_or_else(|error| panic!("{error}"));
+        set_time(ahead);
+        assert_eq!((settle(), is_settled()), (Refresh::Replaced { devices: 21, removed: 1 }, true));
         // The same length, another file under the name.
         let other = bench.file.with_extension("new");
         std::fs::write(&other, rows(1..21)).unwrap_or_else(|error| panic!("{error}"));
         std::fs::rename(&other, &bench.file).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(bench.devices.refresh(Removals::Refuse), Refresh::Replaced { devices: 21, removed: 1 });
+        assert_eq!(bench.devices.refresh(Removals::Refuse), Refresh::Replaced { devices: 21, removed: 2 });
     }
 
     #[test]

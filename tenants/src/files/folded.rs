@@ -21,11 +21,11 @@ const MAX_NAMES: usize = 100_000;
 
 /// The names of one root's folders.
 #[derive(Debug)]
-pub(super) struct FoldedNames(Mutex<LruCache<String, Arc<Folder>>>);
+pub(super) struct FoldedNames(Mutex<LruCache<String, Arc<Names>>>);
 
-/// A folder as it was in `state`.
+/// The names of one folder as it was in `state`.
 #[derive(Debug)]
-struct Folder {
+struct Names {
     state: State,
     /// By their lower-case form, sorted.
     names: HashMap<String, Vec<String>>,
@@ -46,7 +46,7 @@ impl FoldedNames {
         Ok(names.iter().find(|name| *name == segment).or(names.first()).cloned())
     }
 
-    fn folder(&self, root: &Dir, path: &str) -> io::Result<Option<Arc<Folder>>> {
+    fn folder(&self, root: &Dir, path: &str) -> io::Result<Option<Arc<Names>>> {
         let here = if path.is_empty() { "." } else { path };
         // Of a pipe the open would wait for a writer, and a phone could hold a thread for good.
         let flags = OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -68,7 +68,7 @@ impl FoldedNames {
         for names in names.values_mut() {
             names.sort_unstable();
         }
-        let folder = Arc::new(Folder { state, names });
+        let folder = Arc::new(Names { state, names });
         if state.is_settled(SystemTime::now()) {
             let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             folders.put(path.to_owned(), Arc::clone(&folder));
@@ -77,5 +77,29 @@ impl FoldedNames {
             }
         }
         Ok(Some(folder))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::fs::File;
+
+    use cap_std::ambient_authority;
+
+    use super::*;
+    use crate::settled::LEFT_ALONE;
+
+    #[test]
+    fn a_name_that_comes_is_found_though_the_time_of_the_folder_is_put_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, names) =
+            (Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap(), FoldedNames::default());
+        let modified = std::fs::metadata(folder.path()).unwrap().modified().unwrap();
+        std::thread::sleep(2 * LEFT_ALONE);
+        assert_eq!(names.find(&root, "", "site.cfg").unwrap(), None);
+        File::create(folder.path().join("Site.cfg")).unwrap();
+        File::open(folder.path()).unwrap().set_modified(modified).unwrap();
+        assert_eq!(names.find(&root, "", "site.cfg").unwrap().as_deref(), Some("Site.cfg"));
     }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use rustix::fs::Stat;
 
-use crate::settled::is_settled_second;
+use crate::settled::is_settled;
 
 /// One state of one file, or of one folder: of a folder it differs once a name came, went or changed its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,6 @@ impl State {
 
     /// Whether it has been left alone for so long that its times will tell the next change.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
-        [self.modified, self.changed].into_iter().all(|(second, _)| is_settled_second(second, now))
+        is_settled(self.modified.0, self.changed.0, now)
     }
 }
