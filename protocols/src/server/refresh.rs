@@ -8,17 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provost_tenants::Tenant;
-use provost_tenants::devices::{Refresh, Removals};
+use provost_tenants::devices::{HANGS, Refresh, Removals};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{MissedTickBehavior, timeout};
 
 use super::{Tenants, lock, serving};
-use crate::life::Life;
 
 /// How often.
 const REFRESH: Duration = Duration::from_secs(2);
-/// How long one file may take before the others are looked at without it. A million devices take a second.
-const HANGS: Duration = Duration::from_secs(5);
 /// The same while another one hangs: it is likely on the same disk, and no harm is done, as what it says is taken when it comes.
 const ALSO_HANGS: Duration = Duration::from_millis(250);
 
@@ -64,9 +61,9 @@ async fn rounds(
             let tenants = lock(&tenants);
             last.retain(|tenant, _| tenants.contains_key(tenant));
             let free = tenants.iter().filter(|(name, _)| !hanging.contains_key(*name));
-            present.extend(free.map(|(_, serving)| (Arc::clone(&serving.tenant), Arc::clone(&serving.life))));
+            present.extend(free.map(|(_, serving)| Arc::clone(&serving.tenant)));
         }
-        let mut round = begin(present, look.clone());
+        let mut round = begin(present, Arc::clone(&tenants), look.clone());
         let mut at = None;
         loop {
             let patience = if hanging.is_empty() { hangs } else { hangs.min(ALSO_HANGS) };
@@ -89,16 +86,21 @@ async fn rounds(
 }
 
 /// Looks at each tenant, on a thread of its own, until nobody listens any more.
-fn begin(tenants: Vec<(Arc<Tenant>, Arc<Life>)>, look: impl Fn(&Tenant) -> Refresh + Send + 'static) -> Round {
+fn begin(present: Vec<Arc<Tenant>>, tenants: Tenants, look: impl Fn(&Tenant) -> Refresh + Send + 'static) -> Round {
     let (tell, round) = unbounded_channel();
     tokio::task::spawn_blocking(move || {
-        for (tenant, life) in tenants {
+        for tenant in present {
             let name = tenant.policy.name.clone();
             if tell.send(Look::Begun(name.clone())).is_err() {
                 return;
             }
             let refresh = look(&tenant);
-            life.withdraw(SHORT, |device| serving::is_gone(&tenant, device));
+            // By the devices that are served by now: a reload may have brought others while the disk was waited for.
+            let serving =
+                lock(&tenants).get(&name).map(|serving| (Arc::clone(&serving.tenant), Arc::clone(&serving.life)));
+            if let Some((tenant, life)) = serving {
+                life.withdraw(SHORT, |device| serving::is_gone(&tenant, device));
+            }
             // Where nobody listens, the next round looks again.
             let _ = tell.send(Look::Done(name, refresh));
         }
@@ -135,27 +137,59 @@ fn log(tenant: &str, refresh: &Refresh) {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::path::Path;
     use std::sync::Mutex;
     use std::sync::mpsc::channel;
 
     use provost_tenants::config::load;
+    use provost_tenants::network::Gone;
+    use tokio::time::sleep;
 
     use super::*;
     use crate::server::serving::Prepared;
 
+    /// Tenants of these names that are served, with more in the file of each.
+    fn served(dir: &Path, names: &[&str], more: &str) -> Tenants {
+        std::fs::write(dir.join("provost.toml"), "tenants = \"t-*.toml\"\nstate = \"state\"\n").unwrap();
+        for name in names {
+            std::fs::create_dir_all(dir.join(name)).unwrap();
+            let tenant = format!("name = \"{name}\"\nallow = [\"127.0.0.0/8\"]\n[files]\nroot = \"{name}\"\n{more}");
+            std::fs::write(dir.join(format!("t-{name}.toml")), tenant).unwrap();
+        }
+        let loaded = load(&dir.join("provost.toml"), []).unwrap();
+        let serving = |tenant: &Arc<Tenant>| Prepared::new(tenant, None).unwrap().begin(&Arc::default()).0;
+        let tenants = loaded.deployment.tenants.iter().map(|tenant| (tenant.policy.name.clone(), serving(tenant)));
+        Arc::new(Mutex::new(tenants.collect()))
+    }
+
+    #[tokio::test]
+    async fn a_device_that_a_reload_brings_during_a_look_is_served_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |device: &str| served(dir.path(), &["a"], &format!("[devices]\nlist = [\"{device}\"]\n"));
+        let former = super::super::keeping::present(&of("0004f2000001"));
+        let tenants = of("0004f2000002");
+        let life = Arc::clone(&lock(&tenants).get("a").unwrap().life);
+        life.serve(&Gone::default(), {
+            let life = Arc::clone(&life);
+            async move {
+                let underway = life.begin();
+                underway.is_for("0004f2000002".parse().ok());
+                std::future::pending::<()>().await;
+            }
+        });
+        // It has run for so long that it would be ended.
+        sleep(SHORT + Duration::from_millis(100)).await;
+        let mut round = begin(former, tenants, |_| Refresh::Unchanged);
+        while round.recv().await.is_some() {}
+        sleep(Duration::from_millis(10)).await;
+        assert_eq!(life.underway(), 1);
+        life.end();
+    }
+
     #[tokio::test]
     async fn a_device_file_that_hangs_holds_up_no_other_tenant() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("provost.toml"), "tenants = \"t-*.toml\"\nstate = \"state\"\n").unwrap();
-        for name in ["a", "b"] {
-            std::fs::create_dir(dir.path().join(name)).unwrap();
-            let tenant = format!("name = \"{name}\"\nallow = [\"127.0.0.0/8\"]\n[files]\nroot = \"{name}\"\n");
-            std::fs::write(dir.path().join(format!("t-{name}.toml")), tenant).unwrap();
-        }
-        let loaded = load(&dir.path().join("provost.toml"), []).unwrap();
-        let serving = |tenant: &Arc<Tenant>| Prepared::new(tenant, None).unwrap().begin(&Arc::default()).0;
-        let tenants = loaded.deployment.tenants.iter().map(|tenant| (tenant.policy.name.clone(), serving(tenant)));
-        let tenants: Tenants = Arc::new(Mutex::new(tenants.collect()));
+        let tenants = served(dir.path(), &["a", "b"], "");
         let (looked, mut looks) = unbounded_channel();
         let (release, hang) = channel::<()>();
         let hang = Arc::new(Mutex::new(hang));
