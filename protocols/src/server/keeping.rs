@@ -26,9 +26,17 @@ pub(super) async fn keep(tenants: Tenants) {
 }
 
 /// Writes what is new of all tenants. It blocks.
-pub(super) fn save(tenants: &[Arc<Tenant>]) {
+fn save(tenants: &[Arc<Tenant>]) {
     for tenant in tenants {
         tenant.guard.save();
+    }
+}
+
+/// The same at the end, with all that is worth keeping then. It blocks.
+pub(super) fn save_last(tenants: &[Arc<Tenant>]) {
+    save(tenants);
+    for tenant in tenants {
+        tenant.guard.save_last();
     }
 }
 

@@ -262,7 +262,7 @@ impl Server {
     /// Writes what tenants learned to the disk. It waits for a slow disk for a moment only.
     pub async fn save(&self) {
         let present = keeping::present(&self.tenants);
-        let saved = tokio::task::spawn_blocking(move || keeping::save(&present));
+        let saved = tokio::task::spawn_blocking(move || keeping::save_last(&present));
         if tokio::time::timeout(keeping::LAST, saved).await.is_err() {
             tracing::warn!("what tenants learned of late was not written: the disk is slow");
         }

@@ -214,12 +214,12 @@ fn uploads(read: &TenantRead, policy: &TenantPolicy, devices: &Arc<Devices>, con
 fn guard(
     read: GuardRead,
     policy: &TenantPolicy,
-    devices: &Devices,
+    devices: &Arc<Devices>,
     former: Option<&Arc<Tenant>>,
     context: &Context,
 ) -> Guard {
     let pairs = context.basis.settings.state.join("guard").join(format!("{}.pairs", policy.name));
-    let settings = read.settings(pairs, devices.len());
+    let settings = read.settings(pairs, devices);
     match former {
         Some(former) => former.guard.renewed(settings),
         None => Guard::new(settings),

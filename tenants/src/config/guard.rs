@@ -1,12 +1,14 @@
 //! The guard against enumeration: `[guard]`, and the sites of which many phones share an address: `[[guard.site]]`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::field::Field;
 use super::listener::prefixes;
 use super::section::Section;
-use crate::guard::{GuardSettings, Site};
+use crate::devices::Devices;
+use crate::guard::{GuardSettings, MostPairs, Site};
 
 /// The most that a limit may be: it bounds what is remembered of a source, and a bound that bounds nothing is a slip.
 const MOST: u32 = 1_000_000;
@@ -45,10 +47,10 @@ pub(super) fn read(mut section: Section<'_>) -> GuardRead {
 }
 
 impl GuardRead {
-    /// The settings of a tenant with so many devices, whose pairs are kept in `file`.
-    pub(super) fn settings(self, file: PathBuf, devices: usize) -> GuardSettings {
-        let usual = devices.saturating_mul(4).max(self.settings.pairs);
-        GuardSettings { file, pairs: self.pairs.unwrap_or(usual), ..self.settings }
+    /// The settings of a tenant with these devices, whose pairs are kept in `file`.
+    pub(super) fn settings(self, file: PathBuf, devices: &Arc<Devices>) -> GuardSettings {
+        let of_devices = || MostPairs::OfDevices(Arc::clone(devices));
+        GuardSettings { file, pairs: self.pairs.map_or_else(of_devices, MostPairs::Fixed), ..self.settings }
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub use alarms::{Alarm, Raised};
-pub use settings::{GuardSettings, Site};
+pub use settings::{GuardSettings, MostPairs, Site};
 
 use alarms::Alarms;
 use pairs::Pairs;
@@ -78,7 +78,7 @@ impl Guard {
     pub fn new(settings: GuardSettings) -> Self {
         let state = State {
             sources: Mutex::default(),
-            pairs: Pairs::load(&settings.file, settings.pairs),
+            pairs: Pairs::load(&settings.file, settings.pairs.now()),
             alarms: Mutex::default(),
             answers: Notify::new(),
         };
@@ -156,7 +156,7 @@ impl Guard {
 
     /// The source was served a file of the device, and keeps that. Of a claimed address: once it has answered.
     pub fn learned(&self, source: Source, device: Mac) {
-        self.state.pairs.learn(source, device, self.settings.pairs);
+        self.state.pairs.learn(source, device, self.settings.pairs.now());
     }
 
     /// The asker wanted a file of a device that is not listed.
@@ -199,6 +199,11 @@ impl Guard {
     /// Writes new pairs to the disk. It blocks.
     pub fn save(&self) {
         self.state.pairs.save();
+    }
+
+    /// The same at the end, when it is written which of them were used last, too. It blocks.
+    pub fn save_last(&self) {
+        self.state.pairs.save_last(self.settings.pairs.now());
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {

@@ -1,8 +1,9 @@
 //! Which source has had files of which device: in memory, and in one text file a tenant, a line a pair.
 //!
-//! New pairs are appended now and then; the file is written anew once most of its lines say nothing new. What a crash takes
-//! with it are the pairs of the last seconds: those phones are new to their source once more, which a throttled
-//! source alone would notice.
+//! New pairs are appended now and then; the file is written anew once most of its lines would say nothing new, and at the end where pairs
+//! will have to be forgotten before long, since the order of its lines is that of their use. What a crash takes
+//! with it are that order and the pairs of the last seconds: those phones are new to their source once more, which a throttled
+//! source alone would notice. A disk that is full has what it had.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -44,6 +45,8 @@ struct Known {
 struct PairsFile {
     path: PathBuf,
     lines: usize,
+    /// What it failed at last, of which was told.
+    told: Option<String>,
 }
 
 impl Pairs {
@@ -60,7 +63,7 @@ impl Pairs {
             }
         };
         known.fresh.clear();
-        let file = Mutex::new(PairsFile { path: path.to_path_buf(), lines });
+        let file = Mutex::new(PairsFile { path: path.to_path_buf(), lines, told: None });
         Self(Arc::new(Kept { known: Mutex::new(known), file }))
     }
 }
@@ -102,24 +105,41 @@ impl Kept {
         if fresh.is_empty() {
             return;
         }
-        let saved = file.append(&fresh).and_then(|()| match self.worth_writing(file.lines) {
-            Some(pairs) => file.write_anew(&pairs),
-            None => Ok(()),
-        });
-        if let Err(error) = saved {
-            tracing::warn!(file = %file.path.display(), %error, "cannot keep which source had which device");
+        let anew = self.worth_writing(file.lines + fresh.len()).map(|pairs| file.write_anew(&pairs));
+        // Where the disk has no room for all of them, it may have some for the new ones.
+        let saved = if matches!(anew, Some(Ok(()))) { Ok(()) } else { file.append(&fresh) };
+        if saved.is_err() {
             let mut known = self.known();
             let newer = std::mem::replace(&mut known.fresh, fresh);
             known.fresh.extend(newer);
             let beyond = known.fresh.len().saturating_sub(known.used.len());
             known.fresh.drain(..beyond);
         }
+        file.tell(anew.into_iter().chain([saved]).find_map(Result::err));
     }
 
-    /// All pairs, where most of so many lines say nothing new. Requests ask what is known, so nothing is written under its lock.
+    /// The same at the end, with which of `most` pairs were used last.
+    pub(super) fn save_last(&self, most: usize) {
+        self.save();
+        if self.known().used.len() > most / 2 {
+            let pairs = self.in_order();
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            let failed = file.write_anew(&pairs).err();
+            file.tell(failed);
+        }
+    }
+
+    /// All pairs, where most of so many lines say nothing new.
     fn worth_writing(&self, lines: usize) -> Option<Vec<Pair>> {
-        let known = self.known();
-        (lines > 2 * known.used.len() + SPARE_LINES).then(|| known.in_order())
+        let known = self.known().used.len();
+        (lines > 2 * known + SPARE_LINES).then(|| self.in_order())
+    }
+
+    /// All pairs, the one that was used last at the end. Requests ask what is known, so nothing is sorted or written under its lock.
+    fn in_order(&self) -> Vec<Pair> {
+        let mut pairs: Vec<(u64, Pair)> = self.known().used.iter().map(|(pair, used)| (*used, *pair)).collect();
+        pairs.sort_unstable_by_key(|(used, _)| *used);
+        pairs.into_iter().map(|(_, pair)| pair).collect()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -158,12 +178,6 @@ impl Known {
         let known = &self.used;
         self.fresh.retain(|pair| known.contains_key(pair));
     }
-
-    fn in_order(&self) -> Vec<Pair> {
-        let mut pairs: Vec<(u64, Pair)> = self.used.iter().map(|(pair, used)| (*used, *pair)).collect();
-        pairs.sort_unstable_by_key(|(used, _)| *used);
-        pairs.into_iter().map(|(_, pair)| pair).collect()
-    }
 }
 
 impl PairsFile {
@@ -171,31 +185,55 @@ impl PairsFile {
         if let Some(folder) = self.path.parent() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
+        let length = file.metadata()?.len();
         // A line that a crash cut short must not run into the next.
-        let begin = if self.lines == 0 { "" } else { "\n" };
-        write(OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?, begin, pairs)?;
+        let begin = if length == 0 { "" } else { "\n" };
+        if let Err(error) = write(&file, begin, pairs) {
+            // All of it comes again, and what it took of a full disk may be the last that there was.
+            let _ = file.set_len(length);
+            return Err(error);
+        }
         self.lines += pairs.len();
         Ok(())
     }
 
     fn write_anew(&mut self, pairs: &[Pair]) -> io::Result<()> {
         let temporary = self.path.with_extension("new");
-        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+        let written = self.replace_by(&temporary, pairs);
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    fn replace_by(&mut self, temporary: &Path, pairs: &[Pair]) -> io::Result<()> {
+        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(temporary)?;
+        write(&file, "", pairs)?;
         // What it takes the place of must not be gone before it is on the disk.
-        write(file, "", pairs)?.sync_all()?;
-        std::fs::rename(&temporary, &self.path)?;
+        file.sync_all()?;
+        std::fs::rename(temporary, &self.path)?;
         self.lines = pairs.len();
         Ok(())
     }
+
+    /// Tells what failed, once for as long as it fails.
+    fn tell(&mut self, failed: Option<io::Error>) {
+        let failed = failed.map(|error| error.to_string());
+        if let Some(error) = failed.as_ref().filter(|_| failed != self.told) {
+            tracing::warn!(file = %self.path.display(), error, "cannot keep which source had which device");
+        }
+        self.told = failed;
+    }
 }
 
-fn write(file: File, begin: &str, pairs: &[Pair]) -> io::Result<File> {
+fn write(file: &File, begin: &str, pairs: &[Pair]) -> io::Result<()> {
     let mut file = BufWriter::new(file);
     file.write_all(begin.as_bytes())?;
     for (source, device) in pairs {
         writeln!(file, "{source} {device}")?;
     }
-    Ok(file.into_inner()?)
+    file.flush()
 }
 
 /// How many lines there are. A line that is none is passed over: the file is ours, and a crash may cut its last one.

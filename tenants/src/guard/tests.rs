@@ -1,11 +1,13 @@
 //! The guard by itself: what a source is told, and what it keeps.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use provost_core::Prefixes;
 
 use super::*;
+use crate::devices::{Devices, DevicesSettings, Removals};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -211,7 +213,7 @@ fn a_guard_that_goes_keeps_no_runtime_waiting_for_the_disk() {
 #[test]
 fn pairs_are_bounded_and_those_in_use_stay() {
     let Place { settings, _folder } = place();
-    let guard = Guard::new(GuardSettings { pairs: 100, ..settings.clone() });
+    let guard = Guard::new(GuardSettings { pairs: MostPairs::Fixed(100), ..settings.clone() });
     let source = asker("10.0.0.1", Reach::Proven).client.source();
     for number in 0..1000 {
         guard.learned(source, device(number));
@@ -220,8 +222,104 @@ fn pairs_are_bounded_and_those_in_use_stay() {
     let kept = |guard: &Guard| (0..1000).filter(|number| guard.state.pairs.knows(source, device(*number))).count();
     assert!((80..=100).contains(&kept(&guard)), "{}", kept(&guard));
     drop(guard);
-    let guard = Guard::new(GuardSettings { pairs: 100, ..settings });
+    let guard = Guard::new(GuardSettings { pairs: MostPairs::Fixed(100), ..settings });
     assert!(kept(&guard) <= 100);
+}
+
+#[test]
+#[ignore = "needs an empty file system of 1 MiB (mount -t tmpfs -o size=1m), its folder in PROVOST_TINY"]
+fn a_full_disk_keeps_what_it_had_and_takes_the_rest_once_it_has_room() {
+    let folder = PathBuf::from(std::env::var_os("PROVOST_TINY").unwrap_or_default());
+    let guard = Guard::new(GuardSettings::new(folder.join("acme.pairs")));
+    let source = asker("10.0.0.1", Reach::Proven).client.source();
+    let lines = || {
+        let text = std::fs::read_to_string(folder.join("acme.pairs")).unwrap_or_else(|error| panic!("{error}"));
+        text.lines().filter(|line| !line.is_empty()).count()
+    };
+    guard.learned(source, device(0));
+    guard.save();
+    let ballast = folder.join("ballast");
+    std::fs::write(&ballast, vec![0; 900 * 1024]).unwrap_or_else(|error| panic!("{error}"));
+    (1..10_000).for_each(|number| guard.learned(source, device(number)));
+    guard.save();
+    assert_eq!(lines(), 1);
+    // What came to nothing takes no room.
+    std::fs::write(folder.join("another"), vec![0; 64 * 1024]).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::remove_file(ballast).unwrap_or_else(|error| panic!("{error}"));
+    guard.save();
+    assert_eq!(lines(), 10_000);
+}
+
+#[test]
+fn a_file_of_which_most_lines_say_nothing_is_written_anew_rather_than_made_longer() {
+    let Place { settings, _folder } = place();
+    let source = asker("10.0.0.1", Reach::Proven).client.source();
+    let guard = Guard::new(settings.clone());
+    guard.learned(source, device(1));
+    guard.save();
+    let line = std::fs::read_to_string(&settings.file).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::write(&settings.file, line.repeat(10_000)).unwrap_or_else(|error| panic!("{error}"));
+    let guard = Guard::new(settings.clone());
+    // As long as its place is taken, a new file cannot be made.
+    let temporary = settings.file.with_extension("new");
+    std::fs::create_dir(&temporary).unwrap_or_else(|error| panic!("{error}"));
+    let lines = || std::fs::read_to_string(&settings.file).map(|text| text.lines().count()).unwrap_or_default();
+    for number in 2..5 {
+        guard.learned(source, device(number));
+        guard.save();
+        guard.save();
+        let new = usize::try_from(number).unwrap_or_default() - 1;
+        assert_eq!(lines(), 10_000 + 2 * new, "each is appended once, behind an empty line");
+    }
+    std::fs::remove_dir(&temporary).unwrap_or_else(|error| panic!("{error}"));
+    guard.learned(source, device(9));
+    guard.save();
+    assert_eq!((lines(), temporary.exists()), (5, false));
+}
+
+#[test]
+fn the_order_of_use_outlives_the_guard() {
+    let Place { settings, _folder } = place();
+    let settings = GuardSettings { pairs: MostPairs::Fixed(100), ..settings };
+    let source = asker("10.0.0.1", Reach::Proven).client.source();
+    let guard = Guard::new(settings.clone());
+    (0..100).for_each(|number| guard.learned(source, device(number)));
+    assert!(guard.state.pairs.knows(source, device(0)));
+    guard.save_last();
+    let guard = Guard::new(settings);
+    guard.learned(source, device(100));
+    let known = [0, 1, 99].map(|number| guard.state.pairs.knows(source, device(number)));
+    assert_eq!(known, [true, false, true]);
+}
+
+#[test]
+fn more_pairs_are_kept_as_soon_as_there_are_more_devices() {
+    let Place { settings, _folder: folder } = place();
+    let file = folder.path().join("devices.csv");
+    let rows = |count: u32| {
+        let rows: Vec<String> = (0..count).map(|number| format!("{}\n", device(number))).collect();
+        std::fs::write(&file, format!("mac\n{}", rows.concat())).unwrap_or_else(|error| panic!("{error}"));
+    };
+    rows(1);
+    let of = DevicesSettings { file: Some(file.clone()), ..DevicesSettings::default() };
+    let devices = Arc::new(Devices::load(of).unwrap_or_else(|errors| panic!("{errors:?}")));
+    let pairs = MostPairs::OfDevices(Arc::clone(&devices));
+    let guard = Guard::new(GuardSettings { pairs, ..settings });
+    assert_eq!(guard.settings.pairs.now(), 65_536);
+    rows(20_000);
+    devices.refresh(Removals::Refuse);
+    assert_eq!(guard.settings.pairs.now(), 80_000);
+}
+
+#[test]
+fn a_limit_that_is_lowered_below_what_was_counted_raises_its_alarm() {
+    let Place { settings, _folder } = place();
+    let guard = Guard::new(GuardSettings { misses: 20, ..settings.clone() });
+    let (asker, now) = (asker("10.0.0.1", Reach::Proven), Instant::now());
+    let raised = |guard: &Guard| (0..15).filter_map(|_| guard.missed(asker, now)).count();
+    assert_eq!(raised(&guard), 0);
+    let guard = guard.renewed(GuardSettings { misses: 10, ..settings });
+    assert_eq!([raised(&guard), raised(&guard)], [1, 0]);
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(super) struct Watched {
 pub(super) struct Misses {
     since: Option<Instant>,
     count: usize,
+    /// Whether they were too many in this window.
+    were_many: bool,
 }
 
 impl Watched {
@@ -118,12 +120,13 @@ impl Watched {
 }
 
 impl Misses {
-    /// One more. Whether they are `most` now, in this window.
+    /// One more. Whether they are `most` in this window now, and were not before.
     pub(super) fn add(&mut self, window: Duration, most: usize, now: Instant) -> bool {
         if self.since.is_none_or(|since| now.saturating_duration_since(since) >= window) {
-            *self = Self { since: Some(now), count: 0 };
+            *self = Self { since: Some(now), ..Self::default() };
         }
         self.count = self.count.saturating_add(1);
-        self.count == most
+        let are_many = self.count >= most;
+        are_many && !std::mem::replace(&mut self.were_many, are_many)
     }
 }
