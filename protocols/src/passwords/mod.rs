@@ -62,7 +62,7 @@ impl Default for Passwords {
             workers: Workers::default(),
             memo: Arc::default(),
             brake: Brake::default(),
-            counts: nonces::Counts::default(),
+            counts: nonces::Counts::since(Instant::now()),
             usage: Usage::default(),
             since: Timestamp::now(),
         }

@@ -42,7 +42,7 @@ pub(super) struct Counts(Mutex<Table>);
 struct Table {
     used: LruCache<[u8; HEAD], Used>,
     /// Nonces made up to here were used and forgotten, or may have been.
-    floor: Option<u64>,
+    floor: u64,
 }
 
 /// The highest count, and a bit for each of those up to it: the lowest bit is its own.
@@ -92,29 +92,28 @@ impl Nonce {
     }
 }
 
-impl Default for Counts {
-    fn default() -> Self {
+impl Counts {
+    /// Those of a tenant that begins now. One of its name may have been here before, and what was answered then is forgotten.
+    pub(super) fn since(now: Instant) -> Self {
         let mut used = LruCache::unbounded();
         // The table grows as it is filled.
         used.resize(KEPT);
-        Self(Mutex::new(Table { used, floor: None }))
+        Self(Mutex::new(Table { used, floor: micros(now) }))
     }
-}
 
-impl Counts {
     /// Takes a count of a nonce; `false` where it was taken before, or may have been.
     pub(super) fn take(&self, nonce: &Nonce, count: u32) -> bool {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(used) = table.used.get_mut(&nonce.head) {
             return used.take(count);
         }
-        if table.floor.is_some_and(|floor| nonce.made <= floor) {
+        if nonce.made <= table.floor {
             return false;
         }
         if table.used.len() == KEPT.get()
             && let Some((_, oldest)) = table.used.pop_lru()
         {
-            table.floor = table.floor.max(Some(oldest.made));
+            table.floor = table.floor.max(oldest.made);
         }
         table.used.put(nonce.head, Used { made: nonce.made, highest: count, seen: 1 });
         true
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn each_count_is_taken_once_in_any_order_within_the_window() {
-        let (counts, nonce) = (Counts::default(), made(1));
+        let (counts, nonce) = (Counts::since(*BEGAN), made(1));
         for (count, is_taken) in [
             (1, true),
             (1, false),
@@ -193,16 +192,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_before_the_tenant_came_is_not_taken() {
+        let (before, after) = (made(999), made(1001));
+        let counts = Counts::since(*BEGAN + Duration::from_millis(1));
+        assert!(!counts.take(&before, 2) && counts.take(&after, 1));
+    }
+
+    #[test]
     fn what_is_forgotten_is_not_taken_again() {
-        let counts = Counts::default();
+        let counts = Counts::since(*BEGAN);
         let kept = u64::try_from(KEPT.get()).unwrap_or_default();
-        for number in 0..kept + 100 {
+        for number in 1..kept + 101 {
             assert!(counts.take(&made(number), 1), "{number}");
         }
-        for number in [0, 50, 99, 100, kept, kept + 99] {
+        for number in [1, 51, 100, 101, kept, kept + 100] {
             assert!(!counts.take(&made(number), 1), "{number}");
         }
-        assert!(counts.take(&made(kept + 99), 2) && counts.take(&made(kept + 100), 1));
+        assert!(counts.take(&made(kept + 100), 2) && counts.take(&made(kept + 101), 1));
         assert_eq!(counts.0.lock().unwrap_or_else(PoisonError::into_inner).used.len(), KEPT.get());
     }
 }
