@@ -23,7 +23,7 @@ use crate::passwords::Algorithm;
 use crate::staple::Staple;
 use crate::trust::TrustSet;
 use crate::uploads::Uploads;
-use crate::users::Users;
+use crate::users::{Users, today};
 
 /// Everything that one process serves.
 #[derive(Debug)]
@@ -312,7 +312,10 @@ impl Tenant {
 
     /// The algorithms of which a password of it can answer a Digest, the better first.
     pub fn digests(&self) -> impl Iterator<Item = Algorithm> {
-        let can = |algorithm: &Algorithm| self.users.can_digest(*algorithm) || self.devices.can_digest(*algorithm);
+        let today = today();
+        let can = move |algorithm: &Algorithm| {
+            self.users.can_digest(*algorithm, today) || self.devices.can_digest(*algorithm)
+        };
         [Algorithm::Sha256, Algorithm::Md5].into_iter().filter(can)
     }
 

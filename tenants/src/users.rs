@@ -105,9 +105,9 @@ impl Users {
         self.credentials.iter().map(AsRef::as_ref)
     }
 
-    /// Whether one of them can answer a Digest of this algorithm.
-    pub fn can_digest(&self, algorithm: Algorithm) -> bool {
-        self.credentials.iter().any(|credential| credential.stored.can_digest(algorithm))
+    /// Whether one of them that is valid on this day can answer a Digest of this algorithm.
+    pub fn can_digest(&self, algorithm: Algorithm, today: Date) -> bool {
+        self.credentials.iter().any(|credential| credential.is_valid(today) && credential.stored.can_digest(algorithm))
     }
 
     /// Whether there is none.
@@ -280,6 +280,13 @@ mod tests {
         for user in ["0004f2aabbcc", "0004f2ddeeff", "0004f2999999"] {
             assert_eq!(work(user), [(CHEAP, 1)], "{user}");
         }
+    }
+
+    #[test]
+    fn what_has_expired_answers_no_digest() {
+        let (last, after) = (date(2027, 3, 31), date(2027, 4, 1));
+        let users = Users::new("acme", vec![credential("a", "old", Some(last)), credential("a", &slow("new"), None)]);
+        assert_eq!([last, after].map(|today| users.can_digest(Algorithm::Md5, today)), [true, false]);
     }
 
     #[test]
