@@ -3,13 +3,14 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Instant, SystemTime};
 
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::ended::arrival;
 use super::outlet::{Outlet, Watched};
 use super::packet::Packet;
 use super::socket::watch;
@@ -46,8 +47,8 @@ pub(super) struct Datagram<'a> {
     pub(super) local: SocketAddr,
     /// Its bytes.
     pub(super) bytes: &'a [u8],
-    /// When the kernel took it, since 1970: it may have waited here for long.
-    pub(super) arrived: Option<Duration>,
+    /// When the kernel took it: it may have waited here for long.
+    pub(super) arrived: Option<Instant>,
 }
 
 impl Listening {
@@ -102,7 +103,7 @@ impl Listening {
         let filled = filled.map(|(room, facts)| (room, facts, self.ends(facts)));
         filled.filter(|(_, _, [_, local])| !is_of_many(local.ip())).flat_map(|(room, facts, [peer, local])| {
             let bytes = room.get(..facts.len).unwrap_or_default();
-            let arrived = facts.timestamp;
+            let arrived = facts.timestamp.and_then(|stamp| arrival(stamp, (SystemTime::now(), Instant::now())));
             bytes.chunks(facts.stride.max(1)).map(move |bytes| Datagram { peer, local, bytes, arrived })
         })
     }

@@ -11,11 +11,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Instant;
 
 use provost_core::Source;
 
-use super::ended::{Ended, is_before};
+use super::ended::Ended;
 use super::inbox::Inbox;
 use crate::listen::{GiveWay, Slot, Yielding, Yields};
 
@@ -32,8 +32,8 @@ pub(super) struct Running {
     /// The request as it came in.
     datagram: Box<[u8]>,
     answered: AtomicBool,
-    /// When the first answer to it was sent, since 1970.
-    served: OnceLock<Duration>,
+    /// When the first answer to it was sent.
+    served: OnceLock<Instant>,
     /// Each [`Signal`] that has been told and not heard.
     told: AtomicU8,
     /// What makes it give way: that it has not been answered, later that it only dallies.
@@ -78,7 +78,7 @@ pub(super) enum Arrival {
 
 impl Table {
     /// What a request of this peer means.
-    pub(super) fn arrive(&self, peer: SocketAddr, datagram: &[u8], arrived: Option<Duration>) -> Arrival {
+    pub(super) fn arrive(&self, peer: SocketAddr, datagram: &[u8], arrived: Option<Instant>) -> Arrival {
         let mut running = self.running();
         let Some(former) = running.get(&peer) else {
             let was_served = arrived.is_some_and(|arrived| self.ended().has_served(peer, datagram, arrived));
@@ -88,8 +88,7 @@ impl Table {
             former.tell(Signal::Again);
             return Arrival::Repeated;
         }
-        let before_its_answer =
-            former.served.get().zip(arrived).is_some_and(|(served, arrived)| is_before(arrived, *served));
+        let before_its_answer = former.served.get().zip(arrived).is_some_and(|(served, arrived)| arrived < *served);
         if before_its_answer && *former.datagram == *datagram {
             return Arrival::Repeated;
         }
@@ -221,7 +220,7 @@ impl Running {
 
     /// Forgets that the request came again: the answer to it is about to be sent.
     pub(super) fn forget_repeats(&self) {
-        self.served.get_or_init(|| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        self.served.get_or_init(Instant::now);
         self.was_told(Signal::Again);
     }
 
@@ -291,6 +290,7 @@ impl Drop for Entry {
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
 
     use provost_tenants::Limits;
 
@@ -338,22 +338,15 @@ mod tests {
         entry.running().forget_repeats();
         entry.running().answered();
         let served = *entry.running().served.get().unwrap_or_else(|| panic!("it was served"));
-        let [early, late] = [served.saturating_sub(Duration::from_millis(1)), served + Duration::from_millis(1)];
-        assert!(matches!(table.arrive(PEER, b"a", Some(early)), Arrival::Repeated));
+        let early = served.checked_sub(Duration::from_millis(1));
+        let late = Some(served + Duration::from_millis(1));
+        assert!(matches!(table.arrive(PEER, b"a", early), Arrival::Repeated));
         assert!(!entry.running().is_replaced());
-        let set_back = served.saturating_sub(Duration::from_hours(1));
-        assert!(matches!(table.arrive(PEER, b"a", Some(set_back)), Arrival::New), "the clock was set back");
+        assert!(matches!(table.arrive(PEER, b"b", early), Arrival::New), "another request is never a repeat");
         let entry = Table::enter(&table, PEER, b"a", place(&slots), None);
         entry.running().forget_repeats();
         entry.running().answered();
-        assert!(matches!(table.arrive(PEER, b"b", Some(early)), Arrival::New), "another request is never a repeat");
-        let entry = Table::enter(&table, PEER, b"a", place(&slots), None);
-        entry.running().forget_repeats();
-        entry.running().answered();
-        assert!(
-            matches!(table.arrive(PEER, b"a", Some(late + Duration::from_hours(1))), Arrival::New),
-            "it began anew"
-        );
+        assert!(matches!(table.arrive(PEER, b"a", late), Arrival::New), "it began anew");
     }
 
     #[test]
@@ -363,10 +356,11 @@ mod tests {
         entry.running().forget_repeats();
         let served = *entry.running().served.get().unwrap_or_else(|| panic!("it was served"));
         drop(entry);
-        let [early, late] = [served.saturating_sub(Duration::from_millis(1)), served + Duration::from_millis(1)];
-        assert!(matches!(table.arrive(PEER, b"a", Some(early)), Arrival::Repeated));
-        assert!(matches!(table.arrive(PEER, b"a", Some(late)), Arrival::New));
-        assert!(matches!(table.arrive(PEER, b"b", Some(early)), Arrival::New));
+        let early = served.checked_sub(Duration::from_millis(1));
+        let late = Some(served + Duration::from_millis(1));
+        assert!(matches!(table.arrive(PEER, b"a", early), Arrival::Repeated));
+        assert!(matches!(table.arrive(PEER, b"a", late), Arrival::New));
+        assert!(matches!(table.arrive(PEER, b"b", early), Arrival::New));
         assert!(matches!(table.arrive(PEER, b"a", None), Arrival::New), "nobody knows when it came");
     }
 
