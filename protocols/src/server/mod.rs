@@ -23,9 +23,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use provost_core::Protocol;
 use provost_tenants::config::Memory;
 use provost_tenants::network::Passed;
@@ -55,7 +54,7 @@ pub struct Server {
     sockets: Sockets,
     /// One reload at a time.
     turn: Turn,
-    since: Timestamp,
+    since: Instant,
     failures: Vec<Failure>,
     /// Of provost.toml, at the last reload.
     errors: Mutex<Vec<String>>,
@@ -143,7 +142,7 @@ impl Server {
         let turn = Turn::default();
         let watch = Watch::new(Arc::clone(&tenants), Arc::clone(&turn), sockets.clone());
         let watch = tokio::spawn(watch.run());
-        let since = Timestamp::now();
+        let since = Instant::now();
         let server = Self {
             tenants,
             sockets,

@@ -230,7 +230,7 @@ impl Server {
     /// The server now. `version` is that of the program. Tenants that never loaded it does not know, nor the folder of the state, nor
     /// who tells metrics.
     pub fn status(&self, version: &str) -> Status {
-        let uptime = Timestamp::now().duration_since(self.since);
+        let uptime = self.since.elapsed();
         let is_ending = self.is_stopped();
         let mut tenants: Vec<_> = self.tenants().values().map(tenant).collect();
         if is_ending {
@@ -239,8 +239,9 @@ impl Server {
         Status {
             version: version.to_owned(),
             pid: std::process::id(),
-            since: self.since,
-            uptime_seconds: u64::try_from(uptime.as_secs()).unwrap_or_default(),
+            // Machines without a clock of their own are set after the start.
+            since: Timestamp::now() - uptime,
+            uptime_seconds: uptime.as_secs(),
             is_ending,
             tenants,
             errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
