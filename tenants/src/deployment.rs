@@ -13,7 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Basis, Folder, Holds, Memory, Sights};
+use crate::config::{Basis, Holds, Memory, NamedFolder, Sights};
 use crate::devices::Devices;
 use crate::files::Files;
 use crate::guard::Guard;
@@ -155,7 +155,7 @@ pub struct Source {
     /// What its file was laid over; absent where it was not loaded.
     pub(crate) basis: Option<Arc<Basis>>,
     /// The folders that its phones read.
-    pub(crate) folders: Arc<[Folder]>,
+    pub(crate) folders: Arc<[NamedFolder]>,
     /// What was there of the other files, and of those of its trust sets.
     pub(crate) sights: Arc<Sights>,
     pub(crate) sets: Vec<Arc<Sights>>,

@@ -19,6 +19,7 @@ mod crash;
 mod demo;
 mod devices;
 mod digest;
+mod ending;
 mod environment;
 mod explain;
 mod fair;

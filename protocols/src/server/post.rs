@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use provost_core::Protocol;
-use provost_tenants::network::{Former, Network, Passed, PassedSocket, Transport};
+use provost_tenants::network::{FormerNetwork, Network, Passed, PassedSocket, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -236,7 +236,7 @@ async fn lost(network: &Network, address: Option<SocketAddr>) -> io::Error {
 }
 
 /// Looks after what runs on where no listener listens any more: it would keep a namespace that is deleted later.
-async fn follow(former: Former) {
+async fn follow(former: FormerNetwork) {
     while former.goes_on() {
         tokio::time::sleep(LOOK).await;
     }

@@ -1,7 +1,7 @@
 //! Digests, to know a tenant again of which nothing changed.
 
 use super::node::Node;
-use super::sight::Folder;
+use super::sight::NamedFolder;
 use super::tenant::TenantRead;
 use crate::sha256::Sha256;
 use crate::staple::Staple;
@@ -24,7 +24,7 @@ pub(super) fn of_meaning<'a>(document: &'a Node, sets: impl Iterator<Item = &'a 
 }
 
 /// The digest of the contents of what a tenant's file names, but its devices; of folders that is which ones they are.
-pub(super) fn of_named(read: &TenantRead, folders: &[Folder]) -> [u8; 32] {
+pub(super) fn of_named(read: &TenantRead, folders: &[NamedFolder]) -> [u8; 32] {
     let passwords: Vec<_> = read.users.iter().map(|user| user.shared.which.to_be_bytes()).collect();
     let patterns: Vec<String> = trust_sets(read).map(|set| format!("{:?}", set.mac)).collect();
     let tls = read.listeners.iter().filter_map(|listener| listener.tls.as_ref());

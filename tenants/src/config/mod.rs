@@ -56,7 +56,7 @@ pub use memory::Memory;
 pub(crate) use newcomer::Holds;
 pub use problem::{Origin, Position, Problem, Problems, Severity};
 pub use sight::Look;
-pub(crate) use sight::{Folder, Sights};
+pub(crate) use sight::{NamedFolder, Sights};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

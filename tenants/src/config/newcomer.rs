@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::node::{self, Place};
 use super::overlay;
 use super::problem::{Collector, Origin, Problem};
-use super::sight::{Folder, Look, Sight, Sights};
+use super::sight::{Look, NamedFolder, Sight, Sights};
 use super::spot::Named;
 use super::tenant::{self, Claims, Common, TenantRead};
 use super::trust::{TrustSets, Trusted};
@@ -295,12 +295,12 @@ fn read_text(
 }
 
 /// The folders that are there; those that are served where one is gone, or a path leads elsewhere since.
-fn folders(file: &Path, sights: &Sights, served: Option<&Arc<[Folder]>>) -> Arc<[Folder]> {
+fn folders(file: &Path, sights: &Sights, served: Option<&Arc<[NamedFolder]>>) -> Arc<[NamedFolder]> {
     let found = sights.folders();
-    if let Some(served) = served.filter(|served| Folder::is_missing(served, &found)) {
+    if let Some(served) = served.filter(|served| NamedFolder::is_missing(served, &found)) {
         return Arc::clone(served);
     }
-    match served.and_then(|served| Some((served, Folder::moved(served, &found)?))) {
+    match served.and_then(|served| Some((served, NamedFolder::moved(served, &found)?))) {
         Some((served, path)) => {
             let (file, path) = (file.display(), path.display());
             tracing::warn!(%file, "{path} leads to another folder: the former one is read until `provost reload`");

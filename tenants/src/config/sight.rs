@@ -26,9 +26,9 @@ struct Facts {
     version: Option<[i64; 5]>,
 }
 
-/// A folder that was there.
+/// A folder that a file of the configuration names, and that was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Folder {
+pub(crate) struct NamedFolder {
     path: PathBuf,
     /// The path without links; absent where that cannot be told.
     leads_to: Option<PathBuf>,
@@ -153,12 +153,12 @@ impl Sights {
     }
 
     /// The folders that are there. It blocks.
-    pub(super) fn folders(&self) -> Vec<Folder> {
-        self.files.iter().filter_map(Folder::of).collect()
+    pub(super) fn folders(&self) -> Vec<NamedFolder> {
+        self.files.iter().filter_map(NamedFolder::of).collect()
     }
 }
 
-impl Folder {
+impl NamedFolder {
     fn of(sight: &Sight) -> Option<Self> {
         let Facts { which: (device, inode), .. } = sight.facts.ok().filter(|facts| facts.version.is_none())?;
         let mut which = [0; 16];

@@ -13,13 +13,13 @@ pub struct Gone(Arc<watch::Sender<bool>>);
 
 /// A network in which its listener listens no more, and in which something may run on.
 #[derive(Debug)]
-pub struct Former {
+pub struct FormerNetwork {
     pub(super) stack: NetworkStack,
     pub(super) settled: Identity,
     pub(super) gone: Gone,
 }
 
-impl Former {
+impl FormerNetwork {
     /// Whether something runs on there. Where the network is gone it is told so, and ends.
     pub fn goes_on(&self) -> bool {
         let is_lost = self.stack.lost(self.settled).is_some();
@@ -83,10 +83,10 @@ mod tests {
         let here = stack("/proc/self/ns/net");
         let settled = here.identity().unwrap_or_else(|error| panic!("{error}"));
         let (lasting, lost) = (Gone::default(), Gone::default());
-        let former = Former { stack: here, settled, gone: lasting.clone() };
+        let former = FormerNetwork { stack: here, settled, gone: lasting.clone() };
         assert!(former.goes_on() && !lasting.is_told());
         drop(lasting);
         assert!(!former.goes_on());
-        assert!(!Former { stack: stack(&nowhere), settled, gone: lost.clone() }.goes_on() && lost.is_told());
+        assert!(!FormerNetwork { stack: stack(&nowhere), settled, gone: lost.clone() }.goes_on() && lost.is_told());
     }
 }

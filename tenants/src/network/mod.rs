@@ -28,7 +28,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use spare::Spares;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-pub use gone::{Former, Gone};
+pub use gone::{FormerNetwork, Gone};
 pub use identity::{Identity, NetworkError};
 pub use names::{DeviceName, NamespaceName};
 pub use passed::{Passed, PassedSocket, Transport};
@@ -208,12 +208,12 @@ impl Network {
 
     /// The network once its listener goes: whoever runs on there has to be told when it is lost, too. Nothing where it cannot be
     /// any more, or was settled by no socket.
-    pub fn former(&self) -> Option<Former> {
+    pub fn former(&self) -> Option<FormerNetwork> {
         // Nothing more is made with them, and they would keep it.
         self.spares.close();
         let settled = *self.settled.get()?;
         let can_be_lost = settled != Identity::Host && !self.gone.is_told();
-        can_be_lost.then(|| Former { stack: self.stack.clone(), settled, gone: self.gone.clone() })
+        can_be_lost.then(|| FormerNetwork { stack: self.stack.clone(), settled, gone: self.gone.clone() })
     }
 
     /// Tells when it is found lost.
