@@ -49,6 +49,7 @@ impl Running {
     /// A server that serves this deployment of the configuration at `config`. `failed` are the tenants that did not load.
     pub(crate) fn new(server: Server, deployment: &Deployment, failed: &[Failed], config: &Path) -> Self {
         let unserved = Mutex::new(unserved(deployment, failed, &server));
+        warn_of_abandoned(&deployment.settings, &deployment.tenants, failed);
         Self {
             server,
             config: config.to_owned(),
@@ -71,6 +72,7 @@ impl Running {
             let former = Former { tenants, removals, is_given_up, memory: Some(memory), settings: Some(&settings) };
             let loaded = configuration::reload(&config, former)?;
             *lock(&unwritten) = unwritable(&settings, &loaded.deployment.tenants);
+            warn_of_abandoned(&settings, &loaded.deployment.tenants, &loaded.failed);
             Ok(loaded)
         });
         let renewal = renewal.await;
@@ -252,6 +254,14 @@ fn unwritable(settings: &Settings, tenants: &[Arc<Tenant>]) -> Vec<String> {
         tracing::error!(error, "the state folder cannot be used");
     }
     unwritable
+}
+
+/// Uploads of tenants that were renamed or are gone. It blocks.
+fn warn_of_abandoned(settings: &Settings, tenants: &[Arc<Tenant>], failed: &[Failed]) {
+    for folder in settings.abandoned(tenants, failed) {
+        let message = "uploads lie here under a name that no tenant has: move or remove them before one is given it";
+        tracing::warn!(folder = %folder.display(), "{message}");
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

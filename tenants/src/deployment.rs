@@ -1,5 +1,7 @@
 //! What a configuration makes: tenants with everything that is theirs.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,7 +15,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Basis, Holds, Memory, NamedFolder, Sights};
+use crate::config::{Basis, Failed, Holds, Memory, NamedFolder, Sights};
 use crate::devices::Devices;
 use crate::files::Files;
 use crate::guard::Guard;
@@ -247,6 +249,21 @@ impl Settings {
             Some(told(&folder, error))
         };
         inside.filter_map(failed).collect()
+    }
+
+    /// Folders that hold uploads under a name that no tenant has: whoever is given that name later has them. While the name of a tenant
+    /// cannot be read none is told, for it may be its. It blocks.
+    pub fn abandoned(&self, tenants: &[Arc<Tenant>], failed: &[Failed]) -> Vec<PathBuf> {
+        let failed: Option<Vec<&str>> = failed.iter().map(|failed| failed.name.as_deref()).collect();
+        let Some(failed) = failed else { return Vec::new() };
+        let names: HashSet<&OsStr> =
+            tenants.iter().map(|tenant| tenant.policy.name.as_str()).chain(failed).map(OsStr::new).collect();
+        let has_some = |folder: &PathBuf| std::fs::read_dir(folder).is_ok_and(|mut inside| inside.next().is_some());
+        let entries = std::fs::read_dir(self.state.join("uploads")).into_iter().flatten().flatten();
+        let others = entries.filter(|entry| !names.contains(entry.file_name().as_os_str())).map(|entry| entry.path());
+        let mut abandoned: Vec<PathBuf> = others.filter(has_some).collect();
+        abandoned.sort();
+        abandoned
     }
 }
 

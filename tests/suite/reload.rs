@@ -488,3 +488,21 @@ fn a_state_folder_that_cannot_be_written_is_told_until_it_can() {
     run(BINARY, &["reload", "--config", &text(&deployment.config())]).succeeded();
     status().succeeded();
 }
+
+#[test]
+fn uploads_under_a_name_that_no_tenant_has_are_warned_of() {
+    let scene = Scene::of(&[scene::acme().listener("http", "")]);
+    for (tenant, uploads) in [("acme", true), ("former", true), ("empty", false)] {
+        let folder = scene.deployment.path(&format!("state/uploads/{tenant}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        if uploads {
+            std::fs::write(folder.join("0004f2aabbcc-web.cfg"), "").unwrap();
+        }
+    }
+    provost(&scene, &["reload"]).succeeded();
+    let message = "uploads lie here under a name that no tenant has: move or remove them before one is given it";
+    scene.server.event(message);
+    let told: Vec<Value> =
+        scene.server.events().into_iter().filter(|event| event.to_string().contains(message)).collect();
+    assert!(told.len() == 1 && told[0].to_string().contains("state/uploads/former"), "{told:?}");
+}
