@@ -115,10 +115,10 @@ impl Version {
     }
 
     /// Whether a file that was `before` has the same bytes still. A file that loses a name, because another one was renamed over
-    /// it, gets a new change time by that.
+    /// it, or gets one more, gets a new change time by that.
     pub(super) fn has_bytes_of(&self, before: &Self) -> bool {
-        let lost_a_name = self.links < before.links;
-        let changed = if lost_a_name { before.changed } else { self.changed };
+        let names_changed = self.links != before.links;
+        let changed = if names_changed { before.changed } else { self.changed };
         Self { changed, links: before.links, ..*self } == *before
     }
 
