@@ -14,6 +14,7 @@ pub struct ListPermit<'a> {
     request: AccessRequest<'a>,
     folder: &'a RequestPath,
     proven: Option<Mac>,
+    opening: Opening,
 }
 
 /// Decides whether a folder may be listed. The rules are asked for each name, not for the folder.
@@ -29,7 +30,12 @@ pub fn decide_listing<'a>(request: &AccessRequest<'a>) -> Result<ListPermit<'a>,
     throttle(&request).map_err(denied(Step::Throttle))?;
     let subject = device(&request, admission, None).map_err(denied(Step::Device))?;
     pinned(&request, &subject).map_err(denied(Step::Binding))?;
-    Ok(ListPermit { request, folder, proven: subject.proven })
+    let opening = match (admission, subject.proven) {
+        (Admission::ReportOnly, _) => Opening::ReportOnly,
+        (Admission::Listener | Admission::Exception, Some(_)) => Opening::Device,
+        (Admission::Listener | Admission::Exception, None) => Opening::Unbound,
+    };
+    Ok(ListPermit { request, folder, proven: subject.proven, opening })
 }
 
 impl ListPermit<'_> {
@@ -41,6 +47,11 @@ impl ListPermit<'_> {
     /// The device that asks, where it is proven.
     pub fn proven(&self) -> Option<Mac> {
         self.proven
+    }
+
+    /// What made the decision positive: as for a file that every device may read.
+    pub fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// Whether the folder may show anything. One that names another device shows nothing, and is not to be looked at: else the time

@@ -108,9 +108,8 @@ impl Exchange {
                 if permit.opening() != Opening::Anyone {
                     self.underway.is_for(self.record.mac);
                 }
-                self.record.opening = Some(permit.opening());
                 guarding.allowed(operation, permit.opening());
-                self.report(&generation, &permit, proofs);
+                self.opened(permit.opening(), permit.device(), proofs);
                 self.front.shares().passwords.note(&proofs.password, self.record.mac);
                 if let Some(flaw) = flaw_of_certificate(proofs) {
                     self.detail(flaw);
@@ -160,23 +159,25 @@ impl Exchange {
     /// # Errors
     /// - [`Refusal`]: what the peer is told
     pub fn list<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<T, Refusal> {
-        self.list_quietly(proofs, list).map_err(|denial| self.deny(&denial))
+        let (listed, opening) = self.listing(proofs, list).map_err(|denial| self.deny(&denial))?;
+        self.opened(opening, None, proofs);
+        Ok(listed)
     }
 
-    /// The same without a word in the record where the peer may not: what it asks for is another thing.
-    ///
-    /// # Errors
-    /// - [`Denial`]
-    pub(crate) fn list_quietly<T>(
-        &mut self,
-        proofs: &Proofs,
-        list: impl FnOnce(&ListPermit<'_>) -> T,
-    ) -> Result<T, Denial> {
+    /// Whether the path is a folder that shows something. Where it is none the record has no word of it: what the peer asks for is
+    /// another thing.
+    pub(crate) fn is_folder(&mut self, proofs: &Proofs, shows: impl FnOnce(&ListPermit<'_>) -> bool) -> bool {
+        let Ok((true, opening)) = self.listing(proofs, shows) else { return false };
+        self.opened(opening, None, proofs);
+        true
+    }
+
+    fn listing<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<(T, Opening), Denial> {
         self.note_device(proofs);
         let generation = Arc::clone(&self.generation);
         // A list tells of no device but the one that is proven, so that the guard does not keep it back.
         let request = self.request(&generation, Operation::Read, proofs, Standing::Free);
-        decide_listing(&request).map(|permit| list(&permit))
+        decide_listing(&request).map(|permit| (list(&permit), permit.opening()))
     }
 
     fn request<'a>(
@@ -198,13 +199,15 @@ impl Exchange {
         }
     }
 
-    /// Notes whom a report-only exception let pass.
-    fn report(&self, generation: &Generation, permit: &Permit, proofs: &Proofs) {
-        if permit.opening() != Opening::ReportOnly {
+    /// Notes what let the request pass, and whom a report-only exception did: once, though a path may be looked at as a folder and as
+    /// a file.
+    fn opened(&mut self, opening: Opening, named: Option<Mac>, proofs: &Proofs) {
+        let before = self.record.opening.replace(opening);
+        if opening != Opening::ReportOnly || before == Some(Opening::ReportOnly) {
             return;
         }
         let bound = proofs.password.device().or(proofs.link.device());
-        if let Some(exception) = generation.listener.policy.reporting(permit.device(), bound) {
+        if let Some(exception) = self.generation.listener.policy.reporting(named, bound) {
             self.front.reports.note(exception, self.record.mac);
         }
     }

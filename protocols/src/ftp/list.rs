@@ -232,8 +232,7 @@ fn is_folder(exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs) -> bool 
     if exchange.path().is_ok_and(provost_core::RequestPath::is_root) {
         return true;
     }
-    let listing = exchange.list_quietly(proofs, |permit| tenant.files.list(permit));
-    listing.is_ok_and(|entries| entries.is_ok_and(|entries| !entries.is_empty()))
+    exchange.is_folder(proofs, |permit| tenant.files.list(permit).is_ok_and(|entries| !entries.is_empty()))
 }
 
 fn text(found: &Found, form: &Form) -> String {

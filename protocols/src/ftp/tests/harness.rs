@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use provost_core::path::{Case, Strip};
+use provost_core::policy::Unbound;
 use provost_core::rules::{Gap, Kind, Origin, Prefer, Readers, Rule};
 use provost_core::{DevicePolicy, Exception, ListenerPolicy, Protocol, Require, RuleSet, TenantPolicy};
 use provost_tenants::devices::{Devices, DevicesSettings};
@@ -42,6 +43,7 @@ pub(super) struct Server {
 /// What differs from test to test.
 pub(super) struct Options {
     pub(super) require: &'static str,
+    pub(super) unbound: Unbound,
     pub(super) exceptions: Vec<Exception>,
     pub(super) limits: Limits,
     pub(super) ftp: FtpSettings,
@@ -55,6 +57,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             require: "address",
+            unbound: Protocol::Ftp.default_unbound(),
             exceptions: Vec::new(),
             limits: Limits::default(),
             ftp: FtpSettings::default(),
@@ -80,7 +83,7 @@ impl Server {
         let inventory = folder.path().join("devices.csv");
         std::fs::write(&inventory, format!("mac,password\n{OWN},own-secret\n{OTHER},other-secret\n")).unwrap();
         let shared = Credential::read("acme", "PlcmSpIp", "shared-secret", None).unwrap();
-        let policy = listener_policy(options.require, options.exceptions);
+        let policy = listener_policy(options.require, options.unbound, options.exceptions);
         let listener = Arc::new(Listener {
             policy,
             address: SocketAddr::new(options.ip, 0),
@@ -111,6 +114,11 @@ impl Server {
         let front = Front::new(tenant, listener, Arc::new(Shares::default()), log.clone());
         let task = tokio::spawn(crate::ftp::serve(Arc::clone(&front), socket));
         Self { address, folder, log, records, front, task }
+    }
+
+    /// How many requests report-only exceptions let pass.
+    pub(super) fn reported(&self) -> u64 {
+        self.front.reports().now().values().map(|reported| reported.requests).sum()
     }
 
     /// Puts a file below the tenant's root.
@@ -342,14 +350,14 @@ fn tenant_policy(open: Option<&str>) -> TenantPolicy {
     }
 }
 
-fn listener_policy(require: &str, exceptions: Vec<Exception>) -> ListenerPolicy {
+fn listener_policy(require: &str, unbound: Unbound, exceptions: Vec<Exception>) -> ListenerPolicy {
     ListenerPolicy {
         name: "ftp".into(),
         protocol: Protocol::Ftp,
         enabled: true,
         allow: None,
         require: require.split(' ').map(|alternative| alternative.parse().unwrap()).collect::<Require>(),
-        unbound: Protocol::Ftp.default_unbound(),
+        unbound,
         unbound_write: provost_core::policy::UnboundWrite::Logs,
         exceptions,
     }

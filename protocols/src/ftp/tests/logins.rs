@@ -99,6 +99,27 @@ async fn where_an_exception_needs_no_password_a_wrong_one_leaves_its_trace() {
 }
 
 #[tokio::test]
+async fn a_list_that_a_report_only_exception_lets_pass_is_reported_once() {
+    let reported = Exception { ouis: Vec::new(), require: Require::default(), shared: true, report_only: true };
+    let server = Server::with(Options { require: "password", exceptions: vec![reported], ..Options::default() });
+    server.provide("sub/sip.cfg", b"sip");
+    let mut client = server.session().await;
+    let rows = ["STAT sub", "MLST sub", "MLST sub/sip.cfg", "STAT sub/sip.cfg", "SIZE sub/sip.cfg"];
+    for (before, command) in (0..).zip(rows) {
+        assert_eq!(server.reported(), before, "{command}");
+        assert!([213, 250].contains(&client.code(command).await), "{command}");
+    }
+    assert_eq!(client.fetch("LIST sub").await.0, 226);
+    assert_eq!(server.reported(), 6);
+    let records = server.records().await;
+    assert_eq!(records.matches("opening=report_only").count(), 6, "{records}");
+    let mut right = server.session_of("PlcmSpIp", "shared-secret").await;
+    assert_eq!(right.code("STAT sub").await, 213);
+    assert_eq!(server.records().await.matches("outcome=listed opening=unbound").count(), 1);
+    assert_eq!(server.reported(), 6);
+}
+
+#[tokio::test]
 async fn where_a_rule_is_for_anyone_any_logs_in_and_reads_what_it_opens() {
     let server = Server::with(Options { require: "password", open: Some("*.ld"), ..Options::default() });
     server.provide("sip.ld", b"firmware");
