@@ -60,11 +60,11 @@ impl Session {
     async fn send_list(&mut self, verb: &'static str, asked: Asked<'_>, form: Form) -> Result<Reply, End> {
         self.settings.take_restart();
         let Asked { path, names } = asked;
-        let mut exchange = self.exchange_of_list(verb, path, &names);
-        let plan = match self.take_plan(&mut exchange) {
+        let plan = match self.take_plan(verb, path) {
             Ok(plan) => plan,
             Err(reply) => return Ok(reply),
         };
+        let exchange = self.exchange_of_list(verb, path, &names);
         let (mut exchange, list) = self.make(exchange, form, names).await?;
         let List { text, hold: _hold } = match list {
             Ok(list) => list,

@@ -1,5 +1,5 @@
-//! Records of what is refused before a decision: what comes before TLS or before login, changes that no phone makes here, and
-//! sessions that come to nothing.
+//! Records of what is refused before a decision: what comes before TLS or before login, changes that no phone makes here, transfers
+//! without a data connection, and sessions that come to nothing.
 //!
 //! All of it costs a peer a line, so these records are counted with those of peers that are turned away: a flood is left out.
 
@@ -16,9 +16,9 @@ impl Session {
     /// for the rest.
     pub(super) fn came_too_early(&self, verb: Verb, argument: &[u8], reason: &'static str) {
         if verb.names_path() {
-            end(self.refused(verb, &self.folder.join(argument)), Outcome::Handshake, reason);
+            end(self.refused(verb.name(), &self.folder.join(argument)), Outcome::Handshake, reason);
         } else if matches!(verb, Verb::User | Verb::Pass) {
-            end(self.refused(verb, b""), Outcome::Handshake, reason);
+            end(self.refused(verb.name(), b""), Outcome::Handshake, reason);
         }
     }
 
@@ -39,17 +39,22 @@ impl Session {
 
     /// SIZE in ASCII mode: the file has another size on the wire than here, and finding it takes reading all of it.
     pub(super) fn has_no_size(&self, argument: &[u8]) -> Reply {
-        end(self.refused(Verb::Size, &self.folder.join(argument)), Outcome::Rejected, "ascii_size");
+        end(self.refused(Verb::Size.name(), &self.folder.join(argument)), Outcome::Rejected, "ascii_size");
         Reply::fixed(550, "SIZE not allowed in ASCII mode.")
     }
 
+    /// Records a transfer or a list for which there is no data connection, or none that may be used.
+    pub(super) fn lacks_data_connection(&self, verb: &'static str, argument: &[u8], reason: &'static str) {
+        end(self.refused(verb, &self.folder.join(argument)), Outcome::Rejected, reason);
+    }
+
     fn is_not_offered(&self, verb: Verb, argument: &[u8]) {
-        end(self.refused(verb, &self.folder.join(argument)), Outcome::Rejected, "not_offered");
+        end(self.refused(verb.name(), &self.folder.join(argument)), Outcome::Rejected, "not_offered");
     }
 
     /// Records a folder that nobody may enter.
     pub(super) fn is_no_folder(&self, verb: Verb, argument: &[u8], error: PathError) {
-        let mut exchange = self.refused(verb, &self.folder.join(argument));
+        let mut exchange = self.refused(verb.name(), &self.folder.join(argument));
         if let Some(exchange) = &mut exchange {
             exchange.detail(error);
         }
@@ -68,8 +73,8 @@ impl Session {
         end(self.front.refused(self.client, "CONNECT", b""), outcome, reason);
     }
 
-    fn refused(&self, verb: Verb, path: &[u8]) -> Option<Exchange> {
-        let mut exchange = self.front.refused(self.client, verb.name(), path)?;
+    fn refused(&self, verb: &'static str, path: &[u8]) -> Option<Exchange> {
+        let mut exchange = self.front.refused(self.client, verb, path)?;
         let certificate = self.security.identity(&self.front.present());
         exchange.note_device(&Proofs { certificate, ..Proofs::none() });
         Some(exchange)

@@ -50,11 +50,11 @@ impl Session {
             return Ok(Reply::BAD_PARAMETER);
         }
         let representation = self.settings.representation;
-        let mut exchange = self.exchange("RETR", argument);
-        let plan = match self.take_plan(&mut exchange) {
+        let plan = match self.take_plan("RETR", argument) {
             Ok(plan) => plan,
             Err(reply) => return Ok(reply),
         };
+        let exchange = self.exchange("RETR", argument);
         let (mut exchange, body) = self.open(exchange, restart, representation).await?;
         let body = match body {
             Ok(body) => body,
@@ -164,14 +164,14 @@ impl Session {
     /// How the data connection comes about.
     ///
     /// # Errors
-    /// - the reply where there is none, or none that may be used; the record says so
-    pub(super) fn take_plan(&mut self, exchange: &mut Exchange) -> Result<Plan, Reply> {
+    /// - the reply where there is none, or none that may be used
+    pub(super) fn take_plan(&mut self, verb: &'static str, argument: &[u8]) -> Result<Plan, Reply> {
         let (reason, reply) = match std::mem::take(&mut self.data.plan) {
             _ if self.lacks_protection() => ("data_unprotected", Reply::UNPROTECTED),
             plan @ (Plan::Passive(_) | Plan::Active(_)) => return Ok(plan),
             Plan::None => ("no_data_connection", Reply::NO_DATA_CONNECTION),
         };
-        exchange.end(Outcome::Rejected, Some(reason));
+        self.lacks_data_connection(verb, argument, reason);
         Err(reply)
     }
 }

@@ -55,11 +55,11 @@ impl Session {
             return Ok(Reply::BAD_PARAMETER);
         }
         let representation = self.settings.representation;
-        let mut exchange = self.exchange(verb, argument);
-        let plan = match self.take_plan(&mut exchange) {
+        let plan = match self.take_plan(verb, argument) {
             Ok(plan) => plan,
             Err(reply) => return Ok(reply),
         };
+        let exchange = self.exchange(verb, argument);
         let begin = move |exchange: &mut Exchange, tenant: &Tenant, proofs: &Proofs| {
             begin(exchange, tenant, proofs, target, representation)
         };

@@ -52,9 +52,10 @@ impl Session {
         // lftp tells `::`, which is where it listens. It can mean nobody but itself.
         let is_self = client.ip().is_ipv6() && told.ip() == Ipv6Addr::UNSPECIFIED;
         if (told.ip().to_canonical() != client.ip() && !is_self) || told.port() <= LAST_PRIVILEGED_PORT {
-            let mut exchange = self.ends.front.exchange(client, verb, argument);
-            exchange.detail("a data connection to another address than the peer's, or to a privileged port");
-            exchange.finish(Outcome::Rejected, Some("bounce"));
+            if let Some(mut exchange) = self.ends.front.refused(client, verb, argument) {
+                exchange.detail("a data connection to another address than the peer's, or to a privileged port");
+                exchange.finish(Outcome::Rejected, Some("bounce"));
+            }
             return Reply::fixed(500, "Only your own address, and ports above 1023.");
         }
         self.data.plan = Plan::Active(SocketAddr::new(client.ip(), told.port()));

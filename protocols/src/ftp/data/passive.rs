@@ -86,11 +86,12 @@ impl Session {
                 Ok(port)
             }
             Err(error) => {
-                let mut exchange = self.front.exchange(self.client, "PASV", b"");
-                exchange.detail(&error);
-                match error.kind() {
-                    io::ErrorKind::AddrInUse => exchange.finish(Outcome::Refused, Some("passive_ports")),
-                    _ => exchange.finish(Outcome::Error, Some("socket")),
+                if let Some(mut exchange) = self.front.refused(self.client, "PASV", b"") {
+                    exchange.detail(&error);
+                    match error.kind() {
+                        io::ErrorKind::AddrInUse => exchange.finish(Outcome::Refused, Some("passive_ports")),
+                        _ => exchange.finish(Outcome::Error, Some("socket")),
+                    }
                 }
                 Err(Reply::CANNOT_CONNECT)
             }
