@@ -14,7 +14,7 @@ use provost_tenants::Tenant;
 
 use super::reply::Reply;
 use super::session::{End, Session};
-use crate::passwords::{Busy, Presented};
+use crate::passwords::{Busy, Presented, gains_by_password};
 use crate::record::{Outcome, text_of};
 
 /// Wrong passwords after which the session ends.
@@ -89,8 +89,10 @@ impl Session {
         let certificate = self.security.identity(&self.front.present());
         let listener = self.front.listener();
         let required = requires_password(&tenant.policy, &listener.policy, certificate.is_ok());
+        // Of a device that is known by its certificate none is expected.
+        let is_missed = certificate.is_err() && gains_by_password(&tenant, &listener.policy, &user);
         if !required && is_nobody(&user, &tenant) {
-            return Ok(self.let_in_unproven(&listener.policy, certificate.is_ok(), &name));
+            return Ok(self.let_in_unproven(is_missed, &name));
         }
         let shown = Presented::new(user, argument);
         let Ok(proof) = self.front.verify(&tenant, self.client, &self.known, &shown).await else {
@@ -103,7 +105,7 @@ impl Session {
             return Ok(Reply::LOGGED_IN);
         }
         if !required {
-            return Ok(self.let_in_unproven(&listener.policy, certificate.is_ok(), &name));
+            return Ok(self.let_in_unproven(is_missed, &name));
         }
         let why = if takes_password(&listener.policy) { "wrong_password" } else { "require_not_met" };
         let detail = match certificate {
@@ -114,10 +116,10 @@ impl Session {
         self.turned_down(why, detail)
     }
 
-    /// Logs in whoever may ask for something without a password. Where one could have opened more, the wrong one leaves its trace; of
-    /// a device that is known by its certificate none is expected.
-    fn let_in_unproven(&mut self, listener: &ListenerPolicy, certified: bool, name: &str) -> Reply {
-        if takes_password(listener) && !certified {
+    /// Logs in whoever may ask for something without a password. Where one is missed, since it could have opened more, the wrong one
+    /// leaves its trace.
+    fn let_in_unproven(&mut self, is_missed: bool, name: &str) -> Reply {
+        if is_missed {
             self.shown = Shown::Wrong;
             self.note("wrong_password", format!("user {name}; let in, since some files need none"));
         }

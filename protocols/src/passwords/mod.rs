@@ -178,15 +178,19 @@ impl Front {
 }
 
 /// Whom a guess is held against; nobody where there is nothing to be gained by one. Phones send the passwords that they were shipped
-/// with where none is asked for, and are not to be slowed for it. It does not depend on whether the user exists.
+/// with where none is asked for, and are not to be slowed for it.
 fn guesser(tenant: &Tenant, listener: &ListenerPolicy, client: ClientAddr, user: &[u8]) -> Option<ClientAddr> {
+    gains_by_password(tenant, listener, user).then_some(client)
+}
+
+/// Whether a password of such a user opens anything that is shut without it. It does not depend on whether the user exists.
+pub(crate) fn gains_by_password(tenant: &Tenant, listener: &ListenerPolicy, user: &[u8]) -> bool {
     let is_mac = std::str::from_utf8(user).is_ok_and(|user| user.parse::<Mac>().is_ok());
-    let is_something = if is_mac {
+    if is_mac {
         tenant.devices.have_passwords()
     } else {
         listener.gains_by_shared_password() && !tenant.users.is_empty()
-    };
-    is_something.then_some(client)
+    }
 }
 
 /// What an answer to a challenge proves. All candidates are compared, and as many for a user that does not exist.

@@ -1,5 +1,6 @@
 //! USER and PASS.
 
+use provost_core::policy::Unbound;
 use provost_core::{Exception, Require};
 
 use super::harness::{Options, Server, code_of};
@@ -91,6 +92,18 @@ async fn where_an_exception_needs_no_password_a_wrong_one_leaves_its_trace() {
     assert_eq!(records.matches("reason=wrong_password").count(), 3, "{records}");
     assert_eq!(records.matches("user and password are wrong").count(), 3, "{records}");
     assert!(!records.contains("hunter2"), "{records}");
+
+    // That of a device stores settings, and one that devices share reads what is shut without it.
+    let rows = [(Unbound::Listed, OWN, 213), (Unbound::Refuse, OWN, 550), (Unbound::Refuse, "PlcmSpIp", 550)];
+    for (unbound, user, code) in rows {
+        let server = Server::with(Options { unbound, ..Options::default() });
+        server.provide("sip.cfg", b"sip");
+        assert_eq!(server.session_of(user, "hunter2-guess").await.code("SIZE sip.cfg").await, code, "{user}");
+        let records = server.records().await;
+        assert_eq!(records.matches("reason=wrong_password").count(), 1, "{unbound:?} {user}: {records}");
+        let told = records.matches("user and password are wrong").count();
+        assert_eq!(told, usize::from(code == 550), "{unbound:?} {user}: {records}");
+    }
 
     // Where a password opens nothing, phones send the one that they were made with.
     let server = Server::start();
