@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -303,8 +303,8 @@ pub enum Rollover {
 pub struct FtpSettings {
     /// The ports of passive data connections; the system picks one where they are absent.
     pub passive_ports: Option<RangeInclusive<u16>>,
-    /// The address told to the peer for them, where it differs from the one that it reached (NAT).
-    pub passive_address: Option<IpAddr>,
+    /// The address that PASV tells the peer for them, where it differs from the one that it reached (NAT).
+    pub passive_address: Option<Ipv4Addr>,
     /// How TLS comes about, where the listener has it.
     pub tls: FtpTls,
 }

@@ -102,7 +102,7 @@ pub(super) fn read<'a>(mut section: Section<'a>, surroundings: &Surroundings<'_>
     let tls = tls::read(&mut section, protocol, &terms, surroundings, former);
     let has_tls = tls.as_ref().is_none_or(|Tls(settings)| settings.is_some());
     let standing = arrival::read(&mut section, protocol);
-    let ftp = ftp::read(&mut section, protocol, &terms, has_tls);
+    let ftp = ftp::read(&mut section, protocol, address, &terms, has_tls);
     let tftp = tftp::read(&mut section, protocol);
     if enabled {
         warn_unbound(&section, unbound, unbound_write, surroundings.devices);

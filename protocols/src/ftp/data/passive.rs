@@ -111,10 +111,7 @@ pub(super) fn wrong_family(ends: &Ends) -> Reply {
 /// The address that PASV tells the peer; there is none where it came by IPv6.
 fn told_address(ends: &Ends) -> Option<Ipv4Addr> {
     let IpAddr::V4(reached) = ends.local.ip() else { return None };
-    match ends.front.listener().ftp.passive_address {
-        Some(IpAddr::V4(told)) => Some(told),
-        Some(IpAddr::V6(_)) | None => Some(reached),
-    }
+    Some(ends.front.listener().ftp.passive_address.unwrap_or(reached))
 }
 
 fn listen(ends: &Ends, ports: &Arc<Ports>) -> io::Result<Passive> {

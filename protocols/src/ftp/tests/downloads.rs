@@ -1,6 +1,6 @@
 //! What phones fetch: RETR and lists; the ways to a data connection; and what is said while one is in use.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use provost_tenants::{FtpSettings, Limits};
@@ -114,12 +114,12 @@ async fn a_session_has_one_passive_port_at_a_time() {
 async fn passive_ports_come_from_their_range_with_the_address_that_is_told() {
     // The system's own pick names a port that is free here.
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let told = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+    let told = Ipv4Addr::new(192, 0, 2, 7);
     let ftp = FtpSettings { passive_ports: Some(free..=free), passive_address: Some(told), ..FtpSettings::default() };
     let server = Server::with(Options { ftp, ..Options::default() });
     let mut client = server.session().await;
     let address = client.pasv().await;
-    assert_eq!((address.ip(), address.port()), (told, free));
+    assert_eq!((address.ip(), address.port()), (told.into(), free));
     let mut other = server.session().await;
     assert_eq!(other.code("EPSV").await, 425, "the one port is taken");
     assert_eq!(client.code("ABOR").await, 226);

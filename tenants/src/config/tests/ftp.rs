@@ -55,6 +55,20 @@ fn each_bad_form_of_tls_is_refused() {
 }
 
 #[test]
+fn an_address_that_no_phone_is_told_is_warned_of() {
+    let site = site();
+    let warning = "listener[0].passive_address = \"192.0.2.1\": is without effect";
+    for (address, is_warned) in
+        [("127.0.0.1:0", false), ("[::]:0", false), ("[::ffff:127.0.0.1]:0", false), ("[::1]:0", true)]
+    {
+        let more = "passive_address = \"192.0.2.1\"\n";
+        site.acme(&format!("[[listener]]\nprotocol = \"ftp\"\naddress = {address:?}\n{more}"));
+        let said = site.said();
+        assert_eq!(said.iter().any(|line| line.contains(warning)), is_warned, "{address}: {}", said.join("\n"));
+    }
+}
+
+#[test]
 fn each_form_of_tls_is_read() {
     let site = site();
     let old = "[[listener.exception]]\nouis = [\"00:22:ee\"]\nrequire = [\"password\"]\n";

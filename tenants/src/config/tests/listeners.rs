@@ -128,7 +128,20 @@ fn each_bad_form_of_a_plain_listener_is_refused() {
         ),
         (
             format!("{FTP}passive_address = \"nat\"\n"),
-            "8: listener[0].passive_address = \"nat\": expected an address, such as \"192.0.2.1\"",
+            "8: listener[0].passive_address = \"nat\": expected an IPv4 address that phones reach, such as \"192.0.2.1\"",
+        ),
+        (
+            format!("{FTP}passive_address = \"fd00::1\"\n"),
+            "8: listener[0].passive_address = \"fd00::1\": expected an IPv4 address that phones reach, such as \"192.0.2.1\"",
+        ),
+        (
+            format!("{FTP}passive_address = \"0.0.0.0\"\n"),
+            "8: listener[0].passive_address = \"0.0.0.0\": expected an IPv4 address that phones reach, such as \"192.0.2.1\"",
+        ),
+        (
+            "[[listener]]\nprotocol = \"ftp\"\naddress = \"127.0.0.1:2121\"\npassive_ports = \"2121-2121\"\n"
+                .to_owned(),
+            "8: listener[0].passive_ports = \"2121-2121\": the listener itself has that port: expected others, too",
         ),
         (
             format!("{FTP}require = [\"password\"]\n[[listener.exception]]\nrequire = [\"address\"]\n"),
