@@ -33,7 +33,8 @@ pub fn decide_listing<'a>(request: &AccessRequest<'a>) -> Result<ListPermit<'a>,
     let opening = match (admission, subject.proven) {
         (Admission::ReportOnly, _) => Opening::ReportOnly,
         (Admission::Listener | Admission::Exception, Some(_)) => Opening::Device,
-        (Admission::Listener | Admission::Exception, None) => Opening::Unbound,
+        (Admission::Listener, None) => Opening::Unbound,
+        (Admission::Exception, None) => Opening::Exception,
     };
     Ok(ListPermit { request, folder, proven: subject.proven, opening })
 }
