@@ -13,8 +13,10 @@ use crate::listen::LeastRate;
 const FLOOR: Duration = Duration::from_millis(200);
 /// The interval before anything was measured (RFC 6298 section 2.1).
 const INITIAL: Duration = Duration::from_secs(1);
-/// The longest interval where the peer did not name one: what most clients use themselves.
-const CEILING: Duration = Duration::from_secs(5);
+/// The longest interval where the peer did not name one: longer than the five seconds of most clients. Some (atftp 0.8) pass over what
+/// comes a second time and say once more what they have when nothing came for as long as that: a repeat every five seconds never let
+/// them.
+const CEILING: Duration = Duration::from_secs(7);
 /// The longest time for which a finished write is remembered.
 const MAX_DALLY: Duration = Duration::from_secs(10);
 
@@ -123,6 +125,10 @@ impl Pace {
     fn after_sending(&mut self, now: Instant) {
         self.unanswered = self.unanswered.map(|left| left.saturating_sub(1));
         self.due = now + self.interval.now();
+        // The last quarter is silent, for the clients of `CEILING` where the interval is a shorter one by agreement.
+        if self.unanswered.is_none() && self.due + self.rate.patience() / 4 > self.end() {
+            self.due = self.end();
+        }
     }
 
     /// The peer has from now on to answer: what lay between was this machine's own work.
@@ -231,6 +237,24 @@ mod tests {
             }
         }
         assert_eq!(now - begin, Limits::default().stall);
+    }
+
+    #[test]
+    fn a_client_that_speaks_after_five_silent_seconds_has_them() {
+        for asked in [None, Some(1000 * MS), Some(3000 * MS), Some(5000 * MS)] {
+            let mut now = Instant::now();
+            let mut pace = Pace::new(asked, &Limits::default(), now);
+            pace.sent(now);
+            pace.progressed(now, 512);
+            pace.sent(now);
+            let mut silence = pace.due() - now;
+            while silence <= 5500 * MS {
+                now = pace.due();
+                assert_eq!(pace.expired(now), Due::Repeat, "{asked:?}");
+                pace.repeated(now);
+                silence = pace.due() - now;
+            }
+        }
     }
 
     #[test]
