@@ -110,22 +110,11 @@ impl Exchange {
                 }
                 guarding.allowed(operation, permit.opening());
                 self.opened(permit.opening(), permit.device(), proofs);
-                self.front.shares().passwords.note(&proofs.password, self.record.mac);
-                if let Some(flaw) = flaw_of_certificate(proofs) {
-                    self.detail(flaw);
-                }
                 Ok(permit)
             }
             Err(denial) => {
                 self.record.alarm = guarding.denied(&denial.reason);
-                let refusal = self.deny(&denial);
-                // What is not met of `require` says so by itself.
-                if denial.step > Step::Require {
-                    let certificate = flaw_of_certificate(proofs).map(ToString::to_string);
-                    let flaws = certificate.into_iter().chain(proofs.password.flaw().map(ToString::to_string));
-                    self.detail([denial.reason.to_string()].into_iter().chain(flaws).collect::<Vec<_>>().join("; "));
-                }
-                Err(refusal)
+                Err(self.refused(&denial, proofs))
             }
         }
     }
@@ -159,7 +148,7 @@ impl Exchange {
     /// # Errors
     /// - [`Refusal`]: what the peer is told
     pub fn list<T>(&mut self, proofs: &Proofs, list: impl FnOnce(&ListPermit<'_>) -> T) -> Result<T, Refusal> {
-        let (listed, opening) = self.listing(proofs, list).map_err(|denial| self.deny(&denial))?;
+        let (listed, opening) = self.listing(proofs, list).map_err(|denial| self.refused(&denial, proofs))?;
         self.opened(opening, None, proofs);
         Ok(listed)
     }
@@ -199,9 +188,25 @@ impl Exchange {
         }
     }
 
-    /// Notes what let the request pass, and whom a report-only exception did: once, though a path may be looked at as a folder and as
-    /// a file.
+    /// Records a denial, and what is wrong with the password.
+    fn refused(&mut self, denial: &Denial, proofs: &Proofs) -> Refusal {
+        let refusal = self.deny(denial);
+        // What is not met of `require` says so by itself.
+        if denial.step > Step::Require {
+            let certificate = flaw_of_certificate(proofs).map(ToString::to_string);
+            let flaws = certificate.into_iter().chain(proofs.password.flaw().map(ToString::to_string));
+            self.detail([denial.reason.to_string()].into_iter().chain(flaws).collect::<Vec<_>>().join("; "));
+        }
+        refusal
+    }
+
+    /// Notes what let the request pass, the password that is in use, why a certificate counts as none, and whom a report-only exception let pass: once, though a path may
+    /// be looked at as a folder and as a file.
     fn opened(&mut self, opening: Opening, named: Option<Mac>, proofs: &Proofs) {
+        self.front.shares().passwords.note(&proofs.password, self.record.mac);
+        if let Some(flaw) = flaw_of_certificate(proofs) {
+            self.detail(flaw);
+        }
         let before = self.record.opening.replace(opening);
         if opening != Opening::ReportOnly || before == Some(Opening::ReportOnly) {
             return;

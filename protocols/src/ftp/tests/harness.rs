@@ -121,6 +121,12 @@ impl Server {
         self.front.reports().now().values().map(|reported| reported.requests).sum()
     }
 
+    /// Whether the password that devices share was of use.
+    pub(super) fn shared_password_is_in_use(&self) -> bool {
+        let report = self.front.shares().passwords.report(&self.front.tenant());
+        report.shared.iter().any(|shared| shared.last_used.is_some())
+    }
+
     /// Puts a file below the tenant's root.
     pub(super) fn provide(&self, path: &str, bytes: &[u8]) {
         let path = self.folder.path().join("root").join(path);

@@ -98,11 +98,14 @@ async fn where_an_exception_needs_no_password_a_wrong_one_leaves_its_trace() {
     for (unbound, user, code) in rows {
         let server = Server::with(Options { unbound, ..Options::default() });
         server.provide("sip.cfg", b"sip");
-        assert_eq!(server.session_of(user, "hunter2-guess").await.code("SIZE sip.cfg").await, code, "{user}");
+        let mut client = server.session_of(user, "hunter2-guess").await;
+        for (command, code) in [("SIZE sip.cfg", code), ("STAT /", code)] {
+            assert_eq!(client.code(command).await, code, "{user} {command}");
+        }
         let records = server.records().await;
         assert_eq!(records.matches("reason=wrong_password").count(), 1, "{unbound:?} {user}: {records}");
         let told = records.matches("user and password are wrong").count();
-        assert_eq!(told, usize::from(code == 550), "{unbound:?} {user}: {records}");
+        assert_eq!(told, if code == 550 { 2 } else { 0 }, "{unbound:?} {user}: {records}");
     }
 
     // Where a password opens nothing, phones send the one that they were made with.
@@ -130,6 +133,7 @@ async fn a_list_that_a_report_only_exception_lets_pass_is_reported_once() {
     assert_eq!(right.code("STAT sub").await, 213);
     assert_eq!(server.records().await.matches("outcome=listed opening=unbound").count(), 1);
     assert_eq!(server.reported(), 6);
+    assert!(server.shared_password_is_in_use(), "by a list alone");
 }
 
 #[tokio::test]
