@@ -134,7 +134,8 @@ pub(super) fn judge(headers: &HeaderMap, current: Option<&Validators>, access: A
             return Verdict::Failed;
         }
     } else if let (Some(since), Some(current)) = (date(headers, &IF_UNMODIFIED_SINCE), current)
-        && current.modified.is_none_or(|modified| modified > since)
+        // Where no date was told, none is asked for (RFC 9110 section 13.1.4).
+        && current.modified.is_some_and(|modified| modified > since)
     {
         return Verdict::Failed;
     }
