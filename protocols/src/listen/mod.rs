@@ -14,7 +14,6 @@ mod slots;
 mod tally;
 mod tasks;
 mod turning;
-mod turns;
 mod yielding;
 
 pub(crate) use accept::{Batch, is_of_peer, next, receive};
@@ -31,5 +30,4 @@ pub use shares::Shares;
 pub use slots::{Full, Slot, Slots};
 pub(crate) use tally::Tally;
 pub(crate) use turning::tell;
-pub(crate) use turns::Turns;
 pub(crate) use yielding::{GiveWay, GivingWay, Yielding, Yields};

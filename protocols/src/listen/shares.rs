@@ -9,7 +9,6 @@ use super::memory::Memory;
 use super::slots::Slots;
 use super::tasks::Tasks;
 use super::turning::Turning;
-use super::turns::Turns;
 use super::yielding::GivingWay;
 use crate::passwords::Passwords;
 use crate::record::RecordShare;
@@ -38,11 +37,6 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Those of a tenant whose turns are among these.
-    pub(crate) fn among(turns: &Arc<Turns>) -> Self {
-        Self { tasks: Tasks::among(turns), ..Self::default() }
-    }
-
     /// How many records of the tenant were dropped.
     pub(crate) fn records_dropped(&self) -> u64 {
         self.records.lost()

@@ -2,17 +2,24 @@
 //!
 //! The runtime polls what is ready in the order in which it became so. If a thousand phones of one tenant ask at once, a thousand
 //! polls stand in its queue, and the next phone of another tenant behind all of them. Here each tenant has a queue of
-//! its own, of which [`Turns`] has a moment's worth polled whenever it is that tenant's turn.
+//! its own, and the runtime's holds turns: each polls what is ready of its tenant for a moment and goes to the end of the runtime's
+//! queue. A tenant has one turn, and more only for threads that no other tenant wants.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use async_task::Runnable;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::coop::has_budget_remaining;
 
-use super::turns::Turns;
+/// How long a turn takes. The poll that goes past it, a handshake's for instance, is the turn's last.
+const TURN: Duration = Duration::from_micros(200);
 
 /// One tenant's tasks. They must have ended when their runtime does: it does not drop them.
 #[derive(Debug, Default)]
@@ -22,34 +29,40 @@ pub(crate) struct Tasks {
     alive: Arc<()>,
 }
 
-/// What of one tenant is ready to be polled.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    turns: Arc<Turns>,
+struct Queue {
     state: Mutex<State>,
+    runtime: OnceLock<Runtime>,
 }
+
+#[derive(Debug)]
+struct Runtime {
+    handle: Handle,
+    /// How many threads it has.
+    workers: usize,
+}
+
+/// The turns of all tenants.
+static TURNS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Debug, Default)]
 struct State {
     ready: VecDeque<Runnable>,
-    /// How long its tasks were polled. A tenant that comes back after a rest has no more to its credit than those that were there.
-    had: Duration,
-    /// Turns that poll it.
-    polling: usize,
-    /// Whether it waits for a turn.
-    waits: bool,
+    /// How many turns stand in the runtime's queue, or are being taken.
+    turns: usize,
 }
 
-impl Tasks {
-    /// Those of a tenant whose turns are among these.
-    pub(crate) fn among(turns: &Arc<Turns>) -> Self {
-        let queue = Queue { turns: Arc::clone(turns), state: Mutex::default() };
-        Self { queue: Arc::new(queue), alive: Arc::default() }
-    }
+/// A turn, and those that follow it until nothing is ready.
+struct Turn(Option<Arc<Queue>>);
 
+impl Tasks {
     /// Runs a task to its end. Call it on the runtime. A task that panics while it is polled ends, and nothing else does.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.queue.turns.learn_runtime();
+        self.queue.runtime.get_or_init(|| {
+            let handle = Handle::current();
+            let workers = handle.metrics().num_workers();
+            Runtime { handle, workers }
+        });
         let (queue, alive) = (Arc::clone(&self.queue), Arc::clone(&self.alive));
         let work = async move {
             work.await;
@@ -80,52 +93,47 @@ impl Tasks {
 
 impl Queue {
     fn ready(self: &Arc<Self>, task: Runnable) {
+        // Before anything is scheduled the runtime is known.
+        let Some(runtime) = self.runtime.get() else { return };
         let mut state = self.state();
         state.ready.push_back(task);
-        // Who polls it comes to that one as well.
-        if state.waits || (state.polling > 0 && !self.turns.has_idle_thread()) {
-            return;
+        let is_due = state.turns == 0 || runtime.has_idle_threads(state.turns);
+        if is_due {
+            self.begin(state, runtime);
         }
-        self.wait(state);
     }
 
-    /// Waits for a turn.
-    fn wait(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        state.waits = true;
-        let begin = self.turns.wait(self, &mut state.had);
+    /// One turn more.
+    fn begin(self: &Arc<Self>, mut state: MutexGuard<'_, State>, runtime: &Runtime) {
+        state.turns += 1;
+        TURNS.fetch_add(1, Ordering::Relaxed);
         drop(state);
-        if let Some(turn) = begin {
-            turn.begin();
-        }
+        runtime.handle.spawn(Turn(Some(Arc::clone(self))));
     }
 
-    /// A turn polls it from here on. Where there is more than one task, a thread that nobody wants may take another turn.
-    pub(super) fn begin_turn(self: &Arc<Self>) {
-        let mut state = self.state();
-        state.polling += 1;
-        state.waits = false;
-        if state.ready.len() > 1 && self.turns.has_idle_thread() {
-            self.wait(state);
-        }
-    }
-
-    /// The next task that is ready. Without one the turn is over, which took `had` until now.
-    pub(super) fn next(&self, had: Duration) -> Option<Runnable> {
+    /// The next task that is ready. Without one the turn is over.
+    fn next(&self) -> Option<Runnable> {
         let mut state = self.state();
         let next = state.ready.pop_front();
         if next.is_none() {
-            state.end_turn(had);
+            state.end_turn();
         }
         next
     }
 
-    /// A turn is over, which took `had`. What is left waits for another.
-    pub(super) fn end_turn(self: &Arc<Self>, had: Duration) {
+    /// A turn's time is over. Whether another follows it: where others wait, one of the tenant is enough, and where nobody does, there
+    /// may be one more.
+    fn goes_on(self: &Arc<Self>) -> bool {
+        let Some(runtime) = self.runtime.get() else { return true };
         let mut state = self.state();
-        state.end_turn(had);
-        if !state.ready.is_empty() && !state.waits {
-            self.wait(state);
+        if state.turns > 1 && TURNS.load(Ordering::Relaxed) > runtime.workers {
+            state.end_turn();
+            return false;
         }
+        if state.ready.len() > 1 && runtime.has_idle_threads(state.turns) {
+            self.begin(state, runtime);
+        }
+        true
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,53 +142,85 @@ impl Queue {
 }
 
 impl State {
-    fn end_turn(&mut self, had: Duration) {
-        self.polling -= 1;
-        self.had += had;
+    fn end_turn(&mut self) {
+        self.turns -= 1;
+        TURNS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Runtime {
+    /// Whether there are threads for which nobody has a turn, if a tenant has so many. It may be a little behind.
+    fn has_idle_threads(&self, turns: usize) -> bool {
+        turns < self.workers && TURNS.load(Ordering::Relaxed) < self.workers
+    }
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let began = Instant::now();
+        while let Some(task) = self.0.as_ref().and_then(|queue| queue.next()) {
+            task.run();
+            // Without budget (see tokio's `coop`) whatever is polled further only says that it is not ready.
+            if began.elapsed() < TURN && has_budget_remaining() {
+                continue;
+            }
+            if self.0.as_ref().is_some_and(Queue::goes_on) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            break;
+        }
+        self.0 = None;
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Turn {
+    /// Only a runtime that ends drops a turn before its end. What is ready stays so: here somebody's waker may be called, under
+    /// a lock that the task wants when it is dropped.
+    fn drop(&mut self) {
+        if let Some(queue) = &self.0 {
+            queue.state().end_turn();
+        }
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
-    use std::time::Instant;
 
     use tokio::runtime::Builder;
     use tokio::task::yield_now;
 
-    use super::super::turns::TURN;
     use super::*;
 
     #[test]
-    fn who_comes_back_after_a_rest_is_next_however_many_tenants_are_busy() {
-        const MANY: usize = 100;
+    fn who_has_one_task_ready_waits_for_a_turn_of_the_other_and_not_for_all_of_its_tasks() {
+        const MANY: usize = 1000;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let turns = Arc::new(Turns::default());
-        let busy = [(); 4].map(|()| Tasks::among(&turns));
-        let quiet = Arc::new(Tasks::among(&turns));
+        let (busy, quiet) = (Tasks::default(), Tasks::default());
         let (done, when_done) = mpsc::channel();
         let polled = Arc::new(AtomicUsize::new(0));
         // Not from a thread of the runtime, which would put the last one first.
         runtime.block_on(async {
-            for number in 0..MANY {
-                for (tenant, tasks) in busy.iter().enumerate() {
-                    let (polled, quiet, done) = (Arc::clone(&polled), Arc::clone(&quiet), done.clone());
-                    tasks.spawn(async move {
-                        let began = Instant::now();
-                        while began.elapsed() < 2 * TURN {
-                            std::hint::spin_loop();
-                        }
-                        let before = polled.fetch_add(1, Ordering::Relaxed);
-                        if number == MANY / 2 && tenant == 0 {
-                            quiet.spawn(async move { done.send(polled.load(Ordering::Relaxed) - before).unwrap() });
-                        }
-                    });
-                }
+            for _ in 0..MANY {
+                let polled = Arc::clone(&polled);
+                busy.spawn(async move {
+                    let began = Instant::now();
+                    while began.elapsed() < TURN {
+                        std::hint::spin_loop();
+                    }
+                    polled.fetch_add(1, Ordering::Relaxed);
+                });
             }
+            quiet.spawn(async move { done.send(polled.load(Ordering::Relaxed)).unwrap() });
         });
-        assert_eq!(when_done.recv().unwrap(), 1, "tasks were polled since it came, with the one that woke it");
+        let before = when_done.recv().unwrap();
+        // The runtime looks at what comes from elsewhere now and then only.
+        assert!(before < MANY / 2, "{before} of {MANY} were before it");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,7 +242,7 @@ mod tests {
         }
         ended.sort_unstable();
         assert!(ended.into_iter().eq(0..1000));
-        while tasks.queue.state().polling > 0 || tasks.alive() > 0 {
+        while tasks.queue.state().turns > 0 || tasks.alive() > 0 {
             yield_now().await;
         }
     }

@@ -132,7 +132,7 @@ impl Drop for Seat {
 }
 
 /// Whether other tenants may be at the place: what the configuration lets through has names to tell them apart.
-fn may_be_shared(place: &Place) -> bool {
+pub(super) fn may_be_shared(place: &Place) -> bool {
     let is_host = match place.network {
         NetworkStack::Host { .. } => true,
         NetworkStack::Namespace(_) | NetworkStack::Vrf(_) => false,

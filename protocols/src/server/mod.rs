@@ -121,14 +121,14 @@ impl Server {
     /// nobody takes are closed.
     pub fn start_with(deployment: &Deployment, records: &RecordLog, passed: Passed) -> Self {
         let doors = Doors::new(records.clone(), deployment.settings.arrivals.clone());
-        let sockets = Sockets { records: records.clone(), doors, passed, turns: Arc::default() };
+        let sockets = Sockets { records: records.clone(), doors, passed };
         let mut failures = Vec::new();
         let mut tenants = BTreeMap::new();
         for tenant in &deployment.tenants {
             let name = tenant.policy.name.clone();
             match Prepared::new(tenant, None) {
                 Ok(prepared) => {
-                    let (mut serving, fresh) = prepared.begin(&sockets.turns);
+                    let (mut serving, fresh) = prepared.begin();
                     let unbound = serving.add(fresh, &sockets);
                     failures.extend(unbound.into_iter().map(|failure| Failure::of(&name, failure)));
                     tenants.insert(name, serving);

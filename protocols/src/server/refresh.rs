@@ -157,7 +157,7 @@ mod tests {
             std::fs::write(dir.join(format!("t-{name}.toml")), tenant).unwrap();
         }
         let loaded = load(&dir.join("provost.toml"), []).unwrap();
-        let serving = |tenant: &Arc<Tenant>| Prepared::new(tenant, None).unwrap().begin(&Arc::default()).0;
+        let serving = |tenant: &Arc<Tenant>| Prepared::new(tenant, None).unwrap().begin().0;
         let tenants = loaded.deployment.tenants.iter().map(|tenant| (tenant.policy.name.clone(), serving(tenant)));
         Arc::new(Mutex::new(tenants.collect()))
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
+use super::doors::may_be_shared;
 use super::listening::{Listening, Place};
 use super::serving::{Prepared, Serving};
 use super::{Failure, Server, State, lock};
@@ -299,7 +300,8 @@ impl Server {
         let coming = opening.iter().flat_map(|(_, fresh)| fresh);
         let coming: HashSet<Place> = coming.map(|fresh| Place::of(&fresh.tenant, &fresh.listener)).collect();
         for listening in closing {
-            if coming.contains(&listening.place) {
+            // Where names tell tenants apart, nobody takes another's address.
+            if coming.contains(&listening.place) && !may_be_shared(&listening.place) {
                 listening.retire();
             }
             self.close(listening).await;
@@ -345,7 +347,7 @@ impl Server {
             }
         };
         let Some(serving) = former else {
-            let (serving, fresh) = prepared.begin(&self.sockets.turns);
+            let (serving, fresh) = prepared.begin();
             let another = tenants.insert(name.clone(), serving).map(|another| self.end(another, renewal));
             self.counting.add([Arc::clone(tenant)]);
             renewal.added.push(name);

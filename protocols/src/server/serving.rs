@@ -13,7 +13,6 @@ use super::doors::Doors;
 use super::listening::{Listening, Place};
 use crate::front::{Front, Generation};
 use crate::life::Life;
-use crate::listen::{Shares, Turns};
 use crate::record::RecordLog;
 use crate::tls::{TlsError, TlsFront, client_auth};
 use crate::{ftp, https};
@@ -37,15 +36,13 @@ pub(super) struct Prepared {
     generations: Vec<Generation>,
 }
 
-/// What listeners are made with.
+/// What sockets are made with.
 #[derive(Debug, Clone)]
 pub(super) struct Sockets {
     pub(super) records: RecordLog,
     pub(super) doors: Doors,
     /// Those of the service manager.
     pub(super) passed: Passed,
-    /// In which what they accept is polled.
-    pub(super) turns: Arc<Turns>,
 }
 
 /// A listener that has to begin anew, or for the first time.
@@ -67,9 +64,9 @@ impl Prepared {
         Ok(Self { tenant: Arc::clone(tenant), generations })
     }
 
-    /// A tenant that is served for the first time, with its turns among these, and what is to listen.
-    pub(super) fn begin(self, turns: &Arc<Turns>) -> (Serving, Vec<Generation>) {
-        let life = Life::new(Arc::new(Shares::among(turns)));
+    /// A tenant that is served for the first time, and what is to listen.
+    pub(super) fn begin(self) -> (Serving, Vec<Generation>) {
+        let life = Life::new(Arc::default());
         (
             Serving { tenant: self.tenant, life, listeners: Vec::new(), errors: Vec::new(), stale: Vec::new() },
             self.generations,
@@ -141,9 +138,7 @@ impl Listening {
     pub(super) fn name(&self) -> String {
         self.front.listener().policy.name.clone()
     }
-}
 
-impl Listening {
     /// Whether a listener elsewhere is this one.
     fn is_succeeded_by(&self, fresh: &Generation) -> bool {
         let Place { protocol, address: _, network, enabled: _ } = Place::of(&fresh.tenant, &fresh.listener);
