@@ -49,7 +49,9 @@ impl Running {
     /// A server that serves this deployment of the configuration at `config`. `failed` are the tenants that did not load.
     pub(crate) fn new(server: Server, deployment: &Deployment, failed: &[Failed], config: &Path) -> Self {
         let unserved = Mutex::new(unserved(deployment, failed, &server));
-        warn_of_abandoned(&deployment.settings, &deployment.tenants, failed);
+        let (settings, tenants, of_failed) = (deployment.settings.clone(), deployment.tenants.clone(), failed.to_vec());
+        // Nothing waits for it: its folder may hang.
+        drop(tokio::task::spawn_blocking(move || warn_of_abandoned(&settings, &tenants, &of_failed)));
         Self {
             server,
             config: config.to_owned(),

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use provost_core::decision::admit;
 use provost_core::path::PathError;
 use provost_core::{AccessRequest, ClientAddr, LinkProof, Operation, Proofs, RequestPath, Standing, walk};
 use provost_protocols::front::Generation;
@@ -142,7 +143,9 @@ fn explain(asked: &Asked<'_>, served: &Served<'_>, output: &mut impl Write) -> a
     for note in slash.iter().chain(&supposed.notes).chain(&arrival::notes(listener)).chain(&unseen) {
         writeln!(output, "  {note}")?;
     }
-    if let Some(why) = &supposed.no_handshake {
+    // Who is turned away by its address comes to no handshake.
+    let is_admitted = admit(&tenant.policy, &listener.policy, client).is_ok();
+    if let (Some(why), true) = (&supposed.no_handshake, is_admitted) {
         return verdict::no_handshake(output, why);
     }
     if served.leaves_waiting(client, path, &supposed.proofs) {

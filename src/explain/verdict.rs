@@ -82,7 +82,7 @@ fn what_is_read(method: Method, tenant: &Tenant, permit: &Permit) -> Vec<String>
         (true, Kind::Log) => "the device's uploads alone, since the phone is told where to go on with its log",
         (true, Kind::File | Kind::Settings) | (false, _) => match permit.rule().prefer {
             Prefer::Uploads => "the device's uploads, the tenant's root, the shared roots",
-            Prefer::Root => "the tenant's root, the shared roots, the device's uploads",
+            Prefer::Root => "the tenant's root, the device's uploads, the shared roots",
         },
     };
     match if is_described { tenant.files.open_described(permit) } else { tenant.files.open(permit) } {

@@ -4,9 +4,9 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::harness::DEADLINE;
 use serde_json::Value;
 
+use crate::harness::DEADLINE;
 use crate::harness::clients::{Curl, run, text};
 use crate::harness::deployment::{Deployment, Tenant};
 use crate::harness::networks::{self, Host, ip};
@@ -23,11 +23,30 @@ fn kept(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// What comes of an answer in one piece; nothing where the connection has ended.
+/// The answer to another request; nothing where the connection has ended.
 fn answer(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
     let mut bytes = [0; 4096];
-    let count = stream.write_all(GET.as_bytes()).and_then(|()| stream.read(&mut bytes)).unwrap_or_default();
-    String::from_utf8_lossy(&bytes[..count]).into_owned()
+    if stream.write_all(GET.as_bytes()).is_err() {
+        return answer;
+    }
+    while !is_whole(&answer) {
+        match stream.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) => answer.push_str(std::str::from_utf8(&bytes[..count]).unwrap()),
+            Err(error) => {
+                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "it hangs after {answer}");
+                break;
+            }
+        }
+    }
+    answer
+}
+
+fn is_whole(answer: &str) -> bool {
+    let Some((header, body)) = answer.split_once("\r\n\r\n") else { return false };
+    let length = header.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    length.is_some_and(|length| length.parse() == Ok(body.len()))
 }
 
 fn reload(deployment: &Deployment) -> String {

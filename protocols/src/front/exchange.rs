@@ -205,7 +205,8 @@ impl Exchange {
     fn opened(&mut self, opening: Opening, named: Option<Mac>, proofs: &Proofs) {
         self.front.shares().passwords.note(&proofs.password, self.record.mac);
         if let Some(flaw) = flaw_of_certificate(proofs) {
-            self.detail(flaw);
+            let before = self.record.detail.take().into_iter();
+            self.detail(before.chain([flaw.to_string()]).collect::<Vec<_>>().join("; "));
         }
         let before = self.record.opening.replace(opening);
         if opening != Opening::ReportOnly || before == Some(Opening::ReportOnly) {
@@ -314,6 +315,7 @@ impl Exchange {
 
     pub(super) fn deny(&mut self, denial: &Denial) -> Refusal {
         self.record.outcome = Outcome::Denied;
+        self.record.opening = None;
         self.record.reason = Some(denial.reason.code());
         self.record.detail = Some(text_of(denial.reason.to_string().as_bytes()));
         denial.refusal

@@ -128,9 +128,10 @@ impl Session {
     }
 
     fn note(&self, why: &'static str, detail: String) {
-        let mut exchange = self.front.exchange(self.client, "PASS", b"");
-        exchange.detail(detail);
-        exchange.finish(Outcome::Handshake, Some(why));
+        if let Some(mut exchange) = self.front.refused(self.client, "PASS", b"") {
+            exchange.detail(detail);
+            exchange.finish(Outcome::Handshake, Some(why));
+        }
     }
 
     fn turned_down(&mut self, why: &'static str, detail: String) -> Result<Reply, End> {

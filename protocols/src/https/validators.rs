@@ -247,11 +247,16 @@ mod tests {
 
     #[test]
     fn a_date_that_is_none_says_nothing_of_a_file() {
-        for (seconds, verdict) in [(0, Verdict::Proceed), (1, Verdict::Proceed), (2, Verdict::NotModified)] {
+        for (seconds, since, unmodified) in [
+            (0, Verdict::Proceed, Verdict::Proceed),
+            (1, Verdict::Proceed, Verdict::Proceed),
+            (2, Verdict::NotModified, Verdict::Failed),
+        ] {
             let modified = UNIX_EPOCH + Duration::from_secs(seconds);
             let validators = Validators::of(&FileFacts { size: 0, modified, changed: (0, 0), identity: (0, 0) });
-            let since = [("if-modified-since", &*httpdate::fmt_http_date(modified))];
-            assert_eq!(judge(&headers(&since), Some(&validators), Access::Read), verdict, "{seconds}");
+            let verdict = |name, date: &str| judge(&headers(&[(name, date)]), Some(&validators), Access::Read);
+            assert_eq!(verdict("if-modified-since", &httpdate::fmt_http_date(modified)), since, "{seconds}");
+            assert_eq!(verdict("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT"), unmodified, "{seconds}");
         }
     }
 

@@ -268,6 +268,7 @@ impl Asked {
 
     async fn serve_once(&self, entry: Entry) {
         let (front, request) = (Arc::clone(&self.shared.front), self.request.clone());
+        let replaced = entry.shared();
         match self.socket(&entry).await {
             Ok(socket) => {
                 let transfer = Transfer::new(&self.shared, self.peer(), socket, entry);
@@ -276,6 +277,7 @@ impl Asked {
                     Operation::Write => Box::pin(write::write(front, self.client, request, transfer)).await,
                 }
             }
+            Err(_) if replaced.is_replaced() => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 if let Some(mut exchange) = front.refused(self.client, request.method(), &request.name) {
                     exchange.detail(&error);
@@ -294,13 +296,14 @@ impl Asked {
     /// took: the phone would wait for seconds until it asks again.
     async fn socket(&self, entry: &Entry) -> io::Result<Socket> {
         let mut found = transfer::socket(&self.shared, self.ends, entry);
-        if is_full(&found) {
-            self.make_room();
-        }
-        for _ in 0..LOOKS_FOR_A_PORT {
+        for look in 0..LOOKS_FOR_A_PORT {
             // Where the phone has begun anew, it gets the answer to that alone.
             if !is_full(&found) || entry.running().is_replaced() {
                 break;
+            }
+            // By then a transfer of the phone's own that it has begun anew has let go of its port.
+            if look == LOOKS_FOR_A_PORT / 2 {
+                self.make_room();
             }
             Box::pin(tokio::time::sleep(BETWEEN_LOOKS)).await;
             found = transfer::socket(&self.shared, self.ends, entry);

@@ -125,8 +125,8 @@ impl Pace {
     fn after_sending(&mut self, now: Instant) {
         self.unanswered = self.unanswered.map(|left| left.saturating_sub(1));
         self.due = now + self.interval.now();
-        // The last quarter is silent, for the clients of `CEILING` where the interval is a shorter one by agreement.
-        if self.unanswered.is_none() && self.due + self.rate.patience() / 4 > self.end() {
+        // Once repeated, the last quarter is silent, for the clients of `CEILING` where the interval is a shorter one by agreement.
+        if self.sent.is_none() && self.unanswered.is_none() && self.due + self.rate.patience() / 4 > self.end() {
             self.due = self.end();
         }
     }

@@ -53,15 +53,16 @@ pub(super) fn tenant(newcomer: &mut Newcomer, around: &Around<'_>) -> Option<Arc
     // A file that took another tenant's name by mistake says nothing of that tenant's devices.
     let former = former.filter(|former| !newcomer.has_errors() || former.source.file == newcomer.file);
     // Of one that stays as it was none is removed, nor, once its file has answered, where the operator was told that nothing changes.
-    let stays = newcomer.has_errors();
-    let removals = || if stays { Removals::Refuse } else { around.removals() };
+    let removals = |stays: bool| move || if stays { Removals::Refuse } else { around.removals() };
     if let (None, Some(former)) = (&newcomer.fresh, former.filter(|former| is_as_it_was(newcomer, former))) {
+        let removals = removals(newcomer.has_errors());
         return known(newcomer, former, &removals);
     }
     let Fresh { read, mut source } = newcomer.take(around.context)?;
     if let Some(former) = former {
         refuse_worse(&read.listeners, former, newcomer, around.context.now);
     }
+    let removals = removals(newcomer.has_errors());
     let settings = devices_settings(&read, newcomer);
     let (devices, refresh) = match (around.devices, former) {
         (OfFormer::Kept, Some(former)) => (Some(Arc::clone(&former.devices)), None),
@@ -141,7 +142,8 @@ fn refuse_worse(listeners: &[Listener], former: &Tenant, newcomer: &Newcomer, no
         let Some(before) = former.listeners.iter().find(|former| former.policy.name == *name) else { continue };
         let pairs = before.certificates().iter().zip(listener.certificates()).enumerate();
         for (index, (_, present)) in pairs.filter(|(_, (before, _))| before.flaw_at(now).is_none()) {
-            let Some(flaw) = present.flaw_at(now) else { continue };
+            let is_served = before.certificates().iter().any(|served| served.chain == present.chain);
+            let Some(flaw) = present.flaw_at(now).filter(|_| !is_served) else { continue };
             let place = Place::whole(&Origin::file(&newcomer.file));
             let number = index + 1;
             newcomer.of_certificates.push(place.error(

@@ -86,7 +86,9 @@ impl Trusted {
         };
         let anchors = if has_all_anchors { &now.anchors } else { &former.anchors };
         let counts = |list: &&RevocationList| check_list(list, anchors, &now.legacy).is_ok();
-        let is_gone = |list: &&RevocationList| !now.crls.iter().any(|other| list.is_followed_by(other));
+        // What does not count follows nothing.
+        let present: Vec<_> = now.crls.iter().filter(|list| has_all_anchors || counts(list)).collect();
+        let is_gone = |list: &&RevocationList| !present.iter().any(|other| list.is_followed_by(other));
         let gone: Vec<_> = former.crls.iter().filter(is_gone).filter(counts).collect();
         let whole = read.and_then(|read| read.set.clone());
         let lost = gone.iter().filter(|_| whole.is_some()).map(|list| {
@@ -99,8 +101,7 @@ impl Trusted {
         if let Some(set) = whole.filter(|_| gone.is_empty()) {
             return Successor { set, lost };
         }
-        let present = now.crls.iter().filter(|list| has_all_anchors || counts(list));
-        let mut crls: Vec<_> = present.chain(gone).cloned().collect();
+        let mut crls: Vec<_> = present.into_iter().chain(gone).cloned().collect();
         // In the order of before, so that a set of which nothing is new is the same.
         crls.sort_by_key(|list| former.crls.iter().position(|other| other.is_followed_by(list)).unwrap_or(usize::MAX));
         let set = TrustSet {

@@ -53,7 +53,9 @@ impl Root {
     pub(super) fn spelled(&self, path: &str) -> io::Result<Option<String>> {
         let mut found = String::new();
         for segment in path.split('/') {
-            let Some(name) = self.folded.find(&self.folder, &found, segment)? else { return Ok(None) };
+            let Some(name) = self.folded.find(&self.folder, &found, segment, SystemTime::now())? else {
+                return Ok(None);
+            };
             if !found.is_empty() {
                 found.push('/');
             }

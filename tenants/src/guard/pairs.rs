@@ -122,9 +122,9 @@ impl Kept {
     pub(super) fn save_last(&self, most: usize) {
         self.save();
         if self.known().used.len() > most / 2 {
-            let pairs = self.in_order();
+            // Locked before it is asked what there is: a save that is under way would else add what is not among it.
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-            let failed = file.write_anew(&pairs).err();
+            let failed = file.write_anew(&self.in_order()).err();
             file.tell(failed);
         }
     }

@@ -324,9 +324,13 @@ impl State {
         if !self.is_current(root) {
             return;
         }
+        let is_for_all = match shortage {
+            Shortage::TenantBytes | Shortage::TenantFiles => self.may_recount_all(),
+            Shortage::Spools | Shortage::DeviceBytes | Shortage::DeviceFiles => false,
+        };
         let devices = match shortage {
             Shortage::Spools => Vec::new(),
-            Shortage::TenantBytes | Shortage::TenantFiles if self.may_recount_all() => {
+            _ if is_for_all => {
                 self.recount_unowned(root);
                 self.ledger().devices()
             }
@@ -341,7 +345,7 @@ impl State {
                 self.ledger().correct(device, &path, believed, size);
             }
         }
-        if matches!(shortage, Shortage::TenantBytes | Shortage::TenantFiles) {
+        if is_for_all {
             let UploadsSettings { quota, files, .. } = settings;
             self.ledger().look_at_shares(|device| files.counts(device), |device| quota.counts(device));
         }

@@ -87,24 +87,6 @@ fn names_are_found_without_regard_to_case_where_the_tenant_says_so() {
 }
 
 #[test]
-fn a_folder_that_has_settled_is_read_again_when_it_changes() {
-    let bench = Bench::new(Case::Ignore);
-    bench.write("root/First");
-    let root = fs::File::open(bench.folder.path().join("root")).unwrap_or_else(|error| panic!("{error}"));
-    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
-    root.set_modified(long_ago).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((bench.read("first"), bench.read("second")), ("root/First".into(), "-".into()));
-    for time in [None, Some(long_ago)] {
-        let name = if time.is_some() { "Third" } else { "Second" };
-        bench.write(&format!("root/{name}"));
-        // As whoever unpacks an archive sets it.
-        let set = time.map_or(Ok(()), |time| root.set_modified(time));
-        set.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(bench.read(&name.to_lowercase()), format!("root/{name}"));
-    }
-}
-
-#[test]
 fn the_size_of_a_log_never_comes_from_the_root() {
     let bench = Bench::new(Case::Exact);
     let log = "0004f2aabbcc-app.log";
