@@ -200,8 +200,8 @@ impl Exchange {
         refusal
     }
 
-    /// Notes what let the request pass, the password that is in use, why a certificate counts as none, and whom a report-only exception let pass: once, though a path may
-    /// be looked at as a folder and as a file.
+    /// Notes what let the request pass, the password that is in use, why a certificate counts as none, and whom a report-only exception
+    /// let pass: once, though a path may be looked at as a folder and as a file.
     fn opened(&mut self, opening: Opening, named: Option<Mac>, proofs: &Proofs) {
         self.front.shares().passwords.note(&proofs.password, self.record.mac);
         if let Some(flaw) = flaw_of_certificate(proofs) {

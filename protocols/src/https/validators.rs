@@ -63,8 +63,9 @@ pub(super) enum Access {
 }
 
 impl Validators {
-    /// The validators of a file. Device, inode, size and the times in nanoseconds: another file of the same name differs, and so
-    /// does the same file after a write, also where its date was put back. Hashed: inodes are given in order, and would tell how much other tenants send.
+    /// The validators of a file. Device, inode, size and the times in nanoseconds: another file of the same name differs, and so does the
+    /// same file after a write, also where its date was put back. Hashed: inodes are given in order, and would tell how much other tenants
+    /// send.
     pub(super) fn of(facts: &FileFacts) -> Arc<Self> {
         let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(validators) = known().get(facts) {
