@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::harness::clients::{run, text};
 use crate::harness::deployment::Deployment;
+use crate::harness::old_authority::{MODERN, MODERN_CA, OldAuthority};
 use crate::harness::scene::{self, NEIGHBOUR, POLY, Scene};
 use crate::harness::server::BINARY;
 use crate::harness::tls_client::{Stream, ask, connect, status};
@@ -99,6 +100,37 @@ fn a_revoked_phone_is_refused_whatever_else_is_broken() {
     scene.deployment.write("trust/poly.crl", scene.deployment.poly.revokes(&[4711]));
     until("the phone is refused", || status(&ask(&mut phone, REQUEST)) == 403);
     assert!(errors(&scene).contains("is not the key of `certificate`"), "{}", errors(&scene));
+}
+
+#[test]
+fn a_list_that_another_key_signed_follows_none_while_an_anchor_is_broken() {
+    let [authority, namesake] = [(); 2].map(|()| OldAuthority::new("Root", MODERN_CA));
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    let anchors = "anchors = [\"trust/poly.pem\"]";
+    deployment.replace("provost.toml", anchors, "anchors = [\"trust/root*.pem\"]\ncrls = [\"trust/root.crl\"]");
+    deployment.write("trust/root.pem", authority.pem());
+    // Neither says which key signed it.
+    let list = |by: &OldAuthority, serial: &str| by.crl(serial, "sha256", "issuerAltName=DNS:x");
+    deployment.write("trust/root.crl", list(&authority, "01"));
+    deployment.certificate("phone", &authority.numbered("/CN=0004F2AABBCC", MODERN, "0x4711"));
+    deployment
+        .certificate("other", &authority.numbered(&format!("/CN={}", NEIGHBOUR.to_uppercase()), MODERN, "0x4712"));
+    deployment.add(&scene::acme().https(""));
+    let scene = Scene::start(deployment);
+    let mut phone = connected(&scene, "phone");
+    scene.deployment.write("trust/root.crl", list(&authority, "4711"));
+    until("the phone is refused", || status(&ask(&mut phone, REQUEST)) == 403);
+    scene.deployment.write("trust/root-2.pem", "broken");
+    scene.deployment.write("trust/root-3.pem", namesake.pem());
+    scene.deployment.write("trust/root.crl", list(&namesake, "01"));
+    // Whoever has seen this has seen both.
+    let shown = || connected(&scene, "other").conn.peer_certificates().unwrap()[0].to_vec();
+    let before = shown();
+    scene.deployment.stranger.server().write(&scene.deployment.path("tls"), "server");
+    until("the next certificate", || shown() != before);
+    assert!(errors(&scene).contains("root-2.pem"), "{}", errors(&scene));
+    assert_eq!(status(&ask(&mut phone, REQUEST)), 403);
 }
 
 #[test]
