@@ -31,21 +31,12 @@ pub(super) fn explain(
 
 /// What the server takes the argument for: LIST, NLST and STAT have options before the path, and may have a pattern at its end.
 pub(super) fn asked<'a>(question: &Asked<'a>) -> AskedOfList<'a> {
-    match question.method {
-        Method::List | Method::Nlst | Method::Stat => ftp::asked_of_list(question.path.as_bytes()),
-        Method::Mlsd
-        | Method::Mlst
-        | Method::Get
-        | Method::Head
-        | Method::Put
-        | Method::Rrq
-        | Method::Wrq
-        | Method::Retr
-        | Method::Stor
-        | Method::Appe
-        | Method::Size
-        | Method::Mdtm => AskedOfList::all(question.path.as_bytes()),
-    }
+    let path = question.path.as_bytes();
+    if takes_options(question.method) { ftp::asked_of_list(path) } else { AskedOfList::all(path) }
+}
+
+fn takes_options(method: Method) -> bool {
+    matches!(method, Method::List | Method::Nlst | Method::Stat)
 }
 
 /// Whether the answer is about a file, which is decided on as reading it is: MLST of what is no folder, and a list of what is none but a
@@ -59,23 +50,11 @@ pub(super) fn is_of_file(question: &Asked<'_>, tenant: &Tenant, request: &Access
         (is_empty, permit.shows_file(permit.folder()))
     });
     let is_there = || decide(request).map_or(true, |permit| tenant.files.describe(&permit).is_ok());
-    match question.method {
-        Method::Mlst => !matches!(listed, Ok((false, _))),
-        Method::List | Method::Nlst | Method::Stat => {
-            asked(question).names == Names::All && matches!(listed, Ok((true, true))) && is_there()
-        }
-        Method::Mlsd
-        | Method::Get
-        | Method::Head
-        | Method::Put
-        | Method::Rrq
-        | Method::Wrq
-        | Method::Retr
-        | Method::Stor
-        | Method::Appe
-        | Method::Size
-        | Method::Mdtm => false,
+    if matches!(question.method, Method::Mlst) {
+        return !matches!(listed, Ok((false, _)));
     }
+    let is_whole = takes_options(question.method) && asked(question).names == Names::All;
+    is_whole && matches!(listed, Ok((true, true))) && is_there()
 }
 
 /// A list tells of no device but the one that is proven, so that the guard does not keep it back.

@@ -21,6 +21,18 @@ fn connected(scene: &Scene, device: &str) -> Stream {
     phone
 }
 
+/// With a revocation list, and a phone of the number 4711 that it does not name.
+fn with_a_list() -> Scene {
+    let deployment = Deployment::new();
+    scene::write_files(&deployment);
+    let anchors = "anchors = [\"trust/poly.pem\"]";
+    deployment.replace("provost.toml", anchors, &format!("{anchors}\ncrls = [\"trust/poly.crl\"]"));
+    deployment.write("trust/poly.crl", deployment.poly.revokes(&[1]));
+    deployment.certificate("phone", &deployment.poly.numbered(POLY, 4711));
+    deployment.add(&scene::acme().https(""));
+    Scene::start(deployment)
+}
+
 /// The certificate that the server shows now.
 fn shown(scene: &Scene) -> Vec<u8> {
     connected(scene, POLY).conn.peer_certificates().unwrap()[0].to_vec()
@@ -84,14 +96,7 @@ fn a_revocation_list_that_appears_counts_at_the_next_request_of_an_open_connecti
 
 #[test]
 fn a_revoked_phone_is_refused_whatever_else_is_broken() {
-    let deployment = Deployment::new();
-    scene::write_files(&deployment);
-    let anchors = "anchors = [\"trust/poly.pem\"]";
-    deployment.replace("provost.toml", anchors, &format!("{anchors}\ncrls = [\"trust/*.crl\"]"));
-    deployment.write("trust/poly.crl", deployment.poly.revokes(&[1]));
-    deployment.certificate("phone", &deployment.poly.numbered(POLY, 4711));
-    deployment.add(&scene::acme().https(""));
-    let scene = Scene::start(deployment);
+    let scene = with_a_list();
     let mut phone = connected(&scene, "phone");
     // The other half never comes.
     scene.deployment.stranger.server().write(&scene.deployment.path("tls"), "next");
@@ -135,14 +140,7 @@ fn a_list_that_another_key_signed_follows_none_while_an_anchor_is_broken() {
 
 #[test]
 fn a_list_that_cannot_be_read_for_a_moment_is_read_once_it_can() {
-    let deployment = Deployment::new();
-    scene::write_files(&deployment);
-    let anchors = "anchors = [\"trust/poly.pem\"]";
-    deployment.replace("provost.toml", anchors, &format!("{anchors}\ncrls = [\"trust/poly.crl\"]"));
-    deployment.write("trust/poly.crl", deployment.poly.revokes(&[1]));
-    deployment.certificate("phone", &deployment.poly.numbered(POLY, 4711));
-    deployment.add(&scene::acme().https(""));
-    let scene = Scene::start(deployment);
+    let scene = with_a_list();
     let mut phone = connected(&scene, "phone");
     let limit_files = |limit: &str| {
         let (process, limit) = (scene.server.id().to_string(), format!("--nofile={limit}:"));
